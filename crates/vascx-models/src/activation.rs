@@ -1,0 +1,40 @@
+//! Activation functions, as configuration data.
+
+use burn::tensor::activation;
+use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
+
+/// A parameter-free activation function.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `x` where positive, `negative_slope · x` elsewhere.
+    LeakyRelu {
+        /// Slope for negative inputs; PyTorch's default is 0.01.
+        negative_slope: f64,
+    },
+    /// `x` where positive, `alpha · (eˣ − 1)` elsewhere.
+    Elu {
+        /// Limit for x → −∞; PyTorch's default is 1.
+        alpha: f64,
+    },
+    /// `x · sigmoid(x)`.
+    Silu,
+    /// `x · Φ(x)` with the exact Gaussian distribution function.
+    Gelu,
+}
+
+impl Activation {
+    /// Applies the function to every element.
+    pub fn forward<B: Backend, const D: usize>(self, input: Tensor<B, D>) -> Tensor<B, D> {
+        match self {
+            Self::Relu => activation::relu(input),
+            Self::LeakyRelu { negative_slope } => activation::leaky_relu(input, negative_slope),
+            Self::Elu { alpha } => activation::elu(input, alpha),
+            Self::Silu => activation::silu(input),
+            Self::Gelu => activation::gelu(input),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Several members of one architecture that see the same input.
+
+use burn::module::Module;
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::{Architecture, ConfigError, MemberOutput, Network};
+
+/// M members; their answers are stacked along a new leading axis.
+#[derive(Module, Debug)]
+pub struct Ensemble<B: Backend> {
+    members: Vec<Network<B>>,
+}
+
+/// What an ensemble answers; the first axis is the member.
+#[derive(Clone, Debug)]
+pub enum Prediction<B: Backend> {
+    /// Logits or heat maps `[M, N, C, H, W]`.
+    Spatial(Tensor<B, 5>),
+    /// Class logits or values `[M, N, D]`.
+    Vector(Tensor<B, 3>),
+}
+
+impl<B: Backend> Ensemble<B> {
+    /// An ensemble of `members` networks with fresh random weights.
+    ///
+    /// # Errors
+    /// When `members` is zero or the architecture contradicts itself.
+    pub fn new(
+        architecture: &Architecture,
+        members: usize,
+        device: &B::Device,
+    ) -> Result<Self, ConfigError> {
+        if members == 0 {
+            return Err(ConfigError::new("ensemble", "needs at least one member"));
+        }
+        let members = (0..members)
+            .map(|_| architecture.init(device))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { members })
+    }
+
+    /// The members, in order.
+    pub fn members(&self) -> &[Network<B>] {
+        &self.members
+    }
+
+    /// Runs every member on an image `[N, C, H, W]`.
+    pub fn forward(&self, image: Tensor<B, 4>) -> Prediction<B> {
+        let mut spatial = Vec::new();
+        let mut vectors = Vec::new();
+        for member in &self.members {
+            match member.forward(image.clone()) {
+                MemberOutput::Spatial(map) => spatial.push(map),
+                MemberOutput::Vector(vector) => vectors.push(vector),
+            }
+        }
+        // All members share one architecture, so exactly one of the two lists is filled.
+        if vectors.is_empty() {
+            Prediction::Spatial(Tensor::stack(spatial, 0))
+        } else {
+            Prediction::Vector(Tensor::stack(vectors, 0))
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The networks behind VascX retinal models, written in [burn](https://burn.dev) and generic over
+//! the backend: a configurable [`UNet`], [`ResNet`] 18/34/50, and the [`Ensemble`] that runs
+//! several of them on the same photograph. They know nothing of files, images or command lines.
+//!
+//! ```
+//! use burn::backend::Flex;
+//! use burn::tensor::Tensor;
+//! use vascx_models::{Architecture, Ensemble, Prediction, UNetConfig};
+//!
+//! let device = Default::default();
+//! let architecture = Architecture::UNet(UNetConfig::new(6, 4, [8, 16]));
+//! let ensemble = Ensemble::<Flex>::new(&architecture, 3, &device)?;
+//! let photographs = Tensor::zeros([2, 6, 32, 32], &device);
+//! let Prediction::Spatial(logits) = ensemble.forward(photographs) else { unreachable!() };
+//! assert_eq!(logits.dims(), [3, 2, 4, 32, 32]); // members, images, classes, height, width
+//! # Ok::<(), vascx_models::ConfigError>(())
+//! ```
+//!
+//! Networks train on an autodiff backend like any burn module; inference uses running statistics
+//! and ignores dropout and deep-supervision heads.
+
+mod activation;
+mod ensemble;
+mod network;
+mod norm;
+mod parameters;
+mod resnet;
+mod unet;
+
+pub use activation::Activation;
+pub use ensemble::{Ensemble, Prediction};
+pub use network::{Architecture, MemberOutput, Network};
+pub use norm::Norm;
+pub use parameters::{ParameterSpec, load_parameters, parameter_specs};
+pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
+pub use unet::{UNet, UNetConfig, Upsampling};
+
+/// A network configuration that contradicts itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {family} configuration: {reason}")]
+pub struct ConfigError {
+    family: &'static str,
+    reason: &'static str,
+}
+
+impl ConfigError {
+    pub(crate) fn new(family: &'static str, reason: &'static str) -> Self {
+        Self { family, reason }
+    }
+}

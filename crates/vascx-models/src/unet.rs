@@ -1,0 +1,316 @@
+//! U-Net: Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image
+//! Segmentation" (MICCAI 2015, <https://arxiv.org/abs/1505.04597>), with same-padding.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::norm::Normalization;
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{Dropout, DropoutConfig, PaddingConfig2d};
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
+
+use crate::{Activation, ConfigError, Norm};
+
+/// Configuration of a [`UNet`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UNetConfig {
+    /// Channels of the input: 3 for RGB, 6 for RGB followed by the enhanced RGB.
+    pub in_channels: usize,
+    /// Classes or keypoints.
+    pub out_channels: usize,
+    /// Channels per level, full resolution first. Each further level halves the resolution.
+    pub widths: Vec<usize>,
+    /// Convolutions per encoder and decoder block.
+    pub convs_per_block: usize,
+    /// Whether the 3 × 3 convolutions have a bias (usually only without a norm).
+    pub conv_bias: bool,
+    /// Normalisation after each convolution.
+    pub norm: Norm,
+    /// Activation after each normalisation.
+    pub activation: Activation,
+    /// How the decoder doubles the resolution.
+    pub upsampling: Upsampling,
+    /// Probability of dropping an activation while training; inference ignores it.
+    pub dropout: f64,
+    /// Whether the inner decoder levels carry heads for deep supervision; inference ignores them.
+    pub deep_supervision: bool,
+}
+
+/// How the decoder of a [`UNet`] doubles the resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub enum Upsampling {
+    /// 2 × 2 transposed convolution with stride 2.
+    Transposed,
+    /// Bilinear interpolation, then a convolution.
+    Bilinear {
+        /// Kernel side of the convolution; odd.
+        kernel_size: usize,
+        /// Whether the corner pixels of input and output coincide (else half-pixel centres).
+        align_corners: bool,
+    },
+    /// Pixel repetition, then a convolution.
+    Nearest {
+        /// Kernel side of the convolution; odd.
+        kernel_size: usize,
+    },
+}
+
+impl UNetConfig {
+    /// A network with two batch-normalised ReLU convolutions per block and transposed up-sampling.
+    pub fn new(in_channels: usize, out_channels: usize, widths: impl Into<Vec<usize>>) -> Self {
+        Self {
+            in_channels,
+            out_channels,
+            widths: widths.into(),
+            convs_per_block: 2,
+            conv_bias: false,
+            norm: Norm::Batch { epsilon: 1e-5 },
+            activation: Activation::Relu,
+            upsampling: Upsampling::Transposed,
+            dropout: 0.0,
+            deep_supervision: false,
+        }
+    }
+
+    /// Height and width of an input must be multiples of this.
+    pub fn size_divisor(&self) -> usize {
+        1 << (self.widths.len() - 1)
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let positive = [self.in_channels, self.out_channels, self.convs_per_block];
+        if positive.contains(&0) || self.widths.contains(&0) {
+            return Err(ConfigError::new("unet", "channels, widths and convolutions must be positive"));
+        }
+        if self.widths.is_empty() || self.widths.len() > 16 {
+            return Err(ConfigError::new("unet", "needs 1 to 16 levels in `widths`"));
+        }
+        if let Norm::Group { groups, .. } = self.norm
+            && self.widths.iter().any(|width| groups == 0 || width % groups != 0)
+        {
+            return Err(ConfigError::new("unet", "`groups` must divide every width"));
+        }
+        if let Upsampling::Bilinear { kernel_size, .. } | Upsampling::Nearest { kernel_size } =
+            self.upsampling
+            && kernel_size % 2 == 0
+        {
+            return Err(ConfigError::new("unet", "the up-sampling kernel must be odd"));
+        }
+        Ok(())
+    }
+
+    /// Builds the network with fresh random weights.
+    ///
+    /// # Errors
+    /// When sizes are zero or contradict each other.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<UNet<B>, ConfigError> {
+        self.validate()?;
+        let inputs = std::iter::once(&self.in_channels).chain(&self.widths);
+        let encoder = inputs
+            .zip(&self.widths)
+            .map(|(&inputs, &outputs)| ConvBlock::new(self, inputs, outputs, device))
+            .collect();
+        let decoder = self
+            .widths
+            .windows(2)
+            .rev()
+            .map(|pair| UpBlock::new(self, pair[1], pair[0], device))
+            .collect();
+        let head = |width: usize| {
+            Conv2dConfig::new([width, self.out_channels], [1, 1]).init(device)
+        };
+        let inner = self.widths.len().saturating_sub(1).max(1);
+        let auxiliary_heads = if self.deep_supervision {
+            self.widths[1..inner].iter().map(|&width| head(width)).collect()
+        } else {
+            Vec::new()
+        };
+        Ok(UNet {
+            encoder,
+            pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
+            decoder,
+            head: head(self.widths[0]),
+            auxiliary_heads,
+        })
+    }
+}
+
+/// U-Net, input `[N, C, H, W]`, output `[N, out_channels, H, W]`.
+#[derive(Module, Debug)]
+pub struct UNet<B: Backend> {
+    encoder: Vec<ConvBlock<B>>,
+    pool: MaxPool2d,
+    decoder: Vec<UpBlock<B>>,
+    head: Conv2d<B>,
+    /// One 1 × 1 convolution per inner level, highest resolution first.
+    auxiliary_heads: Vec<Conv2d<B>>,
+}
+
+impl<B: Backend> UNet<B> {
+    /// Logits `[N, out_channels, H, W]` of an image `[N, in_channels, H, W]`; H and W must be
+    /// multiples of [`UNetConfig::size_divisor`].
+    pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
+        let mut skips = self.encode(image);
+        let mut features = skips.pop().expect("a validated U-Net has a level");
+        for block in &self.decoder {
+            let skip = skips.pop().expect("a decoder block per skip connection");
+            features = block.forward(features, skip);
+        }
+        self.head.forward(features)
+    }
+
+    /// Logits of every supervised level, full resolution first: `forward`'s, then the auxiliary
+    /// heads' at 1/2, 1/4, … of the resolution. For training with deep supervision.
+    pub fn forward_supervised(&self, image: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
+        let mut skips = self.encode(image);
+        let mut features = skips.pop().expect("a validated U-Net has a level");
+        let mut logits = Vec::with_capacity(1 + self.auxiliary_heads.len());
+        for block in &self.decoder {
+            let skip = skips.pop().expect("a decoder block per skip connection");
+            features = block.forward(features, skip);
+            // After this block `skips.len()` levels remain above; level 0 belongs to `head`.
+            if let Some(head) = skips.len().checked_sub(1).and_then(|i| self.auxiliary_heads.get(i))
+            {
+                logits.push(head.forward(features.clone()));
+            }
+        }
+        logits.push(self.head.forward(features));
+        logits.reverse();
+        logits
+    }
+
+    /// The features of every level, full resolution first.
+    fn encode(&self, image: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
+        let mut levels: Vec<Tensor<B, 4>> = Vec::with_capacity(self.encoder.len());
+        for block in &self.encoder {
+            let input = match levels.last() {
+                Some(above) => self.pool.forward(above.clone()),
+                None => image.clone(),
+            };
+            levels.push(block.forward(input));
+        }
+        levels
+    }
+}
+
+/// 3 × 3 convolution → norm → activation → dropout.
+#[derive(Module, Debug)]
+struct ConvLayer<B: Backend> {
+    conv: Conv2d<B>,
+    norm: Option<Normalization<B>>,
+    #[module(skip)]
+    activation: Activation,
+    dropout: Dropout,
+}
+
+impl<B: Backend> ConvLayer<B> {
+    fn new(config: &UNetConfig, inputs: usize, outputs: usize, device: &B::Device) -> Self {
+        Self {
+            conv: same_conv(inputs, outputs, 3).with_bias(config.conv_bias).init(device),
+            norm: config.norm.init(outputs, device),
+            activation: config.activation,
+            dropout: DropoutConfig::new(config.dropout).init(),
+        }
+    }
+
+    fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        let convolved = self.conv.forward(input);
+        let normalised = match &self.norm {
+            Some(norm) => norm.forward(convolved),
+            None => convolved,
+        };
+        self.dropout.forward(self.activation.forward(normalised))
+    }
+}
+
+#[derive(Module, Debug)]
+struct ConvBlock<B: Backend> {
+    layers: Vec<ConvLayer<B>>,
+}
+
+impl<B: Backend> ConvBlock<B> {
+    fn new(config: &UNetConfig, inputs: usize, outputs: usize, device: &B::Device) -> Self {
+        let layers = (0..config.convs_per_block)
+            .map(|index| {
+                ConvLayer::new(config, if index == 0 { inputs } else { outputs }, outputs, device)
+            })
+            .collect();
+        Self { layers }
+    }
+
+    fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.layers.iter().fold(input, |features, layer| layer.forward(features))
+    }
+}
+
+/// Doubles the resolution, puts the skip connection in front, convolves.
+#[derive(Module, Debug)]
+struct UpBlock<B: Backend> {
+    up: Up<B>,
+    block: ConvBlock<B>,
+}
+
+impl<B: Backend> UpBlock<B> {
+    fn new(config: &UNetConfig, inputs: usize, outputs: usize, device: &B::Device) -> Self {
+        let interpolated = |kernel_size, mode, align_corners| {
+            Up::Interpolated(InterpolatedConv {
+                conv: same_conv(inputs, outputs, kernel_size).init(device),
+                options: InterpolateOptions::new(mode).with_align_corners(align_corners),
+            })
+        };
+        let up = match config.upsampling {
+            Upsampling::Transposed => Up::Transposed(
+                ConvTranspose2dConfig::new([inputs, outputs], [2, 2])
+                    .with_stride([2, 2])
+                    .init(device),
+            ),
+            Upsampling::Bilinear { kernel_size, align_corners } => {
+                interpolated(kernel_size, InterpolateMode::Bilinear, align_corners)
+            }
+            Upsampling::Nearest { kernel_size } => {
+                interpolated(kernel_size, InterpolateMode::Nearest, false)
+            }
+        };
+        Self { up, block: ConvBlock::new(config, 2 * outputs, outputs, device) }
+    }
+
+    fn forward(&self, input: Tensor<B, 4>, skip: Tensor<B, 4>) -> Tensor<B, 4> {
+        let enlarged = match &self.up {
+            Up::Transposed(conv) => conv.forward(input),
+            Up::Interpolated(conv) => conv.forward(input),
+        };
+        self.block.forward(Tensor::cat(vec![skip, enlarged], 1))
+    }
+}
+
+#[derive(Module, Debug)]
+enum Up<B: Backend> {
+    Transposed(ConvTranspose2d<B>),
+    Interpolated(InterpolatedConv<B>),
+}
+
+#[derive(Module, Debug)]
+struct InterpolatedConv<B: Backend> {
+    conv: Conv2d<B>,
+    #[module(skip)]
+    options: InterpolateOptions,
+}
+
+impl<B: Backend> InterpolatedConv<B> {
+    fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [_, _, height, width] = input.dims();
+        let size = [2 * height, 2 * width];
+        self.conv.forward(interpolate(input, size, self.options.clone()))
+    }
+}
+
+/// A convolution that keeps height and width.
+fn same_conv(inputs: usize, outputs: usize, kernel_size: usize) -> Conv2dConfig {
+    let padding = kernel_size / 2;
+    Conv2dConfig::new([inputs, outputs], [kernel_size, kernel_size])
+        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+}

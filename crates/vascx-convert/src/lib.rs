@@ -1,1 +1,46 @@
+//! Reads PyTorch checkpoints of retinal models and converts them to model directories, offline
+//! and without executing anything in them.
+//!
+//! A checkpoint is untrusted input: its pickles are read by a stack machine that knows a handful of
+//! globals, sizes are checked before memory is touched, and whatever does not fit is an error that
+//! names the file, the entry and the tensor.
+//!
+//! ```no_run
+//! use burn::backend::Flex;
+//! use vascx_convert::{ConvertOptions, Model, WeightDType};
+//!
+//! // Once: checkpoint → model directory.
+//! let model = Model::convert("artery_vein.pt", &ConvertOptions::default())?;
+//! model.save("artery_vein", WeightDType::F32, false)?;
+//!
+//! // Every time: model directory → ensemble on a device.
+//! let model = Model::open("artery_vein")?;
+//! let ensemble = model.load::<Flex>(&Default::default())?;
+//! # Ok::<(), vascx_convert::Error>(())
+//! ```
 
+mod archive;
+mod config;
+mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod inspect;
+mod manifest;
+mod model;
+mod module_tree;
+mod pickle;
+mod program;
+mod recognise;
+mod release;
+mod tensor;
+mod weights;
+
+pub use config::Blend;
+pub use error::{Error, Result};
+pub use inspect::{Inspection, TensorInfo};
+pub use manifest::{
+    ConvertOptions, FORMAT_VERSION, InferenceSettings, ModelManifest, Normalisation, Preprocessing,
+    Source, Task,
+};
+pub use model::Model;
+pub use weights::WeightDType;

@@ -41,9 +41,7 @@ impl Norm {
         device: &B::Device,
     ) -> Option<Normalization<B>> {
         let config: NormalizationConfig = match self {
-            Self::Batch { epsilon } => {
-                BatchNormConfig::new(channels).with_epsilon(epsilon).into()
-            }
+            Self::Batch { epsilon } => BatchNormConfig::new(channels).with_epsilon(epsilon).into(),
             Self::Instance { epsilon, affine } => InstanceNormConfig::new(channels)
                 .with_epsilon(epsilon)
                 .with_affine(affine)

@@ -18,7 +18,10 @@ pub struct ParameterSpec {
 
 /// Every parameter of a module, in definition order.
 pub fn parameter_specs<B: Backend, M: Module<B>>(module: &M) -> Vec<ParameterSpec> {
-    let mut collector = Collector { path: Path::default(), specs: Vec::new() };
+    let mut collector = Collector {
+        path: Path::default(),
+        specs: Vec::new(),
+    };
     module.visit(&mut collector);
     collector.specs
 }
@@ -35,7 +38,11 @@ pub fn load_parameters<B: Backend, M: Module<B>, E>(
     module: M,
     source: impl FnMut(&ParameterSpec) -> Result<TensorData, E>,
 ) -> Result<M, E> {
-    let mut loader = Loader { path: Path::default(), source, error: None };
+    let mut loader = Loader {
+        path: Path::default(),
+        source,
+        error: None,
+    };
     let module = module.map(&mut loader);
     match loader.error {
         None => Ok(module),
@@ -61,7 +68,10 @@ impl Path {
     }
 
     fn spec<B: Backend, const D: usize>(&self, param: &Param<Tensor<B, D>>) -> ParameterSpec {
-        ParameterSpec { name: self.0.join("."), shape: param.lazy_shape().to_vec() }
+        ParameterSpec {
+            name: self.0.join("."),
+            shape: param.lazy_shape().to_vec(),
+        }
     }
 }
 

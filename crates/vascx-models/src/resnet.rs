@@ -5,9 +5,7 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
-use burn::nn::{
-    BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d,
-};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
@@ -88,12 +86,21 @@ pub struct ResNetConfig {
 impl ResNetConfig {
     /// The published network of this depth with `outputs` class logits or regressed values.
     pub fn new(depth: ResNetDepth, in_channels: usize, outputs: usize) -> Self {
-        Self { depth, in_channels, outputs, width: 64, epsilon: 1e-5 }
+        Self {
+            depth,
+            in_channels,
+            outputs,
+            width: 64,
+            epsilon: 1e-5,
+        }
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         if [self.in_channels, self.outputs, self.width].contains(&0) {
-            return Err(ConfigError::new("resnet", "channels, outputs and width must be positive"));
+            return Err(ConfigError::new(
+                "resnet",
+                "channels, outputs and width must be positive",
+            ));
         }
         Ok(())
     }
@@ -105,19 +112,22 @@ impl ResNetConfig {
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<ResNet<B>, ConfigError> {
         self.validate()?;
         let mut channels = self.width;
-        let mut stages = self.depth.blocks_per_stage().into_iter().enumerate().map(
-            |(stage, count)| {
-                (0..count)
-                    .map(|index| {
-                        let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                        let block =
-                            Block::new(self, channels, self.width << stage, stride, device);
-                        channels = (self.width << stage) * self.depth.expansion();
-                        block
-                    })
-                    .collect::<Vec<_>>()
-            },
-        );
+        let mut stages =
+            self.depth
+                .blocks_per_stage()
+                .into_iter()
+                .enumerate()
+                .map(|(stage, count)| {
+                    (0..count)
+                        .map(|index| {
+                            let stride = if stage > 0 && index == 0 { 2 } else { 1 };
+                            let block =
+                                Block::new(self, channels, self.width << stage, stride, device);
+                            channels = (self.width << stage) * self.depth.expansion();
+                            block
+                        })
+                        .collect::<Vec<_>>()
+                });
         let mut next_stage = || stages.next().expect("four stages");
         let (layer1, layer2, layer3, layer4) =
             (next_stage(), next_stage(), next_stage(), next_stage());
@@ -139,7 +149,9 @@ impl ResNetConfig {
     }
 
     fn batch_norm<B: Backend>(&self, channels: usize, device: &B::Device) -> BatchNorm<B> {
-        BatchNormConfig::new(channels).with_epsilon(self.epsilon).init(device)
+        BatchNormConfig::new(channels)
+            .with_epsilon(self.epsilon)
+            .init(device)
     }
 }
 
@@ -164,8 +176,11 @@ impl<B: Backend> ResNet<B> {
         let features = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
             .flatten()
-            .fold(self.maxpool.forward(stem), |features, block| block.forward(features));
-        self.fc.forward(self.avgpool.forward(features).flatten(1, 3))
+            .fold(self.maxpool.forward(stem), |features, block| {
+                block.forward(features)
+            });
+        self.fc
+            .forward(self.avgpool.forward(features).flatten(1, 3))
     }
 }
 
@@ -192,9 +207,15 @@ impl<B: Backend> Block<B> {
         let outputs = width * config.depth.expansion();
         let bottleneck = config.depth.has_bottlenecks();
         let (conv1, conv2) = if bottleneck {
-            (conv(inputs, width, 1, 1, device), conv(width, width, 3, stride, device))
+            (
+                conv(inputs, width, 1, 1, device),
+                conv(width, width, 3, stride, device),
+            )
         } else {
-            (conv(inputs, width, 3, stride, device), conv(width, width, 3, 1, device))
+            (
+                conv(inputs, width, 3, stride, device),
+                conv(width, width, 3, 1, device),
+            )
         };
         Self {
             conv1,
@@ -212,7 +233,9 @@ impl<B: Backend> Block<B> {
 
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let shortcut = match &self.downsample {
-            Some(downsample) => downsample.bn.forward(downsample.conv.forward(input.clone())),
+            Some(downsample) => downsample
+                .bn
+                .forward(downsample.conv.forward(input.clone())),
             None => input.clone(),
         };
         let mut features = relu(self.bn1.forward(self.conv1.forward(input)));
@@ -242,7 +265,9 @@ fn conv<B: Backend>(
     let padding = kernel_size / 2;
     Conv2dConfig::new([inputs, outputs], [kernel_size, kernel_size])
         .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+        .with_padding(PaddingConfig2d::Explicit(
+            padding, padding, padding, padding,
+        ))
         .with_bias(false)
         .init(device)
 }

@@ -84,13 +84,19 @@ impl UNetConfig {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let positive = [self.in_channels, self.out_channels, self.convs_per_block];
         if positive.contains(&0) || self.widths.contains(&0) {
-            return Err(ConfigError::new("unet", "channels, widths and convolutions must be positive"));
+            return Err(ConfigError::new(
+                "unet",
+                "channels, widths and convolutions must be positive",
+            ));
         }
         if self.widths.is_empty() || self.widths.len() > 16 {
             return Err(ConfigError::new("unet", "needs 1 to 16 levels in `widths`"));
         }
         if let Norm::Group { groups, .. } = self.norm
-            && self.widths.iter().any(|width| groups == 0 || width % groups != 0)
+            && self
+                .widths
+                .iter()
+                .any(|width| groups == 0 || width % groups != 0)
         {
             return Err(ConfigError::new("unet", "`groups` must divide every width"));
         }
@@ -98,7 +104,10 @@ impl UNetConfig {
             self.upsampling
             && kernel_size % 2 == 0
         {
-            return Err(ConfigError::new("unet", "the up-sampling kernel must be odd"));
+            return Err(ConfigError::new(
+                "unet",
+                "the up-sampling kernel must be odd",
+            ));
         }
         Ok(())
     }
@@ -120,12 +129,14 @@ impl UNetConfig {
             .rev()
             .map(|pair| UpBlock::new(self, pair[1], pair[0], device))
             .collect();
-        let head = |width: usize| {
-            Conv2dConfig::new([width, self.out_channels], [1, 1]).init(device)
-        };
+        let head =
+            |width: usize| Conv2dConfig::new([width, self.out_channels], [1, 1]).init(device);
         let inner = self.widths.len().saturating_sub(1).max(1);
         let auxiliary_heads = if self.deep_supervision {
-            self.widths[1..inner].iter().map(|&width| head(width)).collect()
+            self.widths[1..inner]
+                .iter()
+                .map(|&width| head(width))
+                .collect()
         } else {
             Vec::new()
         };
@@ -173,7 +184,10 @@ impl<B: Backend> UNet<B> {
             let skip = skips.pop().expect("a decoder block per skip connection");
             features = block.forward(features, skip);
             // After this block `skips.len()` levels remain above; level 0 belongs to `head`.
-            if let Some(head) = skips.len().checked_sub(1).and_then(|i| self.auxiliary_heads.get(i))
+            if let Some(head) = skips
+                .len()
+                .checked_sub(1)
+                .and_then(|i| self.auxiliary_heads.get(i))
             {
                 logits.push(head.forward(features.clone()));
             }
@@ -210,7 +224,9 @@ struct ConvLayer<B: Backend> {
 impl<B: Backend> ConvLayer<B> {
     fn new(config: &UNetConfig, inputs: usize, outputs: usize, device: &B::Device) -> Self {
         Self {
-            conv: same_conv(inputs, outputs, 3).with_bias(config.conv_bias).init(device),
+            conv: same_conv(inputs, outputs, 3)
+                .with_bias(config.conv_bias)
+                .init(device),
             norm: config.norm.init(outputs, device),
             activation: config.activation,
             dropout: DropoutConfig::new(config.dropout).init(),
@@ -236,14 +252,21 @@ impl<B: Backend> ConvBlock<B> {
     fn new(config: &UNetConfig, inputs: usize, outputs: usize, device: &B::Device) -> Self {
         let layers = (0..config.convs_per_block)
             .map(|index| {
-                ConvLayer::new(config, if index == 0 { inputs } else { outputs }, outputs, device)
+                ConvLayer::new(
+                    config,
+                    if index == 0 { inputs } else { outputs },
+                    outputs,
+                    device,
+                )
             })
             .collect();
         Self { layers }
     }
 
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.layers.iter().fold(input, |features, layer| layer.forward(features))
+        self.layers
+            .iter()
+            .fold(input, |features, layer| layer.forward(features))
     }
 }
 
@@ -268,14 +291,18 @@ impl<B: Backend> UpBlock<B> {
                     .with_stride([2, 2])
                     .init(device),
             ),
-            Upsampling::Bilinear { kernel_size, align_corners } => {
-                interpolated(kernel_size, InterpolateMode::Bilinear, align_corners)
-            }
+            Upsampling::Bilinear {
+                kernel_size,
+                align_corners,
+            } => interpolated(kernel_size, InterpolateMode::Bilinear, align_corners),
             Upsampling::Nearest { kernel_size } => {
                 interpolated(kernel_size, InterpolateMode::Nearest, false)
             }
         };
-        Self { up, block: ConvBlock::new(config, 2 * outputs, outputs, device) }
+        Self {
+            up,
+            block: ConvBlock::new(config, 2 * outputs, outputs, device),
+        }
     }
 
     fn forward(&self, input: Tensor<B, 4>, skip: Tensor<B, 4>) -> Tensor<B, 4> {
@@ -304,13 +331,15 @@ impl<B: Backend> InterpolatedConv<B> {
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let [_, _, height, width] = input.dims();
         let size = [2 * height, 2 * width];
-        self.conv.forward(interpolate(input, size, self.options.clone()))
+        self.conv
+            .forward(interpolate(input, size, self.options.clone()))
     }
 }
 
 /// A convolution that keeps height and width.
 fn same_conv(inputs: usize, outputs: usize, kernel_size: usize) -> Conv2dConfig {
     let padding = kernel_size / 2;
-    Conv2dConfig::new([inputs, outputs], [kernel_size, kernel_size])
-        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+    Conv2dConfig::new([inputs, outputs], [kernel_size, kernel_size]).with_padding(
+        PaddingConfig2d::Explicit(padding, padding, padding, padding),
+    )
 }

@@ -1,10 +1,10 @@
 //! The networks train: a few optimiser steps on one batch reduce the loss.
 
+use burn::backend::Autodiff;
 #[cfg(all(feature = "flex", not(feature = "ndarray")))]
 use burn::backend::Flex as TestBackend;
 #[cfg(feature = "ndarray")]
 use burn::backend::NdArray as TestBackend;
-use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
@@ -40,8 +40,12 @@ fn unet_with_deep_supervision_learns_to_segment() {
     let device = Default::default();
     let image = random_image([2, 3, 16, 16]);
     // Learnable from one pixel: the sign of the first channel.
-    let truth: Tensor<Training, 1, Int> =
-        image.clone().narrow(1, 0, 1).greater_elem(0.0).int().flatten(0, 3);
+    let truth: Tensor<Training, 1, Int> = image
+        .clone()
+        .narrow(1, 0, 1)
+        .greater_elem(0.0)
+        .int()
+        .flatten(0, 3);
     let config = UNetConfig {
         deep_supervision: true,
         dropout: 0.1,
@@ -50,9 +54,14 @@ fn unet_with_deep_supervision_learns_to_segment() {
     let unet = config.init::<Training>(&device).unwrap();
     let (before, after) = train(unet, 30, |unet| {
         let mut levels = unet.forward_supervised(image.clone());
-        assert_eq!(levels.iter().map(|l| l.dims()[2]).collect::<Vec<_>>(), [16, 8]);
+        assert_eq!(
+            levels.iter().map(|l| l.dims()[2]).collect::<Vec<_>>(),
+            [16, 8]
+        );
         let logits = levels.remove(0).permute([0, 2, 3, 1]).reshape([-1, 2]);
-        CrossEntropyLossConfig::new().init(&device).forward(logits, truth.clone())
+        CrossEntropyLossConfig::new()
+            .init(&device)
+            .forward(logits, truth.clone())
             + levels.remove(0).powf_scalar(2.0).mean() * 0.01
     });
     assert!(after < 0.6 * before, "cross entropy {before} → {after}");
@@ -64,16 +73,27 @@ fn instance_norm_unet_learns_a_heatmap() {
     let image = random_image([2, 1, 16, 16]);
     let target = image.clone().clamp(0.0, 1.0);
     let config = UNetConfig {
-        norm: Norm::Instance { epsilon: 1e-5, affine: true },
-        activation: Activation::LeakyRelu { negative_slope: 0.01 },
-        upsampling: Upsampling::Bilinear { kernel_size: 1, align_corners: false },
+        norm: Norm::Instance {
+            epsilon: 1e-5,
+            affine: true,
+        },
+        activation: Activation::LeakyRelu {
+            negative_slope: 0.01,
+        },
+        upsampling: Upsampling::Bilinear {
+            kernel_size: 1,
+            align_corners: false,
+        },
         ..UNetConfig::new(1, 1, [8, 8])
     };
     let unet = config.init::<Training>(&device).unwrap();
     let (before, after) = train(unet, 30, |unet| {
         MseLoss::new().forward(unet.forward(image.clone()), target.clone(), Reduction::Mean)
     });
-    assert!(after < 0.6 * before, "mean squared error {before} → {after}");
+    assert!(
+        after < 0.6 * before,
+        "mean squared error {before} → {after}"
+    );
 }
 
 #[test]
@@ -81,10 +101,20 @@ fn resnet_learns_to_regress() {
     let device = Default::default();
     let image = random_image([4, 3, 32, 32]);
     let target = Tensor::<Training, 2>::from_floats([[0.0], [1.0], [2.0], [3.0]], &device);
-    let config = ResNetConfig { width: 4, ..ResNetConfig::new(ResNetDepth::D18, 3, 1) };
+    let config = ResNetConfig {
+        width: 4,
+        ..ResNetConfig::new(ResNetDepth::D18, 3, 1)
+    };
     let resnet = config.init::<Training>(&device).unwrap();
     let (before, after) = train(resnet, 20, |resnet| {
-        MseLoss::new().forward(resnet.forward(image.clone()), target.clone(), Reduction::Mean)
+        MseLoss::new().forward(
+            resnet.forward(image.clone()),
+            target.clone(),
+            Reduction::Mean,
+        )
     });
-    assert!(after < 0.5 * before, "mean squared error {before} → {after}");
+    assert!(
+        after < 0.5 * before,
+        "mean squared error {before} → {after}"
+    );
 }

@@ -1,0 +1,31 @@
+//! Entry points for `cargo fuzz`, see `fuzz/`. Compiled only under `--cfg fuzzing`.
+#![allow(missing_docs)]
+
+use std::io::Cursor;
+
+use crate::module_tree::ScriptModule;
+use crate::pickle;
+use crate::recognise::recognise;
+use crate::release::Release;
+
+/// The unpickler and the module tree built from it.
+pub fn unpickle(bytes: &[u8]) {
+    if let Ok(pickle) = pickle::parse("data.pkl", bytes)
+        && let Ok(root) = ScriptModule::from_pickle(&pickle)
+    {
+        let _ = root.outline(3, 40);
+    }
+}
+
+/// The archive reader, and recognition and tensor reading behind it.
+pub fn read_archive(bytes: &[u8]) {
+    let Ok(mut release) = Release::read(Cursor::new(bytes)) else {
+        return;
+    };
+    let root = release.root.clone();
+    let program = std::mem::take(&mut release.program);
+    let _ = recognise(&root, &program);
+    root.for_each_tensor(&mut |path, tensor| {
+        let _ = release.tensor(path, tensor);
+    });
+}

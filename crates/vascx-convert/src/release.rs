@@ -1,0 +1,115 @@
+//! A TorchScript release: archive, module tree, program text and configuration.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::Path;
+
+use crate::archive::Archive;
+use crate::config::ReleaseConfig;
+use crate::error::{Error, Result};
+use crate::module_tree::ScriptModule;
+use crate::pickle;
+use crate::program::Program;
+use crate::tensor::{HostTensor, TensorRef};
+
+/// Largest `data.pkl`; 200 modules take about 50 kB.
+const MAX_PICKLE: u64 = 32 << 20;
+/// Largest configuration.
+const MAX_CONFIG: u64 = 1 << 20;
+/// All of `code/` together.
+const MAX_CODE: u64 = 64 << 20;
+
+/// An opened release. Tensors stay in the file until they are asked for.
+pub(crate) struct Release<R> {
+    archive: Archive<R>,
+    pub(crate) root: ScriptModule,
+    pub(crate) program: Program,
+    pub(crate) config: ReleaseConfig,
+    /// Things worth telling the user, such as unknown configuration keys.
+    pub(crate) notes: Vec<String>,
+    /// The storage read last: several tensors may share one.
+    last_storage: Option<(Box<str>, Vec<u8>)>,
+}
+
+impl Release<BufReader<File>> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::read(BufReader::new(File::open(path)?))
+    }
+}
+
+impl<R: Read + Seek> Release<R> {
+    pub(crate) fn read(reader: R) -> Result<Self> {
+        let mut archive = Archive::open(reader)?;
+        if archive.contains("byteorder") {
+            let order = archive.read_text("byteorder", 16)?;
+            if order != "little" {
+                return Err(Error::entry(
+                    "byteorder",
+                    format!("`{order}` is not supported"),
+                ));
+            }
+        }
+        let root = {
+            let bytes = archive.read("data.pkl", MAX_PICKLE)?;
+            ScriptModule::from_pickle(&pickle::parse("data.pkl", &bytes)?)?
+        };
+        let mut notes = Vec::new();
+        let config = if archive.contains("extra/config.yaml") {
+            let text = archive.read_text("extra/config.yaml", MAX_CONFIG)?;
+            let (config, unknown) = ReleaseConfig::parse(&text)?;
+            notes.extend(
+                unknown
+                    .iter()
+                    .map(|key| format!("unknown configuration key `{key}`")),
+            );
+            config
+        } else {
+            notes.push("no configuration (extra/config.yaml); defaults apply".into());
+            ReleaseConfig::default()
+        };
+        let program = read_program(&mut archive)?;
+        Ok(Self {
+            archive,
+            root,
+            program,
+            config,
+            notes,
+            last_storage: None,
+        })
+    }
+
+    /// The values of a tensor of the tree.
+    pub(crate) fn tensor(&mut self, path: &str, tensor: &TensorRef) -> Result<HostTensor> {
+        let storage = &tensor.storage;
+        let (_, bytes) = match self.last_storage.take() {
+            Some((key, bytes)) if key == storage.key => self.last_storage.insert((key, bytes)),
+            _ => {
+                let length = storage.elements.checked_mul(storage.dtype.size());
+                let length = length.ok_or_else(|| Error::tensor(path, "impossibly large"))?;
+                let entry = format!("data/{}", storage.key);
+                let bytes = self.archive.read_storage(&entry, length as u64)?;
+                self.last_storage.insert((storage.key.clone(), bytes))
+            }
+        };
+        tensor.gather(path, bytes)
+    }
+}
+
+fn read_program<R: Read + Seek>(archive: &mut Archive<R>) -> Result<Program> {
+    let files: Vec<String> = archive
+        .names()
+        .filter(|name| name.starts_with("code/") && name.ends_with(".py"))
+        .map(str::to_owned)
+        .collect();
+    let mut program = Program::default();
+    let mut remaining = MAX_CODE;
+    for file in files {
+        let text = archive.read_text(&file, remaining)?;
+        remaining -= text.len() as u64;
+        let module = file
+            .strip_prefix("code/")
+            .and_then(|path| path.strip_suffix(".py"));
+        program.add_file(module.expect("filtered above"), &text);
+    }
+    Ok(program)
+}

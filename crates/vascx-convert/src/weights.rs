@@ -1,0 +1,173 @@
+//! Named f32 tensors, in memory after a conversion or memory-mapped from a model directory.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use safetensors::tensor::{Dtype, Metadata, TensorView};
+use safetensors::{SafeTensors, serialize_to_file};
+
+use crate::error::{Error, Result};
+use crate::inspect::TensorInfo;
+use crate::tensor::HostTensor;
+
+/// Element type of stored weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightDType {
+    /// 32-bit floats: what networks compute with.
+    #[default]
+    F32,
+    /// Half precision: half the size.
+    F16,
+    /// bfloat16: half the size, the range of f32.
+    BF16,
+}
+
+/// The weights of a model.
+pub(crate) enum Weights {
+    Memory(BTreeMap<String, HostTensor>),
+    Mapped {
+        map: Mmap,
+        metadata: Metadata,
+        data_start: usize,
+    },
+}
+
+impl Weights {
+    /// Maps a `weights.safetensors`.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| Error::from(error).in_file(path))?;
+        // SAFETY: the map is only read. Another process that truncates the file meanwhile could
+        // crash this one, as with every memory-mapped file; model directories are written under a
+        // temporary name and never modified in place.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(|error| Error::from(error).in_file(path))?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| {
+            Error::ModelDirectory(format!("not a safetensors file: {error}")).in_file(path)
+        })?;
+        // The header is preceded by its length in eight bytes.
+        Ok(Self::Mapped {
+            map,
+            metadata,
+            data_start: header + 8,
+        })
+    }
+
+    /// Names of all tensors, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match self {
+            Self::Memory(tensors) => tensors.keys().cloned().collect(),
+            Self::Mapped { metadata, .. } => {
+                let mut names: Vec<_> = metadata.tensors().into_keys().collect();
+                names.sort_unstable();
+                names
+            }
+        }
+    }
+
+    /// Name, shape and stored element type of every tensor, sorted by name.
+    pub(crate) fn stored(&self) -> Vec<TensorInfo> {
+        let info = |name: &String| match self {
+            Self::Memory(tensors) => (tensors[name].shape.clone(), "f32"),
+            Self::Mapped { metadata, .. } => {
+                let info = metadata.info(name).expect("`names` lists what exists");
+                let dtype = match info.dtype {
+                    Dtype::F32 => "f32",
+                    Dtype::F16 => "f16",
+                    Dtype::BF16 => "bf16",
+                    _ => "unsupported",
+                };
+                (info.shape.clone(), dtype)
+            }
+        };
+        self.names()
+            .into_iter()
+            .map(|name| {
+                let (shape, dtype) = info(&name);
+                TensorInfo { name, shape, dtype }
+            })
+            .collect()
+    }
+
+    /// The tensor in f32, or `None` when there is none of that name.
+    pub(crate) fn tensor(&self, name: &str) -> Result<Option<HostTensor>> {
+        match self {
+            Self::Memory(tensors) => Ok(tensors.get(name).cloned()),
+            Self::Mapped {
+                map,
+                metadata,
+                data_start,
+            } => {
+                let Some(info) = metadata.info(name) else {
+                    return Ok(None);
+                };
+                let (start, end) = info.data_offsets;
+                let bytes = &map[data_start + start..data_start + end];
+                let values = match info.dtype {
+                    Dtype::F32 => decode(bytes, f32::from_le_bytes),
+                    Dtype::F16 => decode(bytes, |b| f16::from_le_bytes(b).to_f32()),
+                    Dtype::BF16 => decode(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+                    other => {
+                        let reason = format!("holds {other:?}, expected F32, F16 or BF16");
+                        return Err(Error::tensor(name, reason));
+                    }
+                };
+                Ok(Some(HostTensor {
+                    shape: info.shape.clone(),
+                    values,
+                }))
+            }
+        }
+    }
+
+    /// Writes a safetensors file.
+    pub(crate) fn save(&self, path: &Path, dtype: WeightDType) -> Result<()> {
+        let (stored, encode): (_, fn(&f32, &mut Vec<u8>)) = match dtype {
+            WeightDType::F32 => (Dtype::F32, |v, out| out.extend(v.to_le_bytes())),
+            WeightDType::F16 => (Dtype::F16, |v, out| {
+                out.extend(f16::from_f32(*v).to_le_bytes())
+            }),
+            WeightDType::BF16 => (Dtype::BF16, |v, out| {
+                out.extend(bf16::from_f32(*v).to_le_bytes())
+            }),
+        };
+        let tensors = self
+            .names()
+            .into_iter()
+            .map(|name| {
+                let tensor = self.tensor(&name)?.expect("`names` lists what exists");
+                let mut bytes = Vec::new();
+                tensor
+                    .values
+                    .iter()
+                    .for_each(|value| encode(value, &mut bytes));
+                Ok((name, tensor.shape, bytes))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let failed = |error: safetensors::SafeTensorError| {
+            Error::ModelDirectory(format!("cannot write weights: {error}")).in_file(path)
+        };
+        let views = tensors
+            .iter()
+            .map(|(name, shape, bytes)| {
+                Ok((
+                    name,
+                    TensorView::new(stored, shape.clone(), bytes).map_err(failed)?,
+                ))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let about = [("format".to_owned(), "vascx".to_owned())].into();
+        serialize_to_file(views, Some(about), path).map_err(failed)
+    }
+}
+
+fn decode<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|&chunk| convert(chunk))
+        .collect()
+}

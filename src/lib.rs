@@ -1,1 +1,25 @@
+//! VascX retinal model ensembles in pure Rust: define, convert, run.
+//!
+//! This crate re-exports its three parts:
+//! * [`models`]: the networks in burn, generic over the backend;
+//! * [`convert`]: PyTorch checkpoints to model directories, offline;
+//! * [`inference`]: photographs in, answers out.
+//!
+//! ```no_run
+//! use burn::backend::Flex;
+//! use vascx::convert::Model;
+//! use vascx::inference::{EnsembleOptions, HeatmapEnsemble, Photograph};
+//!
+//! let model = Model::open("weights/demo/fovea.pt")?;
+//! let ensemble =
+//!     HeatmapEnsemble::<Flex>::load(&model, &Default::default(), EnsembleOptions::default())?;
+//! let fovea = ensemble.predict(&[Photograph::open("fundus.jpg")?])?[0].points[0];
+//! println!("fovea at ({:.1}, {:.1})", fovea.x, fovea.y);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The `vascx` binary does the same from the command line.
 
+pub use vascx_convert as convert;
+pub use vascx_inference as inference;
+pub use vascx_models as models;

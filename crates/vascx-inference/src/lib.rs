@@ -1,1 +1,55 @@
+//! Photographs in, answers out: decoding, preprocessing, sliding windows and the four kinds of
+//! VascX ensembles, on any burn backend.
+//!
+//! ```no_run
+//! use burn::backend::Flex;
+//! use vascx_convert::Model;
+//! use vascx_inference::{EnsembleOptions, Photograph, SegmentationEnsemble};
+//!
+//! let model = Model::open("weights/demo/artery_vein.pt")?;
+//! let ensemble =
+//!     SegmentationEnsemble::<Flex>::load(&model, &Default::default(), EnsembleOptions::default())?;
+//! let photograph = Photograph::open("fundus.png")?;
+//! let answers = ensemble.predict(&[photograph])?;
+//! answers[0].class_map.save("fundus_classes.png")?; // 8-bit class indices, original size
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Data flows one way: file → [`Photograph`] → network input → windows → members → answer → file.
+//! [`Job`] does all of it for folders of photographs.
 
+mod augment;
+mod device;
+mod ensemble;
+mod error;
+mod geometry;
+mod inputs;
+mod job;
+mod output;
+mod overlay;
+mod photograph;
+mod preprocess;
+mod window;
+
+pub use device::{Device, DeviceWork};
+pub use ensemble::{
+    Answer, AnyEnsemble, Classification, ClassificationEnsemble, EnsembleOptions, FromMembers,
+    HeatmapEnsemble, Keypoints, Regression, RegressionEnsemble, Segmentation, SegmentationEnsemble,
+    TaskEnsemble,
+};
+pub use error::{Error, Result};
+pub use geometry::Point;
+pub use inputs::{Input, resolve_inputs};
+pub use job::{Job, Outcome, Summary};
+pub use overlay::Overlay;
+pub use photograph::Photograph;
+pub use preprocess::PreprocessMode;
+
+#[cfg(test)]
+mod test_backend {
+    //! The backend the tests run on: NdArray when that feature is on, else Flex.
+    #[cfg(not(feature = "ndarray"))]
+    pub(crate) use burn::backend::Flex as TestBackend;
+    #[cfg(feature = "ndarray")]
+    pub(crate) use burn::backend::NdArray as TestBackend;
+}

@@ -1,0 +1,69 @@
+//! Test-time augmentation by flips.
+
+use burn::tensor::{Tensor, backend::Backend};
+
+/// Mean of `predict` over the images `[N, C, H, W]` as they are and flipped along each of the given
+/// sets of axes. `restore` flips a prediction back; vectors need none.
+pub(crate) fn mean_over_flips<B: Backend, const D: usize>(
+    images: Tensor<B, 4>,
+    flips: &[Vec<usize>],
+    predict: impl Fn(Tensor<B, 4>) -> Tensor<B, D>,
+    restore: impl Fn(Tensor<B, D>, &[usize]) -> Tensor<B, D>,
+) -> Tensor<B, D> {
+    let sum = flips.iter().fold(predict(images.clone()), |sum, axes| {
+        sum + restore(predict(flip(images.clone(), axes)), axes)
+    });
+    if flips.is_empty() {
+        sum
+    } else {
+        sum / (flips.len() + 1) as f64
+    }
+}
+
+/// Flips maps `[M, N, K, H, W]` along axes of `[N, C, H, W]`.
+pub(crate) fn flip_maps<B: Backend>(maps: Tensor<B, 5>, axes: &[usize]) -> Tensor<B, 5> {
+    // The member axis in front shifts the others by one.
+    let axes: Vec<usize> = axes.iter().map(|axis| axis + 1).collect();
+    flip(maps, &axes)
+}
+
+fn flip<B: Backend, const D: usize>(tensor: Tensor<B, D>, axes: &[usize]) -> Tensor<B, D> {
+    axes.iter()
+        .fold(tensor, |tensor, &axis| tensor.flip([axis as isize]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_backend::TestBackend;
+
+    #[test]
+    fn a_flip_equivariant_network_gains_nothing() {
+        let device = Default::default();
+        let image = Tensor::<TestBackend, 1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &device)
+            .reshape([1, 1, 2, 3]);
+        let flips = [vec![2], vec![3], vec![2, 3]];
+        let mean = mean_over_flips(
+            image.clone(),
+            &flips,
+            |image| (image * 2.0).unsqueeze_dim(0),
+            |maps, axes| flip_maps(maps, axes),
+        );
+        let expected: Tensor<TestBackend, 5> = (image * 2.0).unsqueeze_dim(0);
+        mean.into_data().assert_eq(&expected.into_data(), true);
+    }
+
+    #[test]
+    fn a_network_that_sees_the_corner_averages_the_four_corners() {
+        let device = Default::default();
+        let image = Tensor::<TestBackend, 1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &device)
+            .reshape([1, 1, 2, 3]);
+        let corner = |image: Tensor<TestBackend, 4>| {
+            image.slice([0..1, 0..1, 0..1, 0..1]).reshape([1, 1, 1])
+        };
+        let flips = [vec![2], vec![3], vec![2, 3]];
+        let mean: Tensor<TestBackend, 3> =
+            mean_over_flips(image, &flips, corner, |vector, _| vector);
+        assert_eq!(mean.into_scalar(), (1.0 + 4.0 + 3.0 + 6.0) / 4.0);
+    }
+}

@@ -1,0 +1,97 @@
+//! The one error type of this crate.
+
+use std::path::{Path, PathBuf};
+
+use vascx_convert::Task;
+
+/// Why a photograph could not be read or an ensemble could not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model could not be opened or loaded.
+    #[error(transparent)]
+    Model(#[from] vascx_convert::Error),
+    /// The model is for another task than the ensemble it was loaded into.
+    #[error("the model does {found}, not {expected}", found = found.name(), expected = expected.name())]
+    WrongTask {
+        /// What the ensemble does.
+        expected: Task,
+        /// What the model was made for.
+        found: Task,
+    },
+    /// A photograph could not be decoded.
+    #[error("{path}: {reason}")]
+    Photograph {
+        /// The image file.
+        path: PathBuf,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// Pixels given from memory do not fit their size.
+    #[error("{bytes} bytes are no RGB image of {width} × {height} pixels")]
+    PixelCount {
+        /// Bytes given.
+        bytes: usize,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+    /// Nothing to predict.
+    #[error("no photographs were given")]
+    NoPhotographs,
+    /// Nothing can be processed in chunks of nothing.
+    #[error("the batch size must be at least 1")]
+    ZeroBatchSize,
+    /// A folder, manifest or list of inputs is unusable.
+    #[error("{path}: {reason}")]
+    Input {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// Two inputs would write the same output.
+    #[error(
+        "two inputs have the id `{id}`: {first} and {second}; give them distinct ids in a CSV file \
+         with the columns id,path"
+    )]
+    DuplicateId {
+        /// The id.
+        id: String,
+        /// The input that had it first.
+        first: PathBuf,
+        /// The other input.
+        second: PathBuf,
+    },
+    /// A result could not be written.
+    #[error("cannot write {path}: {reason}")]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system or encoder says.
+        reason: String,
+    },
+    /// The device is unknown or not part of this build.
+    #[error("{0}")]
+    Device(String),
+}
+
+impl Error {
+    pub(crate) fn output(path: &Path, reason: impl ToString) -> Self {
+        Self::Output {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    pub(crate) fn input(path: &Path, reason: impl ToString) -> Self {
+        Self::Input {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;

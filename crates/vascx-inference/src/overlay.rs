@@ -1,0 +1,151 @@
+//! Drawing answers on the photograph, for a quick look.
+
+use std::path::Path;
+
+use image::{ExtendedColorType, GrayImage, Rgb, RgbImage};
+
+use crate::ensemble::Answer;
+use crate::error::Result;
+use crate::geometry::Point;
+use crate::output::write_png;
+use crate::photograph::Photograph;
+
+const RED: Rgb<u8> = Rgb([230, 30, 30]);
+const BLUE: Rgb<u8> = Rgb([40, 90, 255]);
+const GREEN: Rgb<u8> = Rgb([40, 220, 60]);
+const AMBER: Rgb<u8> = Rgb([255, 180, 0]);
+const CYAN: Rgb<u8> = Rgb([0, 240, 240]);
+const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
+const BLACK: Rgb<u8> = Rgb([0, 0, 0]);
+
+/// Colours of the classes 1, 2, 3, … of a map: arteries, veins, crossings or uncertain, others.
+const CLASSES: [Rgb<u8>; 5] = [RED, BLUE, GREEN, AMBER, CYAN];
+/// Colours of the quality grades, best first; further classes repeat the last.
+const GRADES: [Rgb<u8>; 3] = [GREEN, AMBER, RED];
+/// How much a class's colour covers the photograph.
+const OPACITY: f32 = 0.7;
+
+/// A photograph with answers drawn on it.
+#[derive(Clone, Debug)]
+pub struct Overlay {
+    image: RgbImage,
+}
+
+impl Overlay {
+    /// Starts from the photograph.
+    pub fn new(photograph: &Photograph) -> Self {
+        Self {
+            image: photograph.rgb().clone(),
+        }
+    }
+
+    /// Draws an answer: several classes as colours (arteries red, veins blue, crossings green), a
+    /// single class as its outline, keypoints as crosses, class probabilities as a badge in the
+    /// corner. Regressed values leave the picture as it is.
+    pub fn draw(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Segmentation(segmentation) if segmentation.classes() > 2 => {
+                self.colour(&segmentation.class_map);
+            }
+            Answer::Segmentation(segmentation) => self.outline(&segmentation.class_map),
+            Answer::Keypoints(keypoints) => keypoints.points.iter().for_each(|p| self.cross(*p)),
+            Answer::Classification(classification) => self.badge(&classification.probabilities),
+            Answer::Regression(_) => {}
+        }
+    }
+
+    /// Writes the picture as PNG.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let (width, height) = self.image.dimensions();
+        write_png(
+            path,
+            self.image.as_raw(),
+            width,
+            height,
+            ExtendedColorType::Rgb8,
+        )
+    }
+
+    /// Line thickness that is visible at 300 pixels and not clumsy at full size.
+    fn thickness(&self) -> i64 {
+        i64::from(self.image.width().max(self.image.height()) / 300).max(1)
+    }
+
+    fn put(&mut self, x: i64, y: i64, colour: Rgb<u8>) {
+        if let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y))
+            && let Some(pixel) = self.image.get_pixel_mut_checked(x, y)
+        {
+            *pixel = colour;
+        }
+    }
+
+    fn colour(&mut self, classes: &GrayImage) {
+        for (pixel, class) in self.image.pixels_mut().zip(classes.pixels()) {
+            if let Some(index) = usize::from(class.0[0]).checked_sub(1) {
+                let colour = CLASSES[index.min(CLASSES.len() - 1)];
+                for (value, target) in pixel.0.iter_mut().zip(colour.0) {
+                    let mixed = f32::from(*value) * (1.0 - OPACITY) + f32::from(target) * OPACITY;
+                    *value = mixed as u8;
+                }
+            }
+        }
+    }
+
+    /// The border of class 1, drawn inside it.
+    fn outline(&mut self, classes: &GrayImage) {
+        let reach = self.thickness();
+        let inside = |x: i64, y: i64| {
+            let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else {
+                return false;
+            };
+            classes
+                .get_pixel_checked(x, y)
+                .is_some_and(|class| class.0[0] == 1)
+        };
+        for (x, y, class) in classes.enumerate_pixels() {
+            let (x, y) = (i64::from(x), i64::from(y));
+            let neighbours = [(reach, 0), (-reach, 0), (0, reach), (0, -reach)];
+            if class.0[0] == 1 && neighbours.iter().any(|(dx, dy)| !inside(x + dx, y + dy)) {
+                self.put(x, y, CYAN);
+            }
+        }
+    }
+
+    /// A white cross with a black rim.
+    fn cross(&mut self, point: Point) {
+        let (x, y) = (point.x.floor() as i64, point.y.floor() as i64);
+        let (arm, half) = (12 * self.thickness(), self.thickness() / 2);
+        for (rim, colour) in [(self.thickness(), BLACK), (0, WHITE)] {
+            for along in -arm - rim..=arm + rim {
+                for across in -half - rim..=half + rim {
+                    self.put(x + along, y + across, colour);
+                    self.put(x + across, y + along, colour);
+                }
+            }
+        }
+    }
+
+    /// A disc in the colour of the most probable class, with a white rim.
+    fn badge(&mut self, probabilities: &[f32]) {
+        let best = probabilities
+            .iter()
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(b.1));
+        let Some((grade, _)) = best else { return };
+        let colour = GRADES[grade.min(GRADES.len() - 1)];
+        let radius = 12 * self.thickness();
+        let centre = radius + 4 * self.thickness();
+        for dy in -radius..=radius {
+            for dx in -radius..=radius {
+                let distance = ((dx * dx + dy * dy) as f64).sqrt() as i64;
+                if distance <= radius {
+                    let rim = distance > radius - 2 * self.thickness();
+                    self.put(centre + dx, centre + dy, if rim { WHITE } else { colour });
+                }
+            }
+        }
+    }
+}

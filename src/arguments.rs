@@ -1,0 +1,178 @@
+//! Command-line arguments as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use vascx::convert::{Task, WeightDType};
+use vascx::inference::{Device, PreprocessMode};
+
+/// Retinal model ensembles in pure Rust: convert PyTorch releases, run them on photographs.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Convert a PyTorch checkpoint to a model directory, offline.
+    Convert(ConvertArguments),
+    /// Describe a checkpoint or model directory.
+    Inspect(InspectArguments),
+    /// Run a model on photographs.
+    Predict(PredictArguments),
+    /// Run the bare ensemble on a tensor: no preprocessing, no tiling.
+    Forward(ForwardArguments),
+    /// Run the bundled demonstration models on the bundled photographs.
+    Demo(DemoArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArguments {
+    /// TorchScript release (.pt).
+    pub(crate) checkpoint: PathBuf,
+    /// Model directory to write.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// What the model does, when the release does not say.
+    #[arg(long)]
+    pub(crate) task: Option<TaskArgument>,
+    /// Names of classes, keypoints or values, when the release has none.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) names: Vec<String>,
+    /// Element type of the written weights.
+    #[arg(long, default_value = "f32")]
+    pub(crate) dtype: DTypeArgument,
+    /// Replace an existing model directory.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print errors only.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// TorchScript release or model directory.
+    pub(crate) path: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArguments {
+    /// TorchScript release or model directory.
+    #[arg(long)]
+    pub(crate) model: PathBuf,
+    /// Folder for the results; created when missing.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Photographs per chunk [default: the model's].
+    #[arg(long)]
+    pub(crate) batch_size: Option<usize>,
+    /// How photographs are brought to the network's square.
+    #[arg(long, default_value = "auto")]
+    pub(crate) preprocess: PreprocessArgument,
+    /// cpu, ndarray, cuda[:index] or wgpu.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: Device,
+    /// Also write class probabilities or heat maps as safetensors.
+    #[arg(long)]
+    pub(crate) save_probabilities: bool,
+    /// Also draw the results on the photographs (OUT/overlays).
+    #[arg(long)]
+    pub(crate) overlay: bool,
+    /// Print errors only.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Photographs, folders of photographs, or CSV files with the columns id,path.
+    #[arg(required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForwardArguments {
+    /// TorchScript release or model directory.
+    #[arg(long)]
+    pub(crate) model: PathBuf,
+    /// Safetensors file with `image` [N,C,H,W] f32.
+    #[arg(long)]
+    pub(crate) input: PathBuf,
+    /// Safetensors file to write, with `prediction` [M,N,…] f32.
+    #[arg(long)]
+    pub(crate) output: PathBuf,
+    /// cpu, ndarray, cuda[:index] or wgpu.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: Device,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Folder for the results.
+    #[arg(long, default_value = "out/demo")]
+    pub(crate) out: PathBuf,
+    /// cpu, ndarray, cuda[:index] or wgpu.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: Device,
+    /// Print errors only.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum TaskArgument {
+    Segmentation,
+    Classification,
+    Regression,
+    Heatmap,
+}
+
+impl From<TaskArgument> for Task {
+    fn from(argument: TaskArgument) -> Self {
+        match argument {
+            TaskArgument::Segmentation => Self::Segmentation,
+            TaskArgument::Classification => Self::Classification,
+            TaskArgument::Regression => Self::Regression,
+            TaskArgument::Heatmap => Self::Heatmap,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DTypeArgument {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl From<DTypeArgument> for WeightDType {
+    fn from(argument: DTypeArgument) -> Self {
+        match argument {
+            DTypeArgument::F32 => Self::F32,
+            DTypeArgument::F16 => Self::F16,
+            DTypeArgument::Bf16 => Self::BF16,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PreprocessArgument {
+    /// What the model's configuration asks for.
+    Auto,
+    /// Pad to a square, resize, enhance contrast if the model wants it.
+    Simple,
+    /// Stretch to the square.
+    Resize,
+}
+
+impl From<PreprocessArgument> for Option<PreprocessMode> {
+    fn from(argument: PreprocessArgument) -> Self {
+        match argument {
+            PreprocessArgument::Auto => None,
+            PreprocessArgument::Simple => Some(PreprocessMode::Simple),
+            PreprocessArgument::Resize => Some(PreprocessMode::Resize),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `vascx demo`: the bundled models on the bundled photographs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use vascx::convert::Model;
+use vascx::inference::{EnsembleOptions, Job, Outcome, Overlay, Summary, resolve_inputs};
+
+use super::predict::Predict;
+use super::{Done, Failure, Result};
+use crate::arguments::DemoArguments;
+use crate::report::Reporter;
+
+const MODELS: [&str; 4] = ["artery_vein", "disc", "fovea", "quality"];
+
+pub(crate) fn run(arguments: &DemoArguments) -> Result {
+    let root = find_bundle()?;
+    let inputs = resolve_inputs(&[root.join("examples/images")])?;
+    let reporter = Reporter::new(MODELS.len() * inputs.len(), arguments.quiet);
+    let mut total = Summary {
+        succeeded: 0,
+        failed: 0,
+    };
+    let mut overlays: BTreeMap<String, Overlay> = BTreeMap::new();
+    for name in MODELS {
+        let model = Model::open(root.join("weights/demo").join(format!("{name}.pt")))?;
+        let job = Job {
+            inputs: inputs.clone(),
+            out: arguments.out.join(name),
+            save_probabilities: false,
+            overlay: false,
+        };
+        let each = |outcome: Outcome| {
+            if let Ok((photograph, answer)) = outcome.result {
+                overlays
+                    .entry(outcome.input.id.clone())
+                    .or_insert_with(|| Overlay::new(photograph))
+                    .draw(answer);
+            }
+            reporter.outcome(&outcome);
+        };
+        let device = arguments.device.to_string();
+        let options = EnsembleOptions::default();
+        let work = Predict {
+            model: &model,
+            options,
+            job: &job,
+            device,
+            each,
+        };
+        let summary = arguments.device.run(work)??;
+        total.succeeded += summary.succeeded;
+        total.failed += summary.failed;
+    }
+    save_overlays(&arguments.out.join("overlays"), overlays)?;
+    reporter.finish(total, &arguments.out);
+    Ok(if total.failed == 0 {
+        Done::All
+    } else {
+        Done::Some
+    })
+}
+
+/// The folder that holds `weights/demo` and `examples/images`: the current one, else the source
+/// tree this binary was built from.
+fn find_bundle() -> std::result::Result<PathBuf, Failure> {
+    [
+        PathBuf::from("."),
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+    ]
+    .into_iter()
+    .find(|root| root.join("weights/demo").is_dir() && root.join("examples/images").is_dir())
+    .ok_or_else(|| {
+        Failure::Other(
+            "the demonstration models are not here; run `vascx demo` in a clone of the \
+                 repository, which holds weights/demo and examples/images"
+                .into(),
+        )
+    })
+}
+
+fn save_overlays(
+    folder: &Path,
+    overlays: BTreeMap<String, Overlay>,
+) -> std::result::Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
+    for (id, overlay) in overlays {
+        overlay.save(&folder.join(format!("{id}.png")))?;
+    }
+    Ok(())
+}

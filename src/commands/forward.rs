@@ -1,0 +1,100 @@
+//! `vascx forward`: the bare ensemble on a tensor.
+
+use std::path::Path;
+
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use vascx::convert::Model;
+use vascx::inference::DeviceWork;
+use vascx::models::Prediction;
+
+use super::{Done, Failure, Result};
+use crate::arguments::ForwardArguments;
+
+pub(crate) fn run(arguments: &ForwardArguments) -> Result {
+    let model = Model::open(&arguments.model)?;
+    let image = read_image(&arguments.input)?;
+    check_shape(&model, &image.shape).map_err(|reason| Failure::file(&arguments.input, reason))?;
+    let prediction = arguments.device.run(Forward {
+        model: &model,
+        image,
+    })??;
+    write_prediction(&arguments.output, &prediction)?;
+    println!(
+        "{}: prediction {:?}",
+        arguments.output.display(),
+        prediction.shape
+    );
+    Ok(Done::All)
+}
+
+struct Forward<'a> {
+    model: &'a Model,
+    image: TensorData,
+}
+
+impl DeviceWork for Forward<'_> {
+    type Output = vascx::convert::Result<TensorData>;
+
+    fn run<B: Backend>(self, device: &B::Device) -> Self::Output {
+        let ensemble = self.model.load::<B>(device)?;
+        let image = Tensor::<B, 4>::from_data(self.image, device);
+        let data = match ensemble.forward(image) {
+            Prediction::Spatial(maps) => maps.into_data(),
+            Prediction::Vector(vectors) => vectors.into_data(),
+        };
+        Ok(data.convert::<f32>())
+    }
+}
+
+fn read_image(path: &Path) -> std::result::Result<TensorData, Failure> {
+    let failed = |reason: String| Failure::file(path, reason);
+    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| failed(error.to_string()))?;
+    let view = file
+        .tensor("image")
+        .map_err(|_| failed("holds no tensor `image`; expected [N,C,H,W] f32".into()))?;
+    if view.dtype() != Dtype::F32 || view.shape().len() != 4 {
+        return Err(failed(format!(
+            "`image` is {:?} {:?}; expected f32 [N,C,H,W]",
+            view.dtype(),
+            view.shape()
+        )));
+    }
+    let (values, _) = view.data().as_chunks::<4>();
+    let values: Vec<f32> = values
+        .iter()
+        .map(|&bytes| f32::from_le_bytes(bytes))
+        .collect();
+    Ok(TensorData::new(values, view.shape().to_vec()))
+}
+
+fn check_shape(model: &Model, shape: &[usize]) -> std::result::Result<(), String> {
+    let architecture = &model.manifest().architecture;
+    let (channels, divisor) = (architecture.in_channels(), architecture.size_divisor());
+    if shape.contains(&0) {
+        return Err(format!("`image` {shape:?} is empty"));
+    }
+    if shape[1] != channels {
+        return Err(format!(
+            "`image` has {} channels, the model takes {channels}",
+            shape[1]
+        ));
+    }
+    if shape[2] % divisor != 0 || shape[3] % divisor != 0 {
+        return Err(format!(
+            "`image` is {} × {} pixels, the model takes multiples of {divisor}",
+            shape[2], shape[3]
+        ));
+    }
+    Ok(())
+}
+
+fn write_prediction(path: &Path, prediction: &TensorData) -> std::result::Result<(), Failure> {
+    let failed = |reason: String| Failure::file(path, reason);
+    let view = TensorView::new(Dtype::F32, prediction.shape.to_vec(), &prediction.bytes)
+        .map_err(|error| failed(error.to_string()))?;
+    safetensors::serialize_to_file([("prediction", view)], None, path)
+        .map_err(|error| failed(error.to_string()))
+}

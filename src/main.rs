@@ -1,0 +1,38 @@
+//! The `vascx` command line.
+
+mod arguments;
+mod commands;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Cli, Command};
+
+/// All inputs done.
+const SUCCESS: u8 = 0;
+/// Some inputs failed, all others are done.
+const SOME_FAILED: u8 = 1;
+/// Nothing could run.
+const NOTHING_RAN: u8 = 2;
+
+fn main() -> ExitCode {
+    // Clap exits with 2 on bad arguments, which is our code for that as well.
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Convert(arguments) => commands::convert::run(&arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Predict(arguments) => commands::predict::run(&arguments),
+        Command::Forward(arguments) => commands::forward::run(&arguments),
+        Command::Demo(arguments) => commands::demo::run(&arguments),
+    };
+    match result {
+        Ok(commands::Done::All) => SUCCESS.into(),
+        Ok(commands::Done::Some) => SOME_FAILED.into(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            NOTHING_RAN.into()
+        }
+    }
+}

@@ -82,7 +82,7 @@ fn check_shape(model: &Model, shape: &[usize]) -> std::result::Result<(), String
             shape[1]
         ));
     }
-    if shape[2] % divisor != 0 || shape[3] % divisor != 0 {
+    if !shape[2].is_multiple_of(divisor) || !shape[3].is_multiple_of(divisor) {
         return Err(format!(
             "`image` is {} × {} pixels, the model takes multiples of {divisor}",
             shape[2], shape[3]

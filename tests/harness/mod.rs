@@ -7,41 +7,56 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// The device the tests run on: NdArray when that feature is on, else Flex.
-pub const DEVICE: &str = if cfg!(feature = "ndarray") { "ndarray" } else { "cpu" };
+pub(crate) const DEVICE: &str = if cfg!(feature = "ndarray") {
+    "ndarray"
+} else {
+    "cpu"
+};
 
 /// A fixture below `tests/fixtures`.
-pub fn fixture(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
+pub(crate) fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(path)
 }
 
 /// A fresh folder in which commands run.
-pub struct Workspace {
+pub(crate) struct Workspace {
     folder: TempDir,
 }
 
 impl Workspace {
-    pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Names in a folder, sorted; empty when there is none.
-    pub fn list(&self, folder: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.path(folder)) else { return Vec::new() };
-        let mut names: Vec<_> =
-            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    pub(crate) fn list(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.path(folder)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<_> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort_unstable();
         names
     }
 
     /// Runs `vascx` and checks its exit code.
-    pub fn vascx(&self, expected_code: i32, arguments: &[&str]) -> Run {
+    pub(crate) fn vascx(&self, expected_code: i32, arguments: &[&str]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vascx"));
         command.args(arguments).current_dir(self.folder.path());
-        let Output { status, stdout, stderr } = command.output().unwrap();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.output().unwrap();
         let run = Run {
             stdout: String::from_utf8_lossy(&stdout).into_owned(),
             stderr: String::from_utf8_lossy(&stderr).into_owned(),
@@ -49,8 +64,8 @@ impl Workspace {
         assert_eq!(
             status.code(),
             Some(expected_code),
-            "{command:?}\nin {:?}\nstdout:\n{}\nstderr:\n{}",
-            self.folder.path(),
+            "{command:?}\nin {}\nstdout:\n{}\nstderr:\n{}",
+            self.folder.path().display(),
             run.stdout,
             run.stderr
         );
@@ -60,16 +75,20 @@ impl Workspace {
 
 /// What a command printed.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Run {
     /// Fails unless the error message holds all of `parts`.
-    pub fn error_names(&self, parts: &[&str]) -> &Self {
+    pub(crate) fn error_names(&self, parts: &[&str]) -> &Self {
         for part in parts {
-            assert!(self.stderr.contains(part), "`{part}` is not in:\n{}", self.stderr);
+            assert!(
+                self.stderr.contains(part),
+                "`{part}` is not in:\n{}",
+                self.stderr
+            );
         }
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         self

@@ -198,13 +198,13 @@ impl ModelManifest {
             preprocessing,
             source,
         };
-        manifest.validate()?;
+        manifest.validate().map_err(Error::Config)?;
         Ok(manifest)
     }
 
     /// Checks what the types cannot: sizes, ranges and agreement between task and network.
-    pub(crate) fn validate(&self) -> Result<()> {
-        let invalid = |reason: String| Err(Error::ModelDirectory(reason));
+    pub(crate) fn validate(&self) -> std::result::Result<(), String> {
+        let invalid = Err::<(), String>;
         if self.format_version != FORMAT_VERSION {
             return invalid(format!(
                 "format version {} is not {FORMAT_VERSION}; convert the checkpoint again",
@@ -217,6 +217,9 @@ impl ModelManifest {
                 self.architecture.family(),
                 self.task.name()
             ));
+        }
+        if self.task == Task::Segmentation && self.architecture.outputs() > 256 {
+            return invalid("class maps hold at most 256 classes".into());
         }
         if self.members == 0 || self.members > 1000 {
             return invalid(format!("{} members", self.members));
@@ -345,7 +348,7 @@ fn resolve_inference(config: &ReleaseConfig, task: Task) -> Result<InferenceSett
     let settings = InferenceSettings {
         window: inference
             .tracing_input_size
-            .map_or([512, 512], |side| side.height_width()),
+            .map_or([512, 512], super::config::Side::height_width),
         overlap: inference.overlap.unwrap_or(0.5),
         blend: inference.blend.unwrap_or_default(),
         batch_size: inference.batch_size.unwrap_or(batch_size),

@@ -53,7 +53,7 @@ impl Model {
             let text = fs::read_to_string(&manifest_path)?;
             let manifest: ModelManifest = serde_json::from_str(&text)
                 .map_err(|error| Error::ModelDirectory(error.to_string()))?;
-            manifest.validate()?;
+            manifest.validate().map_err(Error::ModelDirectory)?;
             Ok(manifest)
         };
         let manifest = read().map_err(|error| error.in_file(&manifest_path))?;

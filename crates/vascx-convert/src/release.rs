@@ -96,20 +96,17 @@ impl<R: Read + Seek> Release<R> {
 }
 
 fn read_program<R: Read + Seek>(archive: &mut Archive<R>) -> Result<Program> {
-    let files: Vec<String> = archive
+    let modules: Vec<String> = archive
         .names()
-        .filter(|name| name.starts_with("code/") && name.ends_with(".py"))
+        .filter_map(|name| name.strip_prefix("code/")?.strip_suffix(".py"))
         .map(str::to_owned)
         .collect();
     let mut program = Program::default();
     let mut remaining = MAX_CODE;
-    for file in files {
-        let text = archive.read_text(&file, remaining)?;
+    for module in modules {
+        let text = archive.read_text(&format!("code/{module}.py"), remaining)?;
         remaining -= text.len() as u64;
-        let module = file
-            .strip_prefix("code/")
-            .and_then(|path| path.strip_suffix(".py"));
-        program.add_file(module.expect("filtered above"), &text);
+        program.add_file(&module, &text);
     }
     Ok(program)
 }

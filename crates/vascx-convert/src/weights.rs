@@ -127,10 +127,10 @@ impl Weights {
         let (stored, encode): (_, fn(&f32, &mut Vec<u8>)) = match dtype {
             WeightDType::F32 => (Dtype::F32, |v, out| out.extend(v.to_le_bytes())),
             WeightDType::F16 => (Dtype::F16, |v, out| {
-                out.extend(f16::from_f32(*v).to_le_bytes())
+                out.extend(f16::from_f32(*v).to_le_bytes());
             }),
             WeightDType::BF16 => (Dtype::BF16, |v, out| {
-                out.extend(bf16::from_f32(*v).to_le_bytes())
+                out.extend(bf16::from_f32(*v).to_le_bytes());
             }),
         };
         let tensors = self

@@ -47,7 +47,7 @@ mod tests {
             image.clone(),
             &flips,
             |image| (image * 2.0).unsqueeze_dim(0),
-            |maps, axes| flip_maps(maps, axes),
+            flip_maps,
         );
         let expected: Tensor<TestBackend, 5> = (image * 2.0).unsqueeze_dim(0);
         mean.into_data().assert_eq(&expected.into_data(), true);

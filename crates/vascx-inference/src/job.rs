@@ -89,9 +89,10 @@ impl Job {
                     Err(error) => errors.push(Some(error)),
                 }
             }
-            let answers = match photographs.is_empty() {
-                true => Vec::new(),
-                false => ensemble.predict(&photographs)?,
+            let answers = if photographs.is_empty() {
+                Vec::new()
+            } else {
+                ensemble.predict(&photographs)?
             };
             let seconds = started.elapsed().as_secs_f64() / chunk.len() as f64;
             let mut answered = photographs.iter().zip(&answers);

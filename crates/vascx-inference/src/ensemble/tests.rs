@@ -1,4 +1,4 @@
-//! Ensembles on the fixture models: sliding windows against MONAI, answers against their parts.
+//! Ensembles on the fixture models: sliding windows against vascx_simplify 0.1.11, answers against their parts.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,9 @@ use super::*;
 use crate::test_backend::TestBackend;
 
 fn fixture(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures")
+        .join(file)
 }
 
 fn open(model: &str) -> Model {
@@ -16,7 +18,10 @@ fn open(model: &str) -> Model {
 }
 
 fn load<A: FromMembers>(model: &str, batch_size: usize) -> TaskEnsemble<TestBackend, A> {
-    let options = EnsembleOptions { batch_size: Some(batch_size), preprocess: None };
+    let options = EnsembleOptions {
+        batch_size: Some(batch_size),
+        preprocess: None,
+    };
     TaskEnsemble::load(&open(model), &Default::default(), options).unwrap()
 }
 
@@ -30,14 +35,18 @@ fn photograph(width: u32, height: u32, seed: u32) -> Photograph {
 fn read(tensors: &SafeTensors, name: &str) -> TensorData {
     let view = tensors.tensor(name).unwrap();
     let chunks = view.data().as_chunks::<4>().0;
-    let values: Vec<f32> = chunks.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let values: Vec<f32> = chunks
+        .iter()
+        .map(|&bytes| f32::from_le_bytes(bytes))
+        .collect();
     TensorData::new(values, view.shape().to_vec())
 }
 
 #[test]
-fn sliding_windows_match_monai() {
+fn sliding_windows_match_vascx_simplify() {
     for (model, overlap) in [("unet_m1", 0.5), ("unet_instance_bilinear_m2", 0.25)] {
-        let bytes = std::fs::read(fixture(&format!("inference/windows_{model}.safetensors"))).unwrap();
+        let bytes =
+            std::fs::read(fixture(&format!("inference/windows_{model}.safetensors"))).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let mut runner = load::<Segmentation>(model, 4).runner;
         runner.manifest.inference.overlap = overlap;
@@ -50,7 +59,10 @@ fn sliding_windows_match_monai() {
             let worst = logits.iter().zip(&expected).map(|(a, b)| (a - b).abs());
             let worst = worst.fold(0.0, f32::max);
             // Rounding of f32 networks whose logits are of order one.
-            assert!(worst <= 1e-4, "{model}, {window_batch_size} per pass: {worst:e}");
+            assert!(
+                worst <= 1e-4,
+                "{model}, {window_batch_size} per pass: {worst:e}"
+            );
         }
     }
 }
@@ -58,16 +70,22 @@ fn sliding_windows_match_monai() {
 #[test]
 fn batch_size_changes_nothing_and_every_photograph_keeps_its_size() {
     let sizes = [(40, 30), (64, 64), (31, 80), (90, 90), (40, 30)];
-    let photographs: Vec<_> =
-        (1..).zip(sizes).map(|(seed, (width, height))| photograph(width, height, seed)).collect();
-    let reference = load::<Segmentation>("unet_instance_bilinear_m2", 1).predict(&photographs).unwrap();
+    let photographs: Vec<_> = (1..)
+        .zip(sizes)
+        .map(|(seed, (width, height))| photograph(width, height, seed))
+        .collect();
+    let reference = load::<Segmentation>("unet_instance_bilinear_m2", 1)
+        .predict(&photographs)
+        .unwrap();
     for (answer, (width, height)) in reference.iter().zip(sizes) {
         assert_eq!(answer.class_map.dimensions(), (width, height));
         let probabilities = answer.probabilities();
         assert_eq!(probabilities.len(), 4 * (width * height) as usize);
         // Interpolated probabilities still sum to one.
         let area = (width * height) as usize;
-        let sum: f32 = (0..4).map(|class| probabilities[class * area + area / 2]).sum();
+        let sum: f32 = (0..4)
+            .map(|class| probabilities[class * area + area / 2])
+            .sum();
         assert!((sum - 1.0).abs() < 1e-5, "{sum}");
     }
     for batch_size in [2, 5, 7] {
@@ -83,7 +101,11 @@ fn batch_size_changes_nothing_and_every_photograph_keeps_its_size() {
 #[test]
 fn classification_averages_probabilities_over_members() {
     let ensemble = load::<Classification>("resnet18_m3", 2);
-    let photographs = [photograph(50, 40, 1), photograph(40, 50, 2), photograph(64, 64, 3)];
+    let photographs = [
+        photograph(50, 40, 1),
+        photograph(40, 50, 2),
+        photograph(64, 64, 3),
+    ];
     let answers = ensemble.predict(&photographs).unwrap();
     assert_eq!(answers.len(), 3);
     let chunk = ensemble.runner.prepare(&photographs[2..]);
@@ -114,9 +136,16 @@ fn regression_keeps_the_members() {
 #[test]
 fn keypoints_are_the_maxima_of_the_heatmaps() {
     let portrait = photograph(60, 100, 4);
-    let answer = load::<Keypoints>("unet_group_nearest_m3", 2).predict(&[portrait]).unwrap();
+    let answer = load::<Keypoints>("unet_group_nearest_m3", 2)
+        .predict(&[portrait])
+        .unwrap();
     let Keypoints { points, heatmaps } = &answer[0];
-    let best = heatmaps.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+    let best = heatmaps
+        .iter()
+        .enumerate()
+        .max_by(|a, b| a.1.total_cmp(b.1))
+        .unwrap()
+        .0;
     // 64² input of a 60 × 100 photograph padded by 20 columns on each side.
     let expected_x = ((best % 64) as f64 + 0.5) * 100.0 / 64.0 - 20.0;
     let expected_y = ((best / 64) as f64 + 0.5) * 100.0 / 64.0;
@@ -127,12 +156,24 @@ fn keypoints_are_the_maxima_of_the_heatmaps() {
 #[test]
 fn wrong_use_is_an_error_that_says_so() {
     let ensemble = load::<Segmentation>("unet_m1", 4);
-    assert!(ensemble.predict(&[]).unwrap_err().to_string().contains("no photographs"));
-    let options = EnsembleOptions { batch_size: Some(0), preprocess: None };
+    assert!(
+        ensemble
+            .predict(&[])
+            .unwrap_err()
+            .to_string()
+            .contains("no photographs")
+    );
+    let options = EnsembleOptions {
+        batch_size: Some(0),
+        preprocess: None,
+    };
     let model = open("unet_m1");
     let error = SegmentationEnsemble::<TestBackend>::load(&model, &Default::default(), options);
     assert!(error.unwrap_err().to_string().contains("at least 1"));
     let options = EnsembleOptions::default();
     let error = HeatmapEnsemble::<TestBackend>::load(&model, &Default::default(), options);
-    assert_eq!(error.unwrap_err().to_string(), "the model does segmentation, not heatmap");
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "the model does segmentation, not heatmap"
+    );
 }

@@ -48,13 +48,21 @@ impl Fixture {
             root.join(format!("{name}.{extension}"))
         };
         let photograph = Photograph::open(file("png")).unwrap();
-        (photograph, Self(std::fs::read(file("safetensors")).unwrap()))
+        (
+            photograph,
+            Self(std::fs::read(file("safetensors")).unwrap()),
+        )
     }
 
     fn tensor(&self, name: &str) -> Vec<f32> {
         let file = SafeTensors::deserialize(&self.0).unwrap();
         let view = file.tensor(name).unwrap();
-        view.data().as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+        view.data()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|&bytes| f32::from_le_bytes(bytes))
+            .collect()
     }
 }
 
@@ -69,7 +77,11 @@ fn simple_matches_the_reference_on_small_photographs() {
         for (what, actual) in [("rgb", rgb), ("ce", enhanced)] {
             let found = difference(&grey_levels(actual), &fixture.tensor(what));
             // Truncation to 8 bits turns a last-place difference into a grey level.
-            assert!(found.beyond_one <= 0.001, "{name} {what}: {} beyond 1", found.beyond_one);
+            assert!(
+                found.beyond_one <= 0.001,
+                "{name} {what}: {} beyond 1",
+                found.beyond_one
+            );
             assert!(found.mean <= 0.05, "{name} {what}: mean {}", found.mean);
         }
     }
@@ -91,7 +103,10 @@ fn undo_matches_the_reference() {
         let points = fixture.tensor("points");
         let expected = fixture.tensor("undone_points");
         for (point, expected) in points.chunks_exact(2).zip(expected.chunks_exact(2)) {
-            let input = InputPoint { x: f64::from(point[0]), y: f64::from(point[1]) };
+            let input = InputPoint {
+                x: f64::from(point[0]),
+                y: f64::from(point[1]),
+            };
             let undone = geometry.point_to_photograph(input);
             let delta = (undone.x as f32 - expected[0]).hypot(undone.y as f32 - expected[1]);
             assert!(delta < 1e-3, "{name}: {undone:?}, expected {expected:?}");
@@ -117,7 +132,9 @@ fn resize_stretches_and_undoes() {
         let expected = (level / 255.0 - mean[channel]) / std[channel];
         assert!((prepared.values[channel * 144] - expected).abs() < 1e-6);
     }
-    let middle = prepared.geometry.point_to_photograph(InputPoint { x: 6.0, y: 6.0 });
+    let middle = prepared
+        .geometry
+        .point_to_photograph(InputPoint { x: 6.0, y: 6.0 });
     assert_eq!((middle.x, middle.y), (3.0, 2.0));
 }
 
@@ -133,7 +150,9 @@ fn a_second_size_is_resized_after_the_square() {
     let prepared = prepare(&photograph, &preprocessing, PreprocessMode::Simple);
     assert_eq!(prepared.values.len(), 6 * 4 * 4);
     // Three columns wide, padded to a square of side 3: the network's middle is the photograph's.
-    let middle = prepared.geometry.point_to_photograph(InputPoint { x: 2.0, y: 2.0 });
+    let middle = prepared
+        .geometry
+        .point_to_photograph(InputPoint { x: 2.0, y: 2.0 });
     assert_eq!((middle.x, middle.y), (1.5, 1.5));
 }
 
@@ -144,7 +163,12 @@ fn extreme_photographs_are_prepared_without_panic() {
             let pixels = vec![level; (3 * width * height) as usize];
             let photograph = Photograph::from_rgb(width, height, pixels).unwrap();
             let prepared = prepare_simple(&photograph, 32);
-            assert!(prepared.values.iter().all(|value| (0.0..=1.0).contains(value)));
+            assert!(
+                prepared
+                    .values
+                    .iter()
+                    .all(|value| (0.0..=1.0).contains(value))
+            );
         }
     }
 }
@@ -161,7 +185,9 @@ fn shared_photographs() -> Option<PathBuf> {
 
 #[test]
 fn simple_matches_the_reference_on_public_photographs() {
-    let Some(folder) = shared_photographs() else { return };
+    let Some(folder) = shared_photographs() else {
+        return;
+    };
     // For JPEG the decoders differ among themselves; the SPEC's limits hold for PNG.
     for (name, file, mean_rgb, mean_ce) in [
         ("CHASEDB1_08L", "CHASEDB1_08L.png", 0.05, 0.05),
@@ -171,19 +197,27 @@ fn simple_matches_the_reference_on_public_photographs() {
         let photograph = Photograph::open(folder.join("original").join(file)).unwrap();
         let prepared = prepare_simple(&photograph, 1024);
         let (rgb, enhanced) = prepared.values.split_at(3 << 20);
-        for (what, actual, limit) in
-            [("simple_rgb", rgb, mean_rgb), ("simple_ce", enhanced, mean_ce)]
-        {
+        for (what, actual, limit) in [
+            ("simple_rgb", rgb, mean_rgb),
+            ("simple_ce", enhanced, mean_ce),
+        ] {
             let reference = folder.join(what).join(format!("{name}.png"));
             let reference = image::open(reference).unwrap().into_rgb8();
             let expected: Vec<f32> = (0..3)
                 .flat_map(|channel| reference.pixels().map(move |p| f32::from(p.0[channel])))
                 .collect();
             let found = difference(&grey_levels(actual), &expected);
-            println!("{name} {what}: mean {}, beyond one {}", found.mean, found.beyond_one);
+            println!(
+                "{name} {what}: mean {}, beyond one {}",
+                found.mean, found.beyond_one
+            );
             assert!(found.mean <= limit, "{name} {what}: mean {}", found.mean);
             if file.ends_with("png") {
-                assert!(found.beyond_one <= 0.001, "{name} {what}: {}", found.beyond_one);
+                assert!(
+                    found.beyond_one <= 0.001,
+                    "{name} {what}: {}",
+                    found.beyond_one
+                );
             }
         }
     }

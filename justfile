@@ -1,0 +1,43 @@
+# Everyday commands; `.ci/run` calls the same ones. https://just.systems
+
+# List the commands.
+default:
+    @just --list
+
+# Formatting and lints.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# All tests on the Flex backend.
+test:
+    cargo test --workspace
+
+# The same tests on the NdArray backend.
+test-ndarray:
+    cargo test --workspace --features ndarray
+
+# Documentation without warnings.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Type-check and lint the GPU builds; needs neither toolkit nor card.
+check-gpu:
+    cargo clippy --workspace --features cuda,wgpu -- -D warnings
+
+# The main job on the bundled models and photographs.
+demo OUT="out/demo":
+    cargo run --release -- demo --out {{OUT}}
+
+# Licences, sources and duplicate versions of the dependencies.
+deny:
+    cargo deny check
+
+# Fuzz a target (unpickle, archive) for some seconds; libFuzzer needs unstable compiler flags.
+fuzz TARGET SECONDS="600":
+    RUSTC_BOOTSTRAP=1 cargo fuzz run {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024
+
+# Regenerate the test fixtures (see CONTRIBUTING.md for the Python environment).
+fixtures PYTHON="python3":
+    {{PYTHON}} tools/fixtures/models.py
+    {{PYTHON}} tools/fixtures/inference.py

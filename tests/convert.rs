@@ -1,0 +1,170 @@
+//! `vascx convert`, `inspect` and `forward`, end to end.
+
+mod harness;
+
+use harness::{DEVICE, Workspace, fixture};
+use safetensors::SafeTensors;
+
+const MODELS: [&str; 7] = [
+    "unet_m1",
+    "unet_instance_bilinear_m2",
+    "unet_group_nearest_m3",
+    "unet_plain_supervised",
+    "resnet18_m3",
+    "resnet34_regression_m1",
+    "resnet50_m2",
+];
+
+fn tensor(path: &std::path::Path, name: &str) -> (Vec<usize>, Vec<f32>) {
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let view = file.tensor(name).unwrap();
+    let values = view
+        .data()
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|&b| f32::from_le_bytes(b))
+        .collect();
+    (view.shape().to_vec(), values)
+}
+
+#[test]
+fn forward_matches_pytorch_from_checkpoint_and_directory() {
+    let workspace = Workspace::new();
+    for model in MODELS {
+        let checkpoint = fixture(&format!("models/{model}.pt"));
+        let reference = fixture(&format!("models/{model}.safetensors"));
+        let (checkpoint, input) = (checkpoint.to_str().unwrap(), reference.to_str().unwrap());
+        workspace.vascx(0, &["convert", checkpoint, "--out", model]);
+        for source in [checkpoint, model] {
+            let arguments = [
+                "forward", "--model", source, "--input", input, "--output", "y", "--device", DEVICE,
+            ];
+            workspace.vascx(0, &arguments);
+            let (shape, actual) = tensor(&workspace.path("y"), "prediction");
+            let (expected_shape, expected) = tensor(&reference, "prediction");
+            assert_eq!(shape, expected_shape, "{model}");
+            let scale = expected
+                .iter()
+                .fold(0.0_f32, |max, value| max.max(value.abs()));
+            let worst = actual.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+            let worst = worst.fold(0.0_f32, f32::max);
+            // f32 rounding over some twenty layers, against a reference computed in f64.
+            assert!(worst <= 1e-4 * scale, "{model}: {worst:e} of {scale}");
+        }
+    }
+}
+
+#[test]
+fn forward_refuses_tensors_that_do_not_fit() {
+    let workspace = Workspace::new();
+    let model = fixture("models/unet_m1.pt");
+    let input = fixture("models/resnet50_m2.safetensors"); // six channels
+    let run = workspace.vascx(
+        2,
+        &[
+            "forward",
+            "--model",
+            model.to_str().unwrap(),
+            "--input",
+            input.to_str().unwrap(),
+            "--output",
+            "y",
+        ],
+    );
+    run.error_names(&["resnet50_m2.safetensors", "6 channels", "takes 3"]);
+    assert!(workspace.list(".").is_empty());
+}
+
+#[test]
+fn a_model_directory_is_complete_described_and_not_overwritten() {
+    let workspace = Workspace::new();
+    let checkpoint = fixture("models/unet_instance_bilinear_m2.pt");
+    let checkpoint = checkpoint.to_str().unwrap();
+    workspace.vascx(
+        0,
+        &["convert", checkpoint, "--out", "model", "--dtype", "f16"],
+    );
+    assert_eq!(workspace.list("."), ["model"]);
+    assert_eq!(
+        workspace.list("model"),
+        ["model.json", "weights.safetensors"]
+    );
+
+    let bytes = std::fs::read(workspace.path("model/weights.safetensors")).unwrap();
+    let weights = SafeTensors::deserialize(&bytes).unwrap();
+    let view = weights
+        .tensor("members.1.encoder.0.layers.0.conv.weight")
+        .unwrap();
+    assert_eq!(
+        (view.dtype(), view.shape()),
+        (safetensors::Dtype::F16, &[4, 6, 3, 3][..])
+    );
+
+    for source in [checkpoint, "model"] {
+        let text = workspace.vascx(0, &["inspect", source]).stdout;
+        for part in [
+            "segmentation",
+            "members        2",
+            "6 channels",
+            "64² pixels",
+        ] {
+            assert!(text.contains(part), "`{part}` is not in:\n{text}");
+        }
+        let json = workspace.vascx(0, &["inspect", "--json", source]).stdout;
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["model"]["Ok"]["members"], 2);
+    }
+
+    workspace
+        .vascx(2, &["convert", checkpoint, "--out", "model"])
+        .error_names(&["model", "exists", "--force"]);
+    workspace.vascx(0, &["convert", checkpoint, "--out", "model", "--force"]);
+    assert_eq!(workspace.list("."), ["model"]);
+
+    std::fs::create_dir(workspace.path("photos")).unwrap();
+    std::fs::write(workspace.path("photos/a.png"), "precious").unwrap();
+    workspace
+        .vascx(2, &["convert", checkpoint, "--out", "photos", "--force"])
+        .error_names(&["not a model directory"]);
+    assert_eq!(workspace.list("photos"), ["a.png"]);
+}
+
+#[test]
+fn a_damaged_model_directory_is_an_error_that_names_the_file() {
+    let workspace = Workspace::new();
+    let checkpoint = fixture("models/unet_m1.pt");
+    type Damage = fn(Vec<u8>) -> Vec<u8>;
+    let two_members: Damage = |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        text.replace("\"members\": 1", "\"members\": 2").into()
+    };
+    let truncated: Damage = |bytes| bytes[..bytes.len() - 9].to_vec();
+    let damages: [(&str, Damage, &str); 4] = [
+        ("weights.safetensors", truncated, "weights.safetensors"),
+        ("weights.safetensors", |_| Vec::new(), "weights.safetensors"),
+        ("model.json", |_| b"{}".to_vec(), "model.json"),
+        ("model.json", two_members, "members.1"),
+    ];
+    for (index, (file, damage, named)) in damages.into_iter().enumerate() {
+        let model = format!("model{index}");
+        workspace.vascx(
+            0,
+            &["convert", checkpoint.to_str().unwrap(), "--out", &model],
+        );
+        let path = workspace.path(&model).join(file);
+        std::fs::write(&path, damage(std::fs::read(&path).unwrap())).unwrap();
+        let input = fixture("models/unet_m1.safetensors");
+        let arguments = [
+            "forward",
+            "--model",
+            &model,
+            "--input",
+            input.to_str().unwrap(),
+            "--output",
+            "y",
+        ];
+        workspace.vascx(2, &arguments).error_names(&[named]);
+    }
+}

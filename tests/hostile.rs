@@ -1,0 +1,308 @@
+//! A checkpoint is untrusted input: damaged, hostile and foreign files make `convert` exit with 2,
+//! a message that names the file and what is wrong, and no output.
+
+mod harness;
+
+use std::io::{Cursor, Read, Write};
+
+use harness::{Workspace, fixture};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+fn release() -> Vec<u8> {
+    std::fs::read(fixture("models/unet_m1.pt")).unwrap()
+}
+
+/// Checks that `convert` refuses the bytes, naming `parts`, and leaves nothing behind.
+fn refused(bytes: &[u8], parts: &[&str]) {
+    let workspace = Workspace::new();
+    std::fs::write(workspace.path("hostile.pt"), bytes).unwrap();
+    let run = workspace.vascx(2, &["convert", "hostile.pt", "--out", "deep/model"]);
+    run.error_names(&["hostile.pt"]).error_names(parts);
+    assert_eq!(workspace.list("."), ["hostile.pt"]);
+}
+
+/// The fixture release with its entries changed: `change` sees name and content of each and may
+/// replace both; `None` leaves an entry out. Contents are deflated when `deflate` is set.
+fn rewritten(
+    deflate: bool,
+    mut change: impl FnMut(&str, Vec<u8>) -> Option<(String, Vec<u8>)>,
+) -> Vec<u8> {
+    let mut archive = ZipArchive::new(Cursor::new(release())).unwrap();
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let method = if deflate {
+        CompressionMethod::Deflated
+    } else {
+        CompressionMethod::Stored
+    };
+    let options = SimpleFileOptions::default().compression_method(method);
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).unwrap();
+        let name = entry.name().unwrap().to_string();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        if let Some((name, content)) = change(&name, content) {
+            writer.start_file(name, options).unwrap();
+            writer.write_all(&content).unwrap();
+        }
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// The fixture release with one entry replaced.
+fn with_entry(name: &str, content: &[u8]) -> Vec<u8> {
+    rewritten(false, |entry, old| {
+        let replaced = entry
+            .split_once('/')
+            .is_some_and(|(_, below)| below == name);
+        Some((
+            entry.to_owned(),
+            if replaced { content.to_vec() } else { old },
+        ))
+    })
+}
+
+#[test]
+fn recompressed_and_renamed_releases_still_convert() {
+    let workspace = Workspace::new();
+    let bytes = rewritten(true, |name, content| {
+        let below = name.split_once('/').unwrap().1;
+        Some((format!("other/{below}"), content))
+    });
+    std::fs::write(workspace.path("renamed.pt"), bytes).unwrap();
+    workspace.vascx(0, &["convert", "renamed.pt", "--out", "model"]);
+}
+
+#[test]
+fn truncated_files_are_refused() {
+    let bytes = release();
+    for length in [0, 1, 30, 1000, bytes.len() / 2, bytes.len() - 1] {
+        refused(&bytes[..length], &[]);
+    }
+}
+
+#[test]
+fn flipped_bits_never_pass_as_weights() {
+    let bytes = release();
+    let workspace = Workspace::new();
+    std::fs::write(workspace.path("good.pt"), &bytes).unwrap();
+    workspace.vascx(0, &["convert", "good.pt", "--out", "good"]);
+    let good = std::fs::read(workspace.path("good/weights.safetensors")).unwrap();
+    // Either the flip is noticed, or it hit a byte that carries nothing (padding, timestamps).
+    for step in 0..120 {
+        let mut flipped = bytes.clone();
+        let position = (step * 7919 + 13) % bytes.len();
+        flipped[position] ^= 1 << (step % 8);
+        std::fs::write(workspace.path("flipped.pt"), flipped).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vascx"));
+        command.args(["convert", "flipped.pt", "--out", "flipped", "--force"]);
+        let output = command.current_dir(workspace.path(".")).output().unwrap();
+        match output.status.code() {
+            Some(0) => {
+                let weights = std::fs::read(workspace.path("flipped/weights.safetensors")).unwrap();
+                assert!(
+                    weights == good,
+                    "a flip at {position} changed weights unnoticed"
+                );
+            }
+            code => {
+                assert_eq!(code, Some(2), "flip at {position}");
+                let message = String::from_utf8_lossy(&output.stderr);
+                assert!(message.contains("flipped.pt"), "{message}");
+                assert!(!message.contains("panicked"), "{message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn foreign_files_are_refused() {
+    refused(b"not a checkpoint at all", &["PyTorch ZIP archive"]);
+    refused(
+        &std::fs::read(fixture("models/unet_m1.safetensors")).unwrap(),
+        &["ZIP"],
+    );
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer
+        .start_file("word/document.xml", SimpleFileOptions::default())
+        .unwrap();
+    refused(
+        &writer.finish().unwrap().into_inner(),
+        &["data.pkl", "TorchScript"],
+    );
+}
+
+#[test]
+fn pickles_that_would_run_code_are_refused_by_name() {
+    // Protocol 2: os.system("touch pwned").
+    let attack = b"\x80\x02cos\nsystem\nX\x0b\x00\x00\x00touch pwned\x85R.";
+    refused(&with_entry("data.pkl", attack), &["os.system", "data.pkl"]);
+    let attack = b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R.";
+    refused(&with_entry("data.pkl", attack), &["__builtin__.eval"]);
+}
+
+#[test]
+fn damaged_pickles_are_refused() {
+    for (pickle, named) in [
+        (&b""[..], "ends early"),
+        (b"\x80\x02X\xff\xff\xff\xffabc", "ends early"),
+        (b"\x80\x02(((.", "stack"),
+        (b"\x80\x02t.", "mark"),
+        (b"\x80\x02h\x05.", "memo slot 5"),
+        (b"\x80\x02i", "opcode 0x69"),
+        (b"\x80\x02}.", "module"),
+    ] {
+        refused(&with_entry("data.pkl", pickle), &["data.pkl", named]);
+    }
+}
+
+#[test]
+fn deep_and_endless_module_trees_are_refused() {
+    let class = b"c__torch__\nM\n)\x81";
+    let attribute = b"}X\x01\x00\x00\x00a";
+    // A module that is its own attribute.
+    let mut own = vec![0x80, 2];
+    own.extend(class);
+    own.extend(b"q\x00");
+    own.extend(attribute);
+    own.extend(b"h\x00sb.");
+    refused(&with_entry("data.pkl", &own), &["nest deeper"]);
+    // A hundred thousand modules, each inside the one before.
+    let mut deep = vec![0x80, 2];
+    for _ in 0..100_000 {
+        deep.extend(class);
+        deep.extend(attribute);
+    }
+    deep.extend(b"N");
+    deep.extend(b"sb".repeat(100_000));
+    deep.push(b'.');
+    refused(&with_entry("data.pkl", &deep), &["nest deeper"]);
+    // Fifty levels of a module twice in the one above: 2^50 paths.
+    let mut shared = vec![0x80, 2];
+    shared.extend(class);
+    shared.extend(b"q\x00");
+    for _ in 0..50 {
+        shared.extend(class);
+        shared.extend(b"}(X\x01\x00\x00\x00ah\x00X\x01\x00\x00\x00bh\x00ubq\x00");
+    }
+    shared.push(b'.');
+    refused(&with_entry("data.pkl", &shared), &["modules"]);
+}
+
+#[test]
+fn tensors_that_lie_about_their_storage_are_refused() {
+    // The first storage is declared with BININT1 (`K`) just before TUPLE and BINPERSID (`tQ`).
+    let patched = |replacement: &[u8]| {
+        rewritten(false, |name, mut content| {
+            if name.ends_with("/data.pkl") {
+                let at = content.windows(2).position(|pair| pair == b"tQ").unwrap();
+                assert_eq!(content[at - 2], b'K');
+                content.splice(at - 2..at, replacement.iter().copied());
+            }
+            Some((name.to_owned(), content))
+        })
+    };
+    // 2^31 − 1 elements: eight gigabytes.
+    refused(
+        &patched(b"J\xff\xff\xff\x7f"),
+        &["data/", "more than this file can hold"],
+    );
+    // One more than there are.
+    refused(&patched(b"K\x6d"), &["data/"]);
+    // Fewer than the tensor needs.
+    refused(&patched(b"K\x01"), &["outside the storage"]);
+    refused(&patched(b"J\xff\xff\xff\xff"), &["-1"]);
+}
+
+#[test]
+fn entries_that_inflate_climb_or_lie_are_refused() {
+    // Ten million zeros deflate to ten kilobytes.
+    let bomb = rewritten(true, |name, content| {
+        let bomb = name.ends_with("/data/0");
+        Some((
+            name.to_owned(),
+            if bomb { vec![0; 10_000_000] } else { content },
+        ))
+    });
+    refused(&bomb, &["data/0", "declares 10000000 bytes"]);
+    let pickle_bomb = rewritten(true, |name, content| {
+        let bomb = name.ends_with("/data.pkl");
+        Some((
+            name.to_owned(),
+            if bomb {
+                vec![b'N'; 200_000_000]
+            } else {
+                content
+            },
+        ))
+    });
+    refused(&pickle_bomb, &["data.pkl", "200000000"]);
+    for name in ["../escape", "/absolute", "a/../../b", "C:\\windows"] {
+        let climbing = rewritten(false, |entry, content| {
+            let name = if entry.ends_with("/version") {
+                name
+            } else {
+                entry
+            };
+            Some((name.to_owned(), content))
+        });
+        refused(&climbing, &["absolute or climbs"]);
+    }
+    refused(&with_entry("byteorder", b"big"), &["byteorder", "big"]);
+}
+
+#[test]
+fn unusable_configurations_are_refused() {
+    refused(
+        &with_entry("extra/config.yaml", b"name: yaml\n"),
+        &["config.yaml"],
+    );
+    let overlap = br#"{"inference": {"overlap": 1.5},
+                      "datamodule": {"test_transform": {"contrast_enhance": false}}}"#;
+    refused(
+        &with_entry("extra/config.yaml", overlap),
+        &["config.yaml", "overlap 1.5"],
+    );
+    let class = br#"{"inference": {"ensemble_class": "Oracle"}}"#;
+    refused(&with_entry("extra/config.yaml", class), &["Oracle"]);
+    // Six channels by default, the network takes three.
+    refused(&with_entry("extra/config.yaml", b"{}"), &["3 channels"]);
+}
+
+#[test]
+fn unknown_architectures_print_the_module_tree() {
+    let renamed = rewritten(false, |name, mut content| {
+        if name.ends_with("/data.pkl") {
+            let at = content
+                .windows(7)
+                .position(|word| word == b"decoder")
+                .unwrap();
+            content[at..at + 7].copy_from_slice(b"decodes");
+        }
+        Some((name.to_owned(), content))
+    });
+    refused(
+        &renamed,
+        &[
+            "no supported architecture",
+            "models: ModuleList",
+            "decodes",
+            "Supported:",
+        ],
+    );
+}
+
+#[test]
+fn near_misses_say_what_differs() {
+    let strided = rewritten(false, |name, content| {
+        let content = match name.strip_suffix(".py") {
+            Some(_) => {
+                let code = String::from_utf8(content).unwrap();
+                code.replace("[2, 2], [2, 2]", "[3, 3], [2, 2]").into()
+            }
+            None => content,
+        };
+        Some((name.to_owned(), content))
+    });
+    refused(&strided, &["pool", "max_pool2d", "[3, 3]"]);
+}

@@ -1,0 +1,221 @@
+//! `vascx predict`, end to end, on the fixture models.
+
+mod harness;
+
+use std::collections::BTreeMap;
+
+use harness::{DEVICE, Workspace, fixture};
+
+/// Writes `count` photographs of different sizes into folder `photos`.
+fn photographs(workspace: &Workspace, count: u32) {
+    std::fs::create_dir(workspace.path("photos")).unwrap();
+    for index in 0..count {
+        let (width, height) = (50 + 17 * index, 90 - 13 * index);
+        let image = image::RgbImage::from_fn(width, height, |x, y| {
+            image::Rgb([(x * 4) as u8, (y * 3) as u8, (x * y + 40 * index) as u8])
+        });
+        image
+            .save(workspace.path(&format!("photos/p{index}.png")))
+            .unwrap();
+    }
+}
+
+fn model(name: &str) -> String {
+    fixture(&format!("models/{name}.pt"))
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// A CSV file as rows of column → value.
+fn table(workspace: &Workspace, path: &str) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_path(workspace.path(path)).unwrap();
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+#[test]
+fn segmentation_writes_maps_probabilities_overlays_and_a_manifest() {
+    let workspace = Workspace::new();
+    photographs(&workspace, 3);
+    let model = model("unet_instance_bilinear_m2");
+    workspace.vascx(
+        0,
+        &[
+            "predict",
+            "--model",
+            &model,
+            "--out",
+            "out",
+            "--device",
+            DEVICE,
+            "--batch-size",
+            "2",
+            "--save-probabilities",
+            "--overlay",
+            "photos",
+        ],
+    );
+    assert_eq!(
+        workspace.list("out"),
+        [
+            "manifest.csv",
+            "overlays",
+            "p0.png",
+            "p0.safetensors",
+            "p1.png",
+            "p1.safetensors",
+            "p2.png",
+            "p2.safetensors",
+            "run.json",
+        ]
+    );
+    assert_eq!(
+        workspace.list("out/overlays"),
+        ["p0.png", "p1.png", "p2.png"]
+    );
+    let map = image::open(workspace.path("out/p1.png")).unwrap();
+    let map = map.as_luma8().expect("8-bit class indices");
+    assert_eq!(map.dimensions(), (67, 77));
+    assert!(map.as_raw().iter().all(|&class| class < 4));
+
+    // The class map is the most probable class of the saved probabilities.
+    let bytes = std::fs::read(workspace.path("out/p1.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let view = file.tensor("probabilities").unwrap();
+    assert_eq!(view.shape(), [4, 77, 67]);
+    let values: Vec<f32> = view
+        .data()
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|&b| f32::from_le_bytes(b))
+        .collect();
+    for (pixel, &class) in map.as_raw().iter().enumerate() {
+        let of = |class: usize| values[class * 77 * 67 + pixel];
+        assert!(
+            (0..4).all(|other| of(other) <= of(class.into())),
+            "pixel {pixel}"
+        );
+    }
+
+    let manifest = table(&workspace, "out/manifest.csv");
+    assert_eq!(manifest.len(), 3);
+    assert_eq!(
+        (manifest[2]["id"].as_str(), manifest[2]["status"].as_str()),
+        ("p2", "ok")
+    );
+    assert!(std::path::Path::new(&manifest[0]["path"]).is_absolute());
+    let run = std::fs::read_to_string(workspace.path("out/run.json")).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&run).unwrap();
+    assert_eq!(
+        (&run["batch_size"], &run["device"]),
+        (&2.into(), &DEVICE.into())
+    );
+    assert_eq!(run["model"]["sha256"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn other_tasks_write_a_table_with_a_row_per_photograph() {
+    let workspace = Workspace::new();
+    photographs(&workspace, 2);
+    for (name, columns) in [
+        ("resnet18_m3", &["id", "c0", "c1", "c2"][..]),
+        ("resnet34_regression_m1", &["id", "y0", "y1"]),
+        ("unet_group_nearest_m3", &["id", "x0", "y0"]),
+    ] {
+        let model = model(name);
+        let arguments = [
+            "predict", "--model", &model, "--out", name, "--device", DEVICE, "photos",
+        ];
+        workspace.vascx(0, &arguments);
+        assert_eq!(
+            workspace.list(name),
+            ["manifest.csv", "predictions.csv", "run.json"]
+        );
+        let text = std::fs::read_to_string(workspace.path(name).join("predictions.csv")).unwrap();
+        assert_eq!(
+            text.lines().next().unwrap().split(',').collect::<Vec<_>>(),
+            columns
+        );
+        let rows = table(&workspace, &format!("{name}/predictions.csv"));
+        assert_eq!(
+            rows.iter()
+                .map(|row| row["id"].as_str())
+                .collect::<Vec<_>>(),
+            ["p0", "p1"]
+        );
+        for value in rows
+            .iter()
+            .flat_map(|row| columns[1..].iter().map(|column| &row[*column]))
+        {
+            assert!(value.parse::<f64>().unwrap().is_finite(), "{name}: {value}");
+        }
+    }
+}
+
+#[test]
+fn names_given_at_conversion_head_the_columns() {
+    let workspace = Workspace::new();
+    photographs(&workspace, 1);
+    let heatmap = model("unet_group_nearest_m3");
+    workspace.vascx(
+        0,
+        &["convert", &heatmap, "--out", "fovea", "--names", "fovea"],
+    );
+    let arguments = [
+        "predict", "--model", "fovea", "--out", "out", "--device", DEVICE, "photos",
+    ];
+    workspace.vascx(0, &arguments);
+    let text = std::fs::read_to_string(workspace.path("out/predictions.csv")).unwrap();
+    assert!(text.starts_with("id,x_fovea,y_fovea\n"), "{text}");
+    workspace
+        .vascx(2, &["convert", &heatmap, "--out", "two", "--names", "a,b"])
+        .error_names(&["2 names", "1 outputs"]);
+}
+
+#[test]
+fn a_bad_photograph_fails_alone_and_is_recorded() {
+    let workspace = Workspace::new();
+    photographs(&workspace, 2);
+    std::fs::write(workspace.path("photos/p00.jpg"), "no image").unwrap();
+    let model = model("resnet18_m3");
+    let arguments = [
+        "predict", "--model", &model, "--out", "out", "--device", DEVICE, "photos",
+    ];
+    let run = workspace.vascx(1, &arguments);
+    run.error_names(&["p00.jpg"]);
+    let manifest = table(&workspace, "out/manifest.csv");
+    let status: Vec<_> = manifest
+        .iter()
+        .map(|row| (row["id"].as_str(), row["status"].as_str()))
+        .collect();
+    assert_eq!(status, [("p0", "ok"), ("p00", "failed"), ("p1", "ok")]);
+    assert!(manifest[1]["error"].contains("p00.jpg"));
+    assert_eq!(table(&workspace, "out/predictions.csv").len(), 2);
+}
+
+#[test]
+fn nothing_runs_on_unusable_arguments() {
+    let workspace = Workspace::new();
+    photographs(&workspace, 1);
+    let model = model("resnet18_m3");
+    let predict = |extra: &[&str]| {
+        let mut arguments = vec!["predict", "--out", "out", "--device", DEVICE];
+        arguments.extend(extra);
+        workspace.vascx(2, &arguments)
+    };
+    predict(&["--model", &model]).error_names(&["INPUT"]);
+    predict(&["--model", &model, "missing"]).error_names(&["missing"]);
+    predict(&["--model", "missing.pt", "photos"]).error_names(&["missing.pt"]);
+    predict(&["--model", &model, "--batch-size", "0", "photos"]).error_names(&["at least 1"]);
+    predict(&["--model", &model, "photos", "photos/p0.png"]).error_names(&["p0", "id,path"]);
+    assert!(!workspace.path("out").exists());
+    let device = [
+        "predict", "--model", &model, "--out", "out", "--device", "cuda:7", "photos",
+    ];
+    if !cfg!(feature = "cuda") {
+        workspace
+            .vascx(2, &device)
+            .error_names(&["cuda:7", "--features cuda"]);
+    }
+}

@@ -15,6 +15,9 @@ const MODELS: [&str; 7] = [
     "resnet50_m2",
 ];
 
+/// What happens to the bytes of a file.
+type Damage = fn(Vec<u8>) -> Vec<u8>;
+
 fn tensor(path: &std::path::Path, name: &str) -> (Vec<usize>, Vec<f32>) {
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -135,7 +138,6 @@ fn a_model_directory_is_complete_described_and_not_overwritten() {
 fn a_damaged_model_directory_is_an_error_that_names_the_file() {
     let workspace = Workspace::new();
     let checkpoint = fixture("models/unet_m1.pt");
-    type Damage = fn(Vec<u8>) -> Vec<u8>;
     let two_members: Damage = |bytes| {
         let text = String::from_utf8(bytes).unwrap();
         text.replace("\"members\": 1", "\"members\": 2").into()

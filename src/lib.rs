@@ -23,3 +23,8 @@
 pub use vascx_convert as convert;
 pub use vascx_inference as inference;
 pub use vascx_models as models;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-#[cfg(all(feature = "flex", not(feature = "ndarray")))]
-use burn::backend::Flex as TestBackend;
-#[cfg(feature = "ndarray")]
-use burn::backend::NdArray as TestBackend;
 use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
 use vascx_convert::{ConvertOptions, Model, Task, WeightDType};
 use vascx_models::Prediction;
+
+/// NdArray when that feature is on, else Flex.
+#[cfg(feature = "ndarray")]
+type TestBackend = burn::backend::NdArray;
+#[cfg(not(feature = "ndarray"))]
+type TestBackend = burn::backend::Flex;
 
 /// Relative to the largest reference value: f32 rounding over some twenty layers, against a
 /// reference computed in f64.

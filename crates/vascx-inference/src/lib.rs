@@ -49,7 +49,7 @@ pub use preprocess::PreprocessMode;
 mod test_backend {
     //! The backend the tests run on: NdArray when that feature is on, else Flex.
     #[cfg(not(feature = "ndarray"))]
-    pub(crate) use burn::backend::Flex as TestBackend;
+    pub(crate) type TestBackend = burn::backend::Flex;
     #[cfg(feature = "ndarray")]
-    pub(crate) use burn::backend::NdArray as TestBackend;
+    pub(crate) type TestBackend = burn::backend::NdArray;
 }

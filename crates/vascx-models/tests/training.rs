@@ -1,15 +1,17 @@
 //! The networks train: a few optimiser steps on one batch reduce the loss.
 
 use burn::backend::Autodiff;
-#[cfg(all(feature = "flex", not(feature = "ndarray")))]
-use burn::backend::Flex as TestBackend;
-#[cfg(feature = "ndarray")]
-use burn::backend::NdArray as TestBackend;
 use burn::module::AutodiffModule;
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::{Distribution, Int, Tensor, backend::Backend};
 use vascx_models::{Activation, Norm, ResNetConfig, ResNetDepth, UNetConfig, Upsampling};
+
+/// NdArray when that feature is on, else Flex.
+#[cfg(feature = "ndarray")]
+type TestBackend = burn::backend::NdArray;
+#[cfg(not(feature = "ndarray"))]
+type TestBackend = burn::backend::Flex;
 
 type Training = Autodiff<TestBackend>;
 

@@ -30,6 +30,13 @@ impl Reporter {
         self.bar.suspend(|| eprintln!("note: {note}"));
     }
 
+    /// Announces the model that the following outcomes belong to.
+    pub(crate) fn heading(&self, name: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("{name}"));
+        }
+    }
+
     /// Failures are always told; they also stand in the manifest.
     pub(crate) fn outcome(&self, outcome: &Outcome) {
         match outcome.result {

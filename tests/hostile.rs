@@ -1,5 +1,5 @@
 //! A checkpoint is untrusted input: damaged, hostile and foreign files make `convert` exit with 2,
-//! a message that names the file and what is wrong, and no output.
+//! a message that names the file and what is wrong, no output, and never a gibibyte of memory.
 
 mod harness;
 
@@ -17,7 +17,8 @@ fn release() -> Vec<u8> {
 fn refused(bytes: &[u8], parts: &[&str]) {
     let workspace = Workspace::new();
     std::fs::write(workspace.path("hostile.pt"), bytes).unwrap();
-    let run = workspace.vascx(2, &["convert", "hostile.pt", "--out", "deep/model"]);
+    let arguments = ["convert", "hostile.pt", "--out", "deep/model"];
+    let run = workspace.vascx_in_one_gibibyte(2, &arguments);
     run.error_names(&["hostile.pt"]).error_names(parts);
     assert_eq!(workspace.list("."), ["hostile.pt"]);
 }

@@ -23,6 +23,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
     };
     let mut overlays: BTreeMap<String, Overlay> = BTreeMap::new();
     for name in MODELS {
+        reporter.heading(name);
         let model = Model::open(root.join("weights/demo").join(format!("{name}.pt")))?;
         let job = Job {
             inputs: inputs.clone(),

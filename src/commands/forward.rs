@@ -4,9 +4,9 @@ use std::path::Path;
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
 use vascx::convert::Model;
-use vascx::inference::DeviceWork;
+use vascx::inference::{DeviceWork, write_tensor};
 use vascx::models::Prediction;
 
 use super::{Done, Failure, Result};
@@ -20,7 +20,10 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result {
         model: &model,
         image,
     })??;
-    write_prediction(&arguments.output, &prediction)?;
+    let values: Vec<f32> = prediction
+        .to_vec()
+        .map_err(|error| Failure::Other(format!("the device gave no f32: {error}")))?;
+    write_tensor(&arguments.output, "prediction", &prediction.shape, &values)?;
     println!(
         "{}: prediction {:?}",
         arguments.output.display(),
@@ -89,12 +92,4 @@ fn check_shape(model: &Model, shape: &[usize]) -> std::result::Result<(), String
         ));
     }
     Ok(())
-}
-
-fn write_prediction(path: &Path, prediction: &TensorData) -> std::result::Result<(), Failure> {
-    let failed = |reason: String| Failure::file(path, reason);
-    let view = TensorView::new(Dtype::F32, prediction.shape.to_vec(), &prediction.bytes)
-        .map_err(|error| failed(error.to_string()))?;
-    safetensors::serialize_to_file([("prediction", view)], None, path)
-        .map_err(|error| failed(error.to_string()))
 }

@@ -49,7 +49,8 @@ fn print_manifest(manifest: &ModelManifest) {
     );
     println!("  task           {}", manifest.task.name());
     println!("  members        {}", manifest.members);
-    println!("  architecture   {:?}", manifest.architecture);
+    let architecture = serde_json::to_string(&manifest.architecture).unwrap_or_default();
+    println!("  architecture   {architecture}");
     println!(
         "  outputs        {} ({names})",
         manifest.architecture.outputs()

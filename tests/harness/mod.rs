@@ -51,7 +51,23 @@ impl Workspace {
     /// Runs `vascx` and checks its exit code.
     pub(crate) fn vascx(&self, expected_code: i32, arguments: &[&str]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vascx"));
-        command.args(arguments).current_dir(self.folder.path());
+        command.args(arguments);
+        self.run(expected_code, command)
+    }
+
+    /// The same with at most 1 GiB of address space, where the platform can limit it.
+    pub(crate) fn vascx_in_one_gibibyte(&self, expected_code: i32, arguments: &[&str]) -> Run {
+        if !cfg!(unix) {
+            return self.vascx(expected_code, arguments);
+        }
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -v 1048576 && exec \"$0\" \"$@\""]);
+        command.arg(env!("CARGO_BIN_EXE_vascx")).args(arguments);
+        self.run(expected_code, command)
+    }
+
+    fn run(&self, expected_code: i32, mut command: Command) -> Run {
+        command.current_dir(self.folder.path());
         let Output {
             status,
             stdout,

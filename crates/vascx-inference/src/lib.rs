@@ -41,6 +41,7 @@ pub use error::{Error, Result};
 pub use geometry::Point;
 pub use inputs::{Input, resolve_inputs};
 pub use job::{Job, Outcome, Summary};
+pub use output::write_tensor;
 pub use overlay::Overlay;
 pub use photograph::Photograph;
 pub use preprocess::PreprocessMode;

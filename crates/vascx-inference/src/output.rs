@@ -41,8 +41,11 @@ pub(crate) fn write_png(
     })
 }
 
-/// One f32 tensor in a safetensors file.
-pub(crate) fn write_tensor(path: &Path, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
+/// Writes one f32 tensor, values in row-major order, as a safetensors file.
+///
+/// # Errors
+/// When values and shape disagree or the file cannot be written.
+pub fn write_tensor(path: &Path, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
     let bytes: Vec<u8> = values
         .iter()
         .flat_map(|value| value.to_le_bytes())

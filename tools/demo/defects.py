@@ -51,18 +51,17 @@ def _defect(rng, image: np.ndarray, kind: str, strength: float, radius: float) -
 
 
 def degrade(rng, image: np.ndarray, grade: int, radius: float) -> np.ndarray:
-    """Grade 0 leaves mild traces, 1 one clear defect, 2 one or two severe ones."""
+    """Grade 0 leaves mild traces, 1 one clear defect, 2 a severe and a clear one."""
     image = _blur(image, radius * rng.uniform(0.0005, 0.0028))
     if grade == 0:
         return image
     kinds = rng.permutation(DEFECTS)
     if grade == 1:
-        return _defect(rng, image, kinds[0], rng.uniform(0.4, 0.58), radius)
-    image = _defect(rng, image, kinds[0], rng.uniform(0.9, 1.1), radius)
-    if rng.random() < 0.4:
-        second = next(kind for kind in kinds[1:] if kind not in ("under", "over"))
-        image = _defect(rng, image, second, rng.uniform(0.3, 0.6), radius)
-    return image
+        return _defect(rng, image, kinds[0], rng.uniform(0.55, 0.68), radius)
+    image = _defect(rng, image, kinds[0], rng.uniform(1.0, 1.2), radius)
+    # A second change of exposure could undo the first.
+    second = next(kind for kind in kinds[1:] if kind not in ("under", "over"))
+    return _defect(rng, image, second, rng.uniform(0.6, 0.8), radius)
 
 
 def add_sensor(rng, image: np.ndarray, mask: np.ndarray) -> np.ndarray:

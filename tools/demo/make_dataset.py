@@ -15,9 +15,6 @@ from PIL import Image
 
 from generator import HELD_OUT_SEED, generate
 
-# Half of the photographs is good, 30 % usable, 20 % bad.
-GRADES = (0, 1, 0, 2, 0, 1, 0, 1, 0, 2)
-
 
 def photograph_size(seed: int) -> tuple[int, int]:
     """(h, w) with the longer side between 500 and 1600 px."""
@@ -31,6 +28,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--seed", type=int, default=HELD_OUT_SEED)
+    parser.add_argument("--grades", type=int, nargs="+", default=[0],
+                        help="0 good, 1 usable, 2 bad; the photographs take them in turn")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     if options.seed < HELD_OUT_SEED:
@@ -43,7 +42,7 @@ def main() -> None:
         for index in range(options.count):
             seed = options.seed + index
             name = f"synthetic_{seed}"
-            p = generate(seed, photograph_size(seed), GRADES[index % len(GRADES)])
+            p = generate(seed, photograph_size(seed), options.grades[index % len(options.grades)])
             Image.fromarray(p.image).save(options.out / "photographs" / f"{name}.png")
             Image.fromarray(p.artery_vein).save(options.out / "truth" / "artery_vein" / f"{name}.png")
             Image.fromarray(p.disc).save(options.out / "truth" / "disc" / f"{name}.png")

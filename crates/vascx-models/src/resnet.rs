@@ -11,6 +11,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
+use crate::norm::conv_batch_norm;
 
 /// Published depths of a [`ResNet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +173,7 @@ pub struct ResNet<B: Backend> {
 impl<B: Backend> ResNet<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
-        let stem = relu(self.bn1.forward(self.conv1.forward(image)));
+        let stem = relu(conv_batch_norm(&self.conv1, &self.bn1, image));
         let features = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
             .flatten()
@@ -233,15 +234,13 @@ impl<B: Backend> Block<B> {
 
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let shortcut = match &self.downsample {
-            Some(downsample) => downsample
-                .bn
-                .forward(downsample.conv.forward(input.clone())),
+            Some(Downsample { conv, bn }) => conv_batch_norm(conv, bn, input.clone()),
             None => input.clone(),
         };
-        let mut features = relu(self.bn1.forward(self.conv1.forward(input)));
-        features = self.bn2.forward(self.conv2.forward(features));
+        let mut features = relu(conv_batch_norm(&self.conv1, &self.bn1, input));
+        features = conv_batch_norm(&self.conv2, &self.bn2, features);
         if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            features = bn3.forward(conv3.forward(relu(features)));
+            features = conv_batch_norm(conv3, bn3, relu(features));
         }
         relu(features + shortcut)
     }

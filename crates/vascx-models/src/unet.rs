@@ -11,6 +11,7 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
+use crate::norm::conv_batch_norm;
 use crate::{Activation, ConfigError, Norm};
 
 /// Configuration of a [`UNet`].
@@ -234,10 +235,10 @@ impl<B: Backend> ConvLayer<B> {
     }
 
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let convolved = self.conv.forward(input);
         let normalised = match &self.norm {
-            Some(norm) => norm.forward(convolved),
-            None => convolved,
+            Some(Normalization::Batch(norm)) => conv_batch_norm(&self.conv, norm, input),
+            Some(norm) => norm.forward(self.conv.forward(input)),
+            None => self.conv.forward(input),
         };
         self.dropout.forward(self.activation.forward(normalised))
     }

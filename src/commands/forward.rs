@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result {
     println!(
         "{}: prediction {:?}",
         arguments.output.display(),
-        prediction.shape
+        prediction.shape.to_vec()
     );
     Ok(Done::All)
 }

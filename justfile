@@ -35,7 +35,7 @@ deny:
 
 # Fuzz a target (unpickle, archive) for some seconds; libFuzzer needs unstable compiler flags.
 fuzz TARGET SECONDS="600":
-    RUSTC_BOOTSTRAP=1 cargo fuzz run {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024
+    RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024
 
 # Regenerate the test fixtures (see CONTRIBUTING.md for the Python environment).
 fixtures PYTHON="python3":

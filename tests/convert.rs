@@ -143,7 +143,24 @@ fn a_damaged_model_directory_is_an_error_that_names_the_file() {
         text.replace("\"members\": 1", "\"members\": 2").into()
     };
     let truncated: Damage = |bytes| bytes[..bytes.len() - 9].to_vec();
-    let damages: [(&str, Damage, &str); 4] = [
+    let huge: Damage = |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        text.replace("\"in_channels\": 3", "\"in_channels\": 9000000000000000000")
+            .into()
+    };
+    let dropout: Damage = |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        text.replace("\"dropout\": 0.0", "\"dropout\": 7.0").into()
+    };
+    let no_levels: Damage = |bytes| {
+        let mut json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        json["architecture"]["unet"]["widths"] = serde_json::json!([]);
+        json.to_string().into()
+    };
+    let damages: [(&str, Damage, &str); 7] = [
+        ("model.json", huge, "1 to 65536"),
+        ("model.json", dropout, "dropout"),
+        ("model.json", no_levels, "levels"),
         ("weights.safetensors", truncated, "weights.safetensors"),
         ("weights.safetensors", |_| Vec::new(), "weights.safetensors"),
         ("model.json", |_| b"{}".to_vec(), "model.json"),

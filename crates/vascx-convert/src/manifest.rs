@@ -211,6 +211,9 @@ impl ModelManifest {
                 self.format_version
             ));
         }
+        self.architecture
+            .validate()
+            .map_err(|error| error.to_string())?;
         if self.task.is_spatial() != self.architecture.is_spatial() {
             return invalid(format!(
                 "a {} network cannot do {}",

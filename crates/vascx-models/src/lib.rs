@@ -35,6 +35,10 @@ pub use parameters::{ParameterSpec, load_parameters, parameter_specs};
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use unet::{UNet, UNetConfig, Upsampling};
 
+/// Most channels of any layer. Configurations come from files; this keeps their products far from
+/// overflow.
+pub(crate) const MAX_CHANNELS: usize = 1 << 16;
+
 /// A network configuration that contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {family} configuration: {reason}")]

@@ -54,6 +54,17 @@ impl Architecture {
         }
     }
 
+    /// Checks the configuration without building anything.
+    ///
+    /// # Errors
+    /// When sizes are out of range or contradict each other.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::UNet(config) => config.validate(),
+            Self::ResNet(config) => config.validate(),
+        }
+    }
+
     /// Builds one member with fresh random weights.
     ///
     /// # Errors

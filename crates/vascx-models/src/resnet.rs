@@ -10,8 +10,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::ConfigError;
 use crate::norm::conv_batch_norm;
+use crate::{ConfigError, MAX_CHANNELS};
 
 /// Published depths of a [`ResNet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,10 +97,11 @@ impl ResNetConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        if [self.in_channels, self.outputs, self.width].contains(&0) {
+        let sizes = [self.in_channels, self.outputs, self.width];
+        if !sizes.iter().all(|size| (1..=MAX_CHANNELS).contains(size)) {
             return Err(ConfigError::new(
                 "resnet",
-                "channels, outputs and width must be positive",
+                "channels, outputs and width must be 1 to 65536",
             ));
         }
         Ok(())

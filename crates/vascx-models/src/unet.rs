@@ -12,7 +12,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::norm::conv_batch_norm;
-use crate::{Activation, ConfigError, Norm};
+use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Configuration of a [`UNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,16 +79,21 @@ impl UNetConfig {
 
     /// Height and width of an input must be multiples of this.
     pub fn size_divisor(&self) -> usize {
-        1 << (self.widths.len() - 1)
+        1 << self.widths.len().saturating_sub(1)
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let positive = [self.in_channels, self.out_channels, self.convs_per_block];
-        if positive.contains(&0) || self.widths.contains(&0) {
+        let mut sizes = [self.in_channels, self.out_channels, self.convs_per_block]
+            .into_iter()
+            .chain(self.widths.iter().copied());
+        if !sizes.all(|size| (1..=MAX_CHANNELS).contains(&size)) {
             return Err(ConfigError::new(
                 "unet",
-                "channels, widths and convolutions must be positive",
+                "channels, widths and convolutions must be 1 to 65536",
             ));
+        }
+        if !(0.0..=1.0).contains(&self.dropout) {
+            return Err(ConfigError::new("unet", "`dropout` must be 0 to 1"));
         }
         if self.widths.is_empty() || self.widths.len() > 16 {
             return Err(ConfigError::new("unet", "needs 1 to 16 levels in `widths`"));
@@ -103,11 +108,11 @@ impl UNetConfig {
         }
         if let Upsampling::Bilinear { kernel_size, .. } | Upsampling::Nearest { kernel_size } =
             self.upsampling
-            && kernel_size % 2 == 0
+            && (kernel_size % 2 == 0 || kernel_size > 15)
         {
             return Err(ConfigError::new(
                 "unet",
-                "the up-sampling kernel must be odd",
+                "the up-sampling kernel must be odd and at most 15",
             ));
         }
         Ok(())

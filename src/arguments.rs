@@ -22,8 +22,12 @@ pub(crate) enum Command {
     Inspect(InspectArguments),
     /// Run a model on photographs.
     Predict(PredictArguments),
+    /// Bring photographs to the square that models see, without a model.
+    Preprocess(PreprocessArguments),
     /// Run the bare ensemble on a tensor: no preprocessing, no tiling.
     Forward(ForwardArguments),
+    /// List what this build and machine can compute on.
+    Devices,
     /// Run the bundled demonstration models on the bundled photographs.
     Demo(DemoArguments),
 }
@@ -69,9 +73,15 @@ pub(crate) struct PredictArguments {
     /// Folder for the results; created when missing.
     #[arg(long)]
     pub(crate) out: PathBuf,
-    /// Photographs per chunk [default: the model's].
+    /// Photographs per chunk [default: the model's]. Results do not depend on it, memory does.
     #[arg(long)]
     pub(crate) batch_size: Option<usize>,
+    /// Windows per forward pass [default: the model's].
+    #[arg(long)]
+    pub(crate) window_batch_size: Option<usize>,
+    /// Test-time augmentation by flips [default: as the model is configured].
+    #[arg(long, value_name = "on|off")]
+    pub(crate) tta: Option<Switch>,
     /// How photographs are brought to the network's square.
     #[arg(long, default_value = "auto")]
     pub(crate) preprocess: PreprocessArgument,
@@ -84,6 +94,28 @@ pub(crate) struct PredictArguments {
     /// Also draw the results on the photographs (OUT/overlays).
     #[arg(long)]
     pub(crate) overlay: bool,
+    /// Leave out what an earlier run of the same model with the same settings has done.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Print errors only.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Photographs, folders of photographs, or CSV files with the columns id,path.
+    #[arg(required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreprocessArguments {
+    /// How photographs are brought to a square.
+    #[arg(long)]
+    pub(crate) mode: ModeArgument,
+    /// Side of the square in pixels.
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) size: usize,
+    /// Folder for rgb/<id>.png, ce/<id>.png, bounds.json and manifest.csv; created when missing.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
     /// Print errors only.
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -157,11 +189,39 @@ impl From<DTypeArgument> for WeightDType {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ModeArgument {
+    /// Find the field of view, crop it to a square, enhance contrast.
+    Full,
+    /// Pad to a square, resize, enhance contrast.
+    Simple,
+    /// Stretch to the square.
+    Resize,
+}
+
+impl From<ModeArgument> for PreprocessMode {
+    fn from(argument: ModeArgument) -> Self {
+        match argument {
+            ModeArgument::Full => Self::Full,
+            ModeArgument::Simple => Self::Simple,
+            ModeArgument::Resize => Self::Resize,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum PreprocessArgument {
-    /// What the model's configuration asks for.
+    /// What the model's configuration asks for: full with contrast enhancement, else resize.
     Auto,
-    /// Pad to a square, resize, enhance contrast if the model wants it.
+    /// Find the field of view and crop it to a square, as the released models were trained.
+    Full,
+    /// Pad to a square and resize, as vascx_simplify does.
     Simple,
     /// Stretch to the square.
     Resize,
@@ -171,6 +231,7 @@ impl From<PreprocessArgument> for Option<PreprocessMode> {
     fn from(argument: PreprocessArgument) -> Self {
         match argument {
             PreprocessArgument::Auto => None,
+            PreprocessArgument::Full => Some(PreprocessMode::Full),
             PreprocessArgument::Simple => Some(PreprocessMode::Simple),
             PreprocessArgument::Resize => Some(PreprocessMode::Resize),
         }

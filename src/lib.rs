@@ -8,13 +8,14 @@
 //! ```no_run
 //! use burn::backend::Flex;
 //! use vascx::convert::Model;
-//! use vascx::inference::{EnsembleOptions, HeatmapEnsemble, Photograph};
+//! use vascx::inference::HeatmapEnsemble;
 //!
 //! let model = Model::open("weights/demo/fovea.pt")?;
-//! let ensemble =
-//!     HeatmapEnsemble::<Flex>::load(&model, &Default::default(), EnsembleOptions::default())?;
-//! let fovea = ensemble.predict(&[Photograph::open("fundus.jpg")?])?[0].points[0];
-//! println!("fovea at ({:.1}, {:.1})", fovea.x, fovea.y);
+//! let ensemble = HeatmapEnsemble::<Flex>::load(&model, &Default::default())?;
+//! for keypoints in ensemble.predict(std::path::Path::new("fundus.jpg"))? {
+//!     let fovea = keypoints?.points[0];
+//!     println!("fovea at ({:.1}, {:.1})", fovea.x, fovea.y);
+//! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -24,7 +24,9 @@ fn main() -> ExitCode {
         Command::Convert(arguments) => commands::convert::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),
+        Command::Preprocess(arguments) => commands::preprocess::run(&arguments),
         Command::Forward(arguments) => commands::forward::run(&arguments),
+        Command::Devices => commands::devices::run(),
         Command::Demo(arguments) => commands::demo::run(&arguments),
     };
     match result {

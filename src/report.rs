@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use vascx::inference::{Outcome, Summary};
+use vascx::inference::{Outcome, Status, Summary};
 
 pub(crate) struct Reporter {
     bar: ProgressBar,
@@ -37,26 +37,43 @@ impl Reporter {
         }
     }
 
-    /// Failures are always told; they also stand in the manifest.
+    /// Something the user should know although the work goes on.
+    pub(crate) fn warn(&self, warning: &str) {
+        self.bar.suspend(|| eprintln!("warning: {warning}"));
+    }
+
+    /// Failures and warnings are always told; failures also stand in the manifest.
     pub(crate) fn outcome(&self, outcome: &Outcome) {
-        match outcome.result {
-            Err(error) => self.bar.suspend(|| eprintln!("failed: {error}")),
-            Ok(_) if self.bar.is_hidden() && !self.quiet => {
-                eprintln!("done: {}", outcome.input.id);
-            }
-            Ok(_) => {}
+        let id = &outcome.input.id;
+        match outcome.status {
+            Status::Failed(reason) => self.bar.suspend(|| eprintln!("failed: {reason}")),
+            Status::Done if self.bar.is_hidden() && !self.quiet => eprintln!("done: {id}"),
+            Status::Done => {}
+        }
+        if let Some(warning) = outcome.warning {
+            self.warn(&format!("{id}: {warning}"));
         }
         self.bar.inc(1);
     }
 
     pub(crate) fn finish(&self, summary: Summary, out: &Path) {
         self.bar.finish_and_clear();
-        if !self.quiet {
-            let Summary { succeeded, failed } = summary;
-            println!(
-                "{succeeded} done, {failed} failed; results in {}",
-                out.display()
-            );
+        if self.quiet {
+            return;
         }
+        let Summary {
+            succeeded,
+            failed,
+            resumed,
+            left,
+        } = summary;
+        let mut line = format!("{succeeded} done, {failed} failed");
+        if resumed > 0 {
+            line += &format!(", {resumed} of them by an earlier run");
+        }
+        if left > 0 {
+            line += &format!(", {left} not begun (--resume goes on)");
+        }
+        println!("{line}; results in {}", out.display());
     }
 }

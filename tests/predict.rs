@@ -58,6 +58,7 @@ fn segmentation_writes_maps_probabilities_overlays_and_a_manifest() {
     assert_eq!(
         workspace.list("out"),
         [
+            "journal.jsonl",
             "manifest.csv",
             "overlays",
             "p0.png",
@@ -130,7 +131,12 @@ fn other_tasks_write_a_table_with_a_row_per_photograph() {
         workspace.vascx(0, &arguments);
         assert_eq!(
             workspace.list(name),
-            ["manifest.csv", "predictions.csv", "run.json"]
+            [
+                "journal.jsonl",
+                "manifest.csv",
+                "predictions.csv",
+                "run.json"
+            ]
         );
         let text = std::fs::read_to_string(workspace.path(name).join("predictions.csv")).unwrap();
         assert_eq!(

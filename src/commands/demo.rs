@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use vascx::convert::Model;
-use vascx::inference::{EnsembleOptions, Job, Outcome, Overlay, Summary, resolve_inputs};
+use vascx::inference::{Job, Outcome, Overlay, PredictOptions, Summary, resolve_inputs};
 
 use super::predict::Predict;
-use super::{Done, Failure, Result};
+use super::{Failure, Result};
 use crate::arguments::DemoArguments;
 use crate::report::Reporter;
 
@@ -17,10 +17,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
     let root = find_bundle()?;
     let inputs = resolve_inputs(&[root.join("examples/images")])?;
     let reporter = Reporter::new(MODELS.len() * inputs.len(), arguments.quiet);
-    let mut total = Summary {
-        succeeded: 0,
-        failed: 0,
-    };
+    let mut total = Summary::default();
     let mut overlays: BTreeMap<String, Overlay> = BTreeMap::new();
     for name in MODELS {
         reporter.heading(name);
@@ -28,11 +25,13 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
         let job = Job {
             inputs: inputs.clone(),
             out: arguments.out.join(name),
-            save_probabilities: false,
+            options: PredictOptions::default(),
             overlay: false,
+            resume: false,
+            device: arguments.device.to_string(),
         };
         let each = |outcome: Outcome| {
-            if let Ok((photograph, answer)) = outcome.result {
+            if let Some((photograph, answer)) = outcome.answer {
                 overlays
                     .entry(outcome.input.id.clone())
                     .or_insert_with(|| Overlay::new(photograph))
@@ -40,26 +39,20 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
             }
             reporter.outcome(&outcome);
         };
-        let device = arguments.device.to_string();
-        let options = EnsembleOptions::default();
         let work = Predict {
             model: &model,
-            options,
             job: &job,
-            device,
+            reporter: &reporter,
             each,
         };
         let summary = arguments.device.run(work)??;
         total.succeeded += summary.succeeded;
         total.failed += summary.failed;
+        total.left += summary.left;
     }
     save_overlays(&arguments.out.join("overlays"), overlays)?;
     reporter.finish(total, &arguments.out);
-    Ok(if total.failed == 0 {
-        Done::All
-    } else {
-        Done::Some
-    })
+    Ok(total.into())
 }
 
 /// The folder that holds `weights/demo` and `examples/images`: the current one, else the source

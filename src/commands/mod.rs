@@ -2,19 +2,35 @@
 
 pub(crate) mod convert;
 pub(crate) mod demo;
+pub(crate) mod devices;
 pub(crate) mod forward;
 pub(crate) mod inspect;
 pub(crate) mod predict;
+pub(crate) mod preprocess;
 
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use vascx::inference::Summary;
 
 /// How far a command got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     /// Everything.
     All,
-    /// Some inputs failed, as the manifest says.
+    /// Some inputs failed, as the manifest says, or were not begun.
     Some,
+}
+
+impl From<Summary> for Done {
+    fn from(summary: Summary) -> Self {
+        if summary.failed == 0 && summary.left == 0 {
+            Self::All
+        } else {
+            Self::Some
+        }
+    }
 }
 
 /// Why a command could not run; printed as it is.
@@ -36,3 +52,23 @@ impl Failure {
 }
 
 pub(crate) type Result = std::result::Result<Done, Failure>;
+
+/// True once the user has asked to stop (^C or a termination signal): what is begun is finished,
+/// the rest is left. A second request stops at once.
+pub(crate) fn interrupt() -> std::result::Result<&'static AtomicBool, Failure> {
+    static INTERRUPT: AtomicBool = AtomicBool::new(false);
+    static HANDLER: OnceLock<std::result::Result<(), String>> = OnceLock::new();
+    let installed = HANDLER.get_or_init(|| {
+        ctrlc::set_handler(|| {
+            if INTERRUPT.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            eprintln!("stopping after what is begun; once more to stop at once");
+        })
+        .map_err(|error| error.to_string())
+    });
+    match installed {
+        Ok(()) => Ok(&INTERRUPT),
+        Err(reason) => Err(Failure::Other(format!("cannot watch for ^C: {reason}"))),
+    }
+}

@@ -3,61 +3,59 @@
 use burn::tensor::backend::Backend;
 use vascx::convert::Model;
 use vascx::inference::{
-    AnyEnsemble, DeviceWork, EnsembleOptions, Error, Job, Outcome, Summary, resolve_inputs,
+    AnyEnsemble, DeviceWork, Error, Job, Outcome, PredictOptions, Summary, resolve_inputs,
 };
 
-use super::{Done, Result};
-use crate::arguments::PredictArguments;
+use super::{Result, interrupt};
+use crate::arguments::{PredictArguments, Switch};
 use crate::report::Reporter;
 
 pub(crate) fn run(arguments: &PredictArguments) -> Result {
     let job = Job {
         inputs: resolve_inputs(&arguments.inputs)?,
         out: arguments.out.clone(),
-        save_probabilities: arguments.save_probabilities,
+        options: PredictOptions {
+            batch_size: arguments.batch_size,
+            window_batch_size: arguments.window_batch_size,
+            tta: arguments.tta.map(|switch| switch == Switch::On),
+            preprocess: arguments.preprocess.into(),
+            keep_maps: arguments.save_probabilities,
+        },
         overlay: arguments.overlay,
+        resume: arguments.resume,
+        device: arguments.device.to_string(),
     };
     let model = Model::open(&arguments.model)?;
-    let options = EnsembleOptions {
-        batch_size: arguments.batch_size,
-        preprocess: arguments.preprocess.into(),
-    };
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
     for note in model.notes() {
         reporter.note(note);
     }
-    let device = arguments.device.to_string();
     let each = |outcome: Outcome| reporter.outcome(&outcome);
-    let prediction = Predict {
+    let work = Predict {
         model: &model,
-        options,
         job: &job,
-        device,
+        reporter: &reporter,
         each,
     };
-    let summary = arguments.device.run(prediction)??;
+    let summary = arguments.device.run(work)??;
     reporter.finish(summary, &job.out);
-    Ok(if summary.failed == 0 {
-        Done::All
-    } else {
-        Done::Some
-    })
+    Ok(summary.into())
 }
 
 /// A job on whichever backend the device has.
 pub(super) struct Predict<'a, F> {
     pub(super) model: &'a Model,
-    pub(super) options: EnsembleOptions,
     pub(super) job: &'a Job,
-    pub(super) device: String,
+    pub(super) reporter: &'a Reporter,
     pub(super) each: F,
 }
 
-impl<F: FnMut(Outcome)> DeviceWork for Predict<'_, F> {
-    type Output = std::result::Result<Summary, Error>;
+impl<F: FnMut(Outcome) + Send> DeviceWork for Predict<'_, F> {
+    type Output = std::result::Result<Summary, super::Failure>;
 
     fn run<B: Backend>(self, device: &B::Device) -> Self::Output {
-        let ensemble = AnyEnsemble::<B>::load(self.model, device, self.options)?;
-        self.job.run(&ensemble, &self.device, self.each)
+        let ensemble = AnyEnsemble::<B>::load(self.model, device).map_err(Error::from)?;
+        let warn = |warning: &str| self.reporter.warn(warning);
+        Ok(self.job.run(&ensemble, interrupt()?, self.each, warn)?)
     }
 }

@@ -236,7 +236,7 @@ def _illumination(rng, shape, field: Field) -> np.ndarray:
     return light
 
 
-VISIBLE = 0.03  # optical density in green below which nobody would mark a vessel
+VISIBLE = 0.07  # optical density in green below which nobody would mark a vessel
 
 
 def _absorb(rng, scene: np.ndarray, layers) -> tuple[np.ndarray, np.ndarray]:
@@ -244,12 +244,13 @@ def _absorb(rng, scene: np.ndarray, layers) -> tuple[np.ndarray, np.ndarray]:
 
     Returns where arteries and where veins can be seen, boolean `[h, w]`.
     """
-    vein = rng.uniform(0.26, 0.52)  # optical density of a large vein in green
-    artery = vein * rng.uniform(0.42, 0.72)
-    redness = rng.uniform(0.2, 0.55)  # density in red relative to green; about half in arteries
-    vein_red, artery_red = vein * redness, artery * redness * rng.uniform(0.15, 0.65)
+    vein = rng.uniform(0.3, 0.55)  # optical density of a large vein in green
+    artery = vein * rng.uniform(0.65, 0.85)
+    # Density in red relative to green: oxygenated blood absorbs little red, so arteries look brighter.
+    redness = rng.uniform(0.3, 0.55)
+    vein_red, artery_red = vein * redness, artery * redness * rng.uniform(0.1, 0.4)
     blue = rng.uniform(0.05, 1.2) if rng.random() < 0.8 else -0.05
-    reflex = layers.reflex * rng.uniform(0.0, 0.45)
+    reflex = layers.reflex * rng.uniform(0.05, 0.45)
     path_v = layers.vein_path * (1 - reflex)
     path_a = layers.artery_path * (1 - reflex)
     for channel, (a, v) in enumerate(((artery_red, vein_red), (artery, vein), (artery * blue, vein * blue))):

@@ -2,7 +2,7 @@
 
 Arrays in OUT (N photographs): `vessels_x` u8 `[N, 768, 768, 6]`, `vessels_y` u8 `[N, 768, 768]`
 (0–3, 128 more inside the disc), `places_x` u8 `[N, 512, 512, 6]`, `places_y` (the same classes),
-`fovea` f32 `[N, 2]` in pixels of `places_x`, `quality_x` u8 `[N, 3, 384, 384, 3]`: one photograph
+`fovea` f32 `[N, 2]` in pixels of `places_x`, `quality_x` u8 `[N, 3, 256, 256, 3]`: one photograph
 per grade.
 """
 
@@ -24,7 +24,7 @@ from generator import HELD_OUT_SEED, generate_grades
 LAYOUT = {
     "vessels_x": ((768, 768, 6), np.uint8), "vessels_y": ((768, 768), np.uint8),
     "places_x": ((512, 512, 6), np.uint8), "places_y": ((512, 512), np.uint8),
-    "fovea": ((2,), np.float32), "quality_x": ((3, 384, 384, 3), np.uint8),
+    "fovea": ((2,), np.float32), "quality_x": ((3, 256, 256, 3), np.uint8),
 }
 
 
@@ -52,7 +52,7 @@ def fill(job: tuple[Path, int, int]) -> None:
     arrays["places_y"][index] = preprocess.map_to_crop(labels, geometry, 512)
     arrays["fovea"][index] = geometry.to_crop(*drawn.fovea)
     for grade, photograph in enumerate(graded):
-        arrays["quality_x"][index, grade] = preprocess.resize(photograph.image, 384)
+        arrays["quality_x"][index, grade] = preprocess.resize(photograph.image, 256)
 
 
 def main() -> None:

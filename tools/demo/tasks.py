@@ -48,7 +48,7 @@ TASKS = {task.name: task for task in (
          ("background", "disc"), 30, 0.25),
     Task("fovea", "HeatmapRegressionEnsemble", 256, 256, 256, 8, 2, 560, 60, 2e-3,
          ("fovea",), 20, 0.2),
-    Task("quality", "ClassificationEnsemble", 384, 384, 384, 12, 3, 400, 60, 2e-3,
+    Task("quality", "ClassificationEnsemble", 256, 256, 256, 16, 3, 3000, 300, 2e-3,
          ("q1", "q2", "q3"), 15, 0.1),
 )}
 

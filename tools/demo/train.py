@@ -26,7 +26,11 @@ SAVE_EVERY = 150  # steps
 
 def fit(network: torch.nn.Module, task: Task, folders: list[Path], steps: int, rate: float,
         seed: int, checkpoint: Path) -> torch.nn.Module:
-    """Trains with AdamW, a one-cycle schedule and bf16 autocast. Returns the averaged network."""
+    """Trains with AdamW, a one-cycle schedule and, where the processor has it, bf16 autocast.
+
+    Returns the averaged network.
+    """
+    bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     source = Source(task, folders, seed)
     network.train().to(memory_format=torch.channels_last)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.98), use_buffers=True)
@@ -36,7 +40,7 @@ def fit(network: torch.nn.Module, task: Task, folders: list[Path], steps: int, r
     for step in range(1, steps + 1):
         x, target = source.batch()
         x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             output = network(x)
         value = loss(task, output.float(), target)
         optimizer.zero_grad(set_to_none=True)

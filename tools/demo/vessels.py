@@ -146,7 +146,7 @@ def _grow(rng, start: np.ndarray, angle: float, length: float, taken: set) -> np
 def grow_trees(rng: np.random.Generator, disc_radius: float) -> list[Vessel]:
     """All vessels of one eye; `disc_radius` in eye units sets the calibres."""
     largest = {VEIN: disc_radius * rng.uniform(0.062, 0.098)}
-    largest[ARTERY] = largest[VEIN] * rng.uniform(0.62, 0.88)
+    largest[ARTERY] = largest[VEIN] * rng.uniform(0.68, 0.9)
     smallest = 0.0028
     tortuosity = {kind: rng.gamma(2.0, 0.007) for kind in (ARTERY, VEIN)}
     tilt = math.radians(rng.uniform(-8, 8))

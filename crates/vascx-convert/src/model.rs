@@ -1,6 +1,6 @@
 //! A model ready to load onto a device, from a checkpoint or from a model directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -132,6 +132,16 @@ impl Model {
     /// Name, shape and stored element type of every tensor, sorted by name.
     pub(crate) fn stored_tensors(&self) -> Vec<TensorInfo> {
         self.weights.stored()
+    }
+
+    /// Element types the weights are stored in, such as `F32`.
+    pub fn stored_dtype(&self) -> String {
+        let dtypes: BTreeSet<String> = self
+            .stored_tensors()
+            .into_iter()
+            .map(|info| info.dtype.to_string())
+            .collect();
+        Vec::from_iter(dtypes).join(",")
     }
 
     /// Builds the ensemble on a device.

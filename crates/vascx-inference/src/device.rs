@@ -41,6 +41,12 @@ impl Device {
             #[cfg(feature = "ndarray")]
             Self::NdArray => Ok(work.run::<burn::backend::NdArray>(&Default::default())),
             #[cfg(feature = "cuda")]
+            Self::Cuda(_) if !has_cuda_driver() => Err(Error::Device(
+                "device `cuda` needs the NVIDIA driver, which is not on this machine; use \
+                 --device cpu"
+                    .into(),
+            )),
+            #[cfg(feature = "cuda")]
             Self::Cuda(index) => {
                 let device = burn::backend::cuda::CudaDevice::new(index);
                 Ok(work.run::<burn::backend::Cuda>(&device))
@@ -61,6 +67,60 @@ impl Device {
             }
         }
     }
+}
+
+impl Device {
+    /// Every kind of device with what this build and machine say of it.
+    pub fn survey() -> Vec<(Self, String)> {
+        let built = |feature: &str, built: bool, what: String| {
+            if built {
+                what
+            } else {
+                format!("not in this build (--features {feature})")
+            }
+        };
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        vec![
+            (
+                Self::Cpu,
+                built("flex", cfg!(feature = "flex"), format!("{threads} threads")),
+            ),
+            (
+                Self::NdArray,
+                built("ndarray", cfg!(feature = "ndarray"), "for checking".into()),
+            ),
+            (
+                Self::Cuda(0),
+                built("cuda", cfg!(feature = "cuda"), cuda_state()),
+            ),
+            (
+                Self::Wgpu,
+                built("wgpu", cfg!(feature = "wgpu"), "the default GPU".into()),
+            ),
+        ]
+    }
+}
+
+/// Whether the CUDA driver is there.
+fn cuda_state() -> String {
+    if has_cuda_driver() {
+        "NVIDIA driver found".into()
+    } else {
+        "no NVIDIA driver on this machine".into()
+    }
+}
+
+/// The driver's files are looked for, so that nothing has to be loaded.
+fn has_cuda_driver() -> bool {
+    let folders = [
+        "/proc/driver/nvidia/version",
+        "/dev/nvidiactl",
+        "/usr/lib/wsl/lib/libcuda.so.1",
+        "C:\\Windows\\System32\\nvcuda.dll",
+    ];
+    folders
+        .iter()
+        .any(|path| std::path::Path::new(path).exists())
 }
 
 impl fmt::Display for Device {

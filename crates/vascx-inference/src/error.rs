@@ -37,11 +37,33 @@ pub enum Error {
         /// Height in pixels.
         height: u32,
     },
+    /// A photograph cannot be brought to a square of this side.
+    #[error("a square of side {0} is not possible; use 1 to 16384 pixels")]
+    SquareSize(usize),
+    /// A map that is to be brought back to its photograph is no square.
+    #[error("a map of {width} × {height} pixels is no square of a photograph")]
+    MapShape {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+    /// A tensor cannot be an input.
+    #[error("a tensor of shape {shape:?} cannot be predicted: {reason}")]
+    Tensor {
+        /// Its shape.
+        shape: Vec<usize>,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The device's memory does not suffice even for the smallest step.
+    #[error(transparent)]
+    OutOfMemory(#[from] crate::ensemble::OutOfMemory),
     /// Nothing to predict.
-    #[error("no photographs were given")]
+    #[error("no photographs were given; the list of inputs is empty")]
     NoPhotographs,
     /// Nothing can be processed in chunks of nothing.
-    #[error("the batch size must be at least 1")]
+    #[error("the batch size must be at least 1, for photographs as for windows")]
     ZeroBatchSize,
     /// A folder, manifest or list of inputs is unusable.
     #[error("{path}: {reason}")]

@@ -4,6 +4,8 @@
 
 use rayon::prelude::*;
 
+use crate::photograph::Photograph;
+
 /// A point in the photograph's pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
@@ -27,122 +29,257 @@ pub(crate) struct Size {
     pub(crate) height: usize,
 }
 
-/// How a photograph was placed in the square network input: padded, then scaled per axis.
+impl Size {
+    pub(crate) fn square(side: usize) -> Self {
+        Self {
+            width: side,
+            height: side,
+        }
+    }
+
+    pub(crate) fn area(self) -> usize {
+        self.width * self.height
+    }
+
+    pub(crate) fn of(photograph: &Photograph) -> Self {
+        Self {
+            width: photograph.width(),
+            height: photograph.height(),
+        }
+    }
+}
+
+/// How a photograph was placed in the square network input. Both directions and both kinds of
+/// answer (maps, points) go through it. Public only because `FromMembers` names it; not exported.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Geometry {
-    /// Side of the network input.
-    pub(crate) input_size: usize,
+pub struct Geometry {
+    /// Size of the network input.
+    pub(crate) input: Size,
     pub(crate) horizontal: Axis,
     pub(crate) vertical: Axis,
 }
 
 /// One axis of a [`Geometry`], in photograph pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Axis {
-    /// Pixels of the photograph.
-    length: usize,
-    /// Black pixels before the first one.
-    pub(crate) padding: usize,
-    /// Pixels including the padding on both sides.
-    padded: usize,
+pub(crate) enum Axis {
+    /// Padded with black, then resized: pixel centres lie at .5, beyond the outermost ones the edge
+    /// pixel counts alone, maps return bilinearly.
+    Padded {
+        /// Pixels of the photograph.
+        length: usize,
+        /// Black pixels before the first one.
+        padding: usize,
+        /// Pixels including the padding on both sides.
+        padded: usize,
+    },
+    /// The diameter of a circle, as OpenCV warps it: coordinates are pixel indices, in steps of
+    /// 1/32; everything outside the photograph is black; maps return by nearest neighbour.
+    Cropped {
+        /// Pixels of the photograph.
+        length: usize,
+        /// Centre of the circle, as a pixel index.
+        centre: f64,
+        /// Radius of the circle.
+        radius: f64,
+        /// Side of the crop, which is resized to the input size where they differ.
+        crop: usize,
+    },
 }
 
+/// OpenCV's resolution of coordinates when it interpolates.
+const WARP_STEPS: f64 = 32.0;
+
 impl Axis {
-    /// The photograph pixels (counted with the padding) that network pixel `index` of `side` is
-    /// mixed of.
-    pub(crate) fn tap_in_photograph(&self, index: usize, side: usize) -> Tap {
-        let scale = self.padded as f32 / side as f32;
-        Tap::at((index as f32 + 0.5) * scale, self.padded)
+    fn length(self) -> usize {
+        match self {
+            Self::Padded { length, .. } | Self::Cropped { length, .. } => length,
+        }
     }
 
-    /// For each photograph pixel, the network pixels of `side` that it is mixed of.
-    fn taps_in_input(&self, side: usize) -> Vec<Tap> {
-        let scale = side as f64 / self.padded as f64;
-        (0..self.length)
-            .map(|index| {
-                Tap::at(
-                    ((index + self.padding) as f64 + 0.5) as f32 * scale as f32,
-                    side,
-                )
-            })
+    /// For each pixel of a network input of `side` pixels, the photograph pixels that it is mixed
+    /// of; those outside the photograph are black.
+    pub(crate) fn taps_in_photograph(self, side: usize) -> Vec<Tap> {
+        let tap = |index: usize| match self {
+            Self::Padded {
+                padding, padded, ..
+            } => {
+                let scale = padded as f32 / side as f32;
+                Tap::at((index as f32 + 0.5) * scale, padded).shifted(-(padding as isize))
+            }
+            Self::Cropped { centre, radius, .. } => {
+                let scale = side as f64 / (2.0 * radius);
+                let position = (index as f64 - side as f64 / 2.0) / scale + centre;
+                Tap::warp(position)
+            }
+        };
+        (0..side).map(tap).collect()
+    }
+
+    /// For each photograph pixel, the pixels of a network input of `side` pixels that it is mixed
+    /// of; none outside it.
+    fn taps_in_input(self, side: usize) -> Vec<Option<Tap>> {
+        let tap = |index: usize| match self {
+            Self::Padded {
+                padding, padded, ..
+            } => {
+                let scale = side as f64 / padded as f64;
+                let at = ((index + padding) as f64 + 0.5) as f32 * scale as f32;
+                Some(Tap::at(at, side))
+            }
+            Self::Cropped {
+                centre,
+                radius,
+                crop,
+                ..
+            } => {
+                let scale = crop as f64 / (2.0 * radius);
+                let nearest =
+                    ((index as f64 - centre) * scale + crop as f64 / 2.0).round_ties_even();
+                let inside = (0.0..crop as f64).contains(&nearest);
+                let resized = side as f64 / crop as f64;
+                inside.then(|| Tap::at(((nearest + 0.5) * resized) as f32, side))
+            }
+        };
+        (0..self.length()).map(tap).collect()
+    }
+
+    /// For each photograph pixel, the nearest pixel of a network input of `side` pixels; none
+    /// outside it.
+    fn nearest_in_input(self, side: usize) -> Vec<Option<usize>> {
+        let taps = self.taps_in_input(side).into_iter();
+        taps.map(|tap| tap.map(|tap| tap.nearest() as usize))
             .collect()
     }
 
     fn to_photograph(self, at: f64, side: usize) -> f64 {
-        at * self.padded as f64 / side as f64 - self.padding as f64
+        match self {
+            Self::Padded {
+                padding, padded, ..
+            } => at * padded as f64 / side as f64 - padding as f64,
+            Self::Cropped { centre, radius, .. } => {
+                (at / side as f64 - 0.5) * 2.0 * radius + centre
+            }
+        }
+    }
+
+    fn to_input(self, at: f64, side: usize) -> f64 {
+        match self {
+            Self::Padded {
+                padding, padded, ..
+            } => (at + padding as f64) * side as f64 / padded as f64,
+            Self::Cropped { centre, radius, .. } => {
+                ((at - centre) / (2.0 * radius) + 0.5) * side as f64
+            }
+        }
     }
 }
 
 impl Geometry {
-    /// Stretched to the square without padding.
-    pub(crate) fn stretched(photograph: Size, input_size: usize) -> Self {
-        let axis = |length| Axis {
+    /// Stretched to the network input without padding.
+    pub(crate) fn stretched(photograph: Size, input: Size) -> Self {
+        let axis = |length| Axis::Padded {
             length,
             padding: 0,
             padded: length,
         };
         let Size { width, height } = photograph;
         Self {
-            input_size,
+            input,
             horizontal: axis(width),
             vertical: axis(height),
         }
     }
 
     /// Centred in a black square of the longer side; an odd pixel goes right or below.
-    pub(crate) fn padded_to_square(photograph: Size, input_size: usize) -> Self {
+    pub(crate) fn padded_to_square(photograph: Size, side: usize) -> Self {
         let Size { width, height } = photograph;
         let padded = width.max(height);
-        let axis = |length| Axis {
+        let axis = |length| Axis::Padded {
             length,
             padding: (padded - length) / 2,
             padded,
         };
         Self {
-            input_size,
+            input: Size::square(side),
             horizontal: axis(width),
             vertical: axis(height),
+        }
+    }
+
+    /// A circle (centre in pixel indices) brought to a square of side `crop` that it touches, and
+    /// from there to the input size.
+    pub(crate) fn cropped(
+        photograph: Size,
+        centre: Point,
+        radius: f64,
+        crop: usize,
+        side: usize,
+    ) -> Self {
+        let axis = |length, centre| Axis::Cropped {
+            length,
+            centre,
+            radius,
+            crop,
+        };
+        Self {
+            input: Size::square(side),
+            horizontal: axis(photograph.width, centre.x),
+            vertical: axis(photograph.height, centre.y),
         }
     }
 
     /// Size of the photograph.
     pub(crate) fn photograph(&self) -> Size {
         Size {
-            width: self.horizontal.length,
-            height: self.vertical.length,
+            width: self.horizontal.length(),
+            height: self.vertical.length(),
         }
     }
 
     /// Where a point of the network input lies in the photograph.
     pub(crate) fn point_to_photograph(&self, point: InputPoint) -> Point {
         Point {
-            x: self.horizontal.to_photograph(point.x, self.input_size),
-            y: self.vertical.to_photograph(point.y, self.input_size),
+            x: self.horizontal.to_photograph(point.x, self.input.width),
+            y: self.vertical.to_photograph(point.y, self.input.height),
         }
     }
 
-    /// Resamples maps `[C, S, S]` bilinearly at the photograph's pixel centres and hands every
-    /// photograph pixel's C values to `pixel`; returns what it gives, row by row.
+    /// Where a point of the photograph lies in the network input.
+    pub(crate) fn point_to_input(&self, point: Point) -> InputPoint {
+        InputPoint {
+            x: self.horizontal.to_input(point.x, self.input.width),
+            y: self.vertical.to_input(point.y, self.input.height),
+        }
+    }
+
+    /// Resamples maps `[C, H, W]` at the photograph's pixels and hands every photograph pixel's C
+    /// values to `pixel`; returns what it gives, row by row. Outside the network input the values
+    /// are 0.
     pub(crate) fn maps_to_photograph<T: Send>(
         &self,
         maps: &[f32],
         pixel: impl Fn(&[f32]) -> T + Sync,
     ) -> Vec<T> {
-        let side = self.input_size;
-        let columns = self.horizontal.taps_in_input(side);
-        let rows = self.vertical.taps_in_input(side);
+        let Size { width, height } = self.input;
+        let channels = maps.len() / (width * height);
+        let columns = self.horizontal.taps_in_input(width);
+        let rows = self.vertical.taps_in_input(height);
+        let outside = vec![0.0; channels];
         rows.par_iter()
             .flat_map_iter(|row| {
                 let planes: Vec<(&[f32], &[f32])> = maps
-                    .chunks_exact(side * side)
-                    .map(|plane| {
-                        let line = |index: usize| &plane[index * side..(index + 1) * side];
-                        (line(row.first), line(row.second))
+                    .chunks_exact(width * height)
+                    .filter_map(|plane| {
+                        let line = |index: isize| &plane[index as usize * width..][..width];
+                        row.map(|row| (line(row.first), line(row.second)))
                     })
                     .collect();
-                let mut values = vec![0.0; planes.len()];
-                let pixel = &pixel;
+                let mut values = vec![0.0; channels];
+                let (pixel, outside) = (&pixel, &outside);
                 columns.iter().map(move |column| {
+                    let (Some(row), Some(column)) = (row, column) else {
+                        return pixel(outside);
+                    };
                     for (value, (upper, lower)) in values.iter_mut().zip(&planes) {
                         *value = row.mix(column.sample(upper), column.sample(lower));
                     }
@@ -153,11 +290,26 @@ impl Geometry {
     }
 }
 
+impl Geometry {
+    /// Brings class indices `[H, W]` to the photograph's pixels, row by row; 0 outside the input.
+    pub(crate) fn classes_to_photograph(&self, classes: &[u8]) -> Vec<u8> {
+        let columns = self.horizontal.nearest_in_input(self.input.width);
+        let rows = self.vertical.nearest_in_input(self.input.height);
+        rows.iter()
+            .flat_map(|row| columns.iter().map(move |column| (row, column)))
+            .map(|(row, column)| match (row, column) {
+                (Some(row), Some(column)) => classes[row * self.input.width + column],
+                _ => 0,
+            })
+            .collect()
+    }
+}
+
 /// The two neighbours a resampled pixel is mixed of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Tap {
-    pub(crate) first: usize,
-    pub(crate) second: usize,
+    pub(crate) first: isize,
+    pub(crate) second: isize,
     weight_first: f32,
     weight_second: f32,
 }
@@ -170,10 +322,39 @@ impl Tap {
         let first = (position as usize).min(length - 1);
         let weight_second = (position - first as f32).min(1.0);
         Self {
-            first,
-            second: (first + 1).min(length - 1),
+            first: first as isize,
+            second: (first + 1).min(length - 1) as isize,
             weight_first: 1.0 - weight_second,
             weight_second,
+        }
+    }
+
+    /// The neighbours of pixel index `position` on an axis without ends, in OpenCV's steps.
+    pub(crate) fn warp(position: f64) -> Self {
+        let position = (position * WARP_STEPS).round_ties_even() / WARP_STEPS;
+        let first = position.floor();
+        let weight_second = (position - first) as f32;
+        Self {
+            first: first as isize,
+            second: first as isize + 1,
+            weight_first: 1.0 - weight_second,
+            weight_second,
+        }
+    }
+
+    fn nearest(&self) -> isize {
+        if self.weight_second > 0.5 {
+            self.second
+        } else {
+            self.first
+        }
+    }
+
+    fn shifted(self, by: isize) -> Self {
+        Self {
+            first: self.first + by,
+            second: self.second + by,
+            ..self
         }
     }
 
@@ -181,8 +362,21 @@ impl Tap {
         first * self.weight_first + second * self.weight_second
     }
 
+    /// Mixes two values of a line that holds both neighbours.
     pub(crate) fn sample(&self, line: &[f32]) -> f32 {
-        self.mix(line[self.first], line[self.second])
+        self.mix(line[self.first as usize], line[self.second as usize])
+    }
+
+    /// Mixes two values of a line whose surround is 0.
+    pub(crate) fn sample_in_black(&self, line: &[f32]) -> f32 {
+        let at = |index: isize| {
+            usize::try_from(index)
+                .ok()
+                .and_then(|index| line.get(index))
+                .copied()
+                .unwrap_or(0.0)
+        };
+        self.mix(at(self.first), at(self.second))
     }
 }
 
@@ -200,7 +394,7 @@ mod tests {
         // 201 columns of padding: 100 left, 101 right.
         let middle = geometry.point_to_photograph(InputPoint { x: 50.0, y: 50.0 });
         assert_eq!(middle, Point { x: 150.5, y: 250.5 });
-        let stretched = Geometry::stretched(portrait, 100);
+        let stretched = Geometry::stretched(portrait, Size::square(100));
         let corner = stretched.point_to_photograph(InputPoint { x: 100.0, y: 100.0 });
         assert_eq!(corner, Point { x: 300.0, y: 501.0 });
     }
@@ -233,7 +427,7 @@ mod tests {
                 width: 3,
                 height: 2,
             },
-            1,
+            Size::square(1),
         );
         assert_eq!(
             geometry.maps_to_photograph(&[7.0, 8.0], <[f32]>::to_vec),

@@ -4,14 +4,14 @@
 //! ```no_run
 //! use burn::backend::Flex;
 //! use vascx_convert::Model;
-//! use vascx_inference::{EnsembleOptions, Photograph, SegmentationEnsemble};
+//! use vascx_inference::{Photograph, SegmentationEnsemble};
 //!
 //! let model = Model::open("weights/demo/artery_vein.pt")?;
-//! let ensemble =
-//!     SegmentationEnsemble::<Flex>::load(&model, &Default::default(), EnsembleOptions::default())?;
+//! let ensemble = SegmentationEnsemble::<Flex>::load(&model, &Default::default())?;
 //! let photograph = Photograph::open("fundus.png")?;
-//! let answers = ensemble.predict(&[photograph])?;
-//! answers[0].class_map.save("fundus_classes.png")?; // 8-bit class indices, original size
+//! for answer in ensemble.predict(&photograph)? {
+//!     answer?.class_map.save("fundus_classes.png")?; // 8-bit class indices, original size
+//! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -22,6 +22,7 @@ mod augment;
 mod device;
 mod ensemble;
 mod error;
+mod field_of_view;
 mod geometry;
 mod inputs;
 mod job;
@@ -29,22 +30,26 @@ mod output;
 mod overlay;
 mod photograph;
 mod preprocess;
+mod source;
 mod window;
 
 pub use device::{Device, DeviceWork};
 pub use ensemble::{
-    Answer, AnyEnsemble, Classification, ClassificationEnsemble, EnsembleOptions, FromMembers,
-    HeatmapEnsemble, Keypoints, Regression, RegressionEnsemble, Segmentation, SegmentationEnsemble,
-    TaskEnsemble,
+    Answer, Answers, AnyEnsemble, Classification, ClassificationEnsemble, FromMembers,
+    HeatmapEnsemble, Heatmaps, Keypoints, Logits, OutOfMemory, PredictOptions, Regression,
+    RegressionEnsemble, Segmentation, SegmentationEnsemble, TaskEnsemble,
 };
 pub use error::{Error, Result};
+pub use field_of_view::{FieldOfView, Method};
 pub use geometry::Point;
 pub use inputs::{Input, resolve_inputs};
-pub use job::{Job, Outcome, Summary};
+pub use job::{Job, Outcome, PreprocessJob, Status, Summary};
 pub use output::write_tensor;
 pub use overlay::Overlay;
 pub use photograph::Photograph;
-pub use preprocess::PreprocessMode;
+pub use preprocess::{Bounds, PreprocessMode, Preprocessed, preprocess};
+
+pub use source::{Source, Sources};
 
 #[cfg(test)]
 mod test_backend {

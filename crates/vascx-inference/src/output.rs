@@ -58,7 +58,11 @@ pub fn write_tensor(path: &Path, name: &str, shape: &[usize], values: &[f32]) ->
 }
 
 /// A CSV file with a header.
-pub(crate) fn write_csv(path: &Path, header: &[String], rows: &[Vec<String>]) -> Result<()> {
+pub(crate) fn write_csv(
+    path: &Path,
+    header: &[String],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Result<()> {
     write_whole(path, |file| -> csv::Result<()> {
         let mut writer = csv::Writer::from_writer(file);
         writer.write_record(header)?;

@@ -44,7 +44,7 @@ impl Overlay {
     /// corner. Regressed values leave the picture as it is.
     pub fn draw(&mut self, answer: &Answer) {
         match answer {
-            Answer::Segmentation(segmentation) if segmentation.classes() > 2 => {
+            Answer::Segmentation(segmentation) if segmentation.classes > 2 => {
                 self.colour(&segmentation.class_map);
             }
             Answer::Segmentation(segmentation) => self.outline(&segmentation.class_map),

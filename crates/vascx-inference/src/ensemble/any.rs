@@ -3,15 +3,18 @@
 use burn::tensor::backend::Backend;
 use vascx_convert::{Model, ModelManifest, Task};
 
-use super::{Classification, EnsembleOptions, Keypoints, Regression, Runner, Segmentation};
+use super::{
+    Classification, FromMembers, Keypoints, Numbers, PredictOptions, Regression, Runner,
+    Segmentation, Values,
+};
 use crate::error::Result;
-use crate::photograph::Photograph;
-use crate::preprocess::PreprocessMode;
+use crate::geometry::Geometry;
+use crate::source::Sources;
 
 /// An ensemble whose kind the model decides.
 #[derive(Debug)]
 pub struct AnyEnsemble<B: Backend> {
-    runner: Runner<B>,
+    pub(crate) runner: Runner<B>,
 }
 
 /// What an [`AnyEnsemble`] answers for one photograph.
@@ -27,14 +30,37 @@ pub enum Answer {
     Keypoints(Keypoints),
 }
 
+impl Answer {
+    pub(crate) fn from_values(
+        task: Task,
+        values: Values,
+        geometry: &Geometry,
+        keep_maps: bool,
+    ) -> Self {
+        fn answer<A: FromMembers>(
+            kind: fn(A) -> Answer,
+            (values, geometry, keep_maps): (Values, &Geometry, bool),
+        ) -> Answer {
+            kind(A::from_values(values, geometry, keep_maps))
+        }
+        let parts = (values, geometry, keep_maps);
+        match task {
+            Task::Segmentation => answer(Self::Segmentation, parts),
+            Task::Classification => answer(Self::Classification, parts),
+            Task::Regression => answer(Self::Regression, parts),
+            Task::Heatmap => answer(Self::Keypoints, parts),
+        }
+    }
+}
+
 impl<B: Backend> AnyEnsemble<B> {
     /// Loads a model onto a device.
     ///
     /// # Errors
-    /// When its weights do not fit or the batch size is 0.
-    pub fn load(model: &Model, device: &B::Device, options: EnsembleOptions) -> Result<Self> {
+    /// When its weights do not fit.
+    pub fn load(model: &Model, device: &B::Device) -> Result<Self> {
         Ok(Self {
-            runner: Runner::load(model, device, options)?,
+            runner: Runner::load(model, device)?,
         })
     }
 
@@ -43,30 +69,19 @@ impl<B: Backend> AnyEnsemble<B> {
         &self.runner.manifest
     }
 
-    /// How photographs are brought to the network's square.
-    pub fn preprocess_mode(&self) -> PreprocessMode {
-        self.runner.mode
-    }
-
-    /// Photographs per chunk.
-    pub fn batch_size(&self) -> usize {
-        self.runner.batch_size
-    }
-
-    /// One answer per photograph, in input order.
+    /// One result per input, in input order; see [`super::TaskEnsemble::predict_with`].
     ///
     /// # Errors
-    /// When there are no photographs.
-    pub fn predict(&self, photographs: &[Photograph]) -> Result<Vec<Answer>> {
-        fn wrap<T>(answers: Vec<T>, kind: fn(T) -> Answer) -> Vec<Answer> {
-            answers.into_iter().map(kind).collect()
-        }
-        let runner = &self.runner;
-        Ok(match runner.manifest.task {
-            Task::Segmentation => wrap(runner.predict(photographs)?, Answer::Segmentation),
-            Task::Classification => wrap(runner.predict(photographs)?, Answer::Classification),
-            Task::Regression => wrap(runner.predict(photographs)?, Answer::Regression),
-            Task::Heatmap => wrap(runner.predict(photographs)?, Answer::Keypoints),
-        })
+    /// When there are no inputs or a batch size is 0.
+    pub fn predict<'a>(
+        &self,
+        inputs: impl Into<Sources<'a>>,
+        options: &PredictOptions,
+    ) -> Result<Vec<Result<Answer>>> {
+        let task = self.runner.manifest.task;
+        self.runner
+            .collect(inputs.into(), options, Numbers::Answers, |computed| {
+                Answer::from_values(task, computed.values, &computed.geometry, options.keep_maps)
+            })
     }
 }

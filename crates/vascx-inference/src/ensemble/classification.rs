@@ -1,32 +1,56 @@
 //! Class probabilities per photograph.
 
 use burn::tensor::activation::softmax;
-use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, backend::Backend};
 use vascx_convert::Task;
 
-use super::{Chunk, FromMembers, Runner, to_host};
+use super::{FromMembers, Numbers, Pass, Values};
+use crate::geometry::Geometry;
 
 /// The classification of one photograph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classification {
-    /// Probability of each class; they sum to 1.
+    /// Probability of each class, the mean over members; they sum to 1.
     pub probabilities: Vec<f32>,
+    /// Probabilities per member, `[M][C]`.
+    pub members: Vec<Vec<f32>>,
 }
 
 impl FromMembers for Classification {
     const TASK: Task = Task::Classification;
 
-    /// Softmax per member → mean over members.
-    fn from_members<B: Backend>(runner: &Runner<B>, chunk: Chunk<B>) -> Vec<Self> {
-        let probabilities = runner
-            .vectors(chunk.images, |logits| softmax(logits, 2))
-            .mean_dim(0);
-        let classes = probabilities.dims()[2];
-        to_host(probabilities)
-            .chunks_exact(classes)
-            .map(|row| Classification {
-                probabilities: row.to_vec(),
-            })
-            .collect()
+    /// Softmax per member.
+    fn combine<B: Backend>(pass: &Pass<B>, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        pass.vectors(images, |logits| match pass.numbers {
+            Numbers::Answers => softmax(logits, 2),
+            Numbers::Logits => logits,
+        })
     }
+
+    /// Mean over members.
+    fn from_values(values: Values, _: &Geometry, _: bool) -> Self {
+        let members = per_member(&values);
+        Self {
+            probabilities: mean(&members),
+            members,
+        }
+    }
+}
+
+/// Rows of `[M, D, 1]`.
+pub(super) fn per_member(values: &Values) -> Vec<Vec<f32>> {
+    values
+        .data
+        .chunks_exact(values.shape[1])
+        .map(<[f32]>::to_vec)
+        .collect()
+}
+
+/// Mean over the members of `[M][D]`.
+pub(super) fn mean(members: &[Vec<f32>]) -> Vec<f32> {
+    let count = members.len() as f32;
+    let values = members.first().map_or(0, Vec::len);
+    (0..values)
+        .map(|value| members.iter().map(|member| member[value]).sum::<f32>() / count)
+        .collect()
 }

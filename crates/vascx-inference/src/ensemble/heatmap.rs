@@ -1,41 +1,54 @@
 //! Keypoints as maxima of heat maps.
 
-use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, backend::Backend};
 use vascx_convert::Task;
 
-use super::{Chunk, FromMembers, Runner, to_host};
-use crate::geometry::{InputPoint, Point};
+use super::{FromMembers, Pass, Values};
+use crate::geometry::{Geometry, InputPoint, Point};
 
 /// The keypoints of one photograph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Keypoints {
     /// One point per keypoint, in the photograph's pixels.
     pub points: Vec<Point>,
-    /// Heat maps `[K, S, S]` summed over members, on the network input's grid.
-    pub heatmaps: Vec<f32>,
+    /// What the points are the maxima of; none unless
+    /// [`PredictOptions::keep_maps`](super::PredictOptions::keep_maps) was set.
+    pub heatmaps: Option<Heatmaps>,
+}
+
+/// Heat maps summed over members, on the network input's grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heatmaps {
+    /// K, height, width.
+    pub shape: [usize; 3],
+    /// Row-major.
+    pub values: Vec<f32>,
 }
 
 impl FromMembers for Keypoints {
     const TASK: Task = Task::Heatmap;
 
-    /// Sum of the members' heat maps → maximum → centre of its pixel → back to the photograph's
-    /// pixels.
-    fn from_members<B: Backend>(runner: &Runner<B>, chunk: Chunk<B>) -> Vec<Self> {
-        let sums = runner.maps(chunk.images, |members| members.sum_dim(0));
-        let [_, _, keypoints, height, width] = sums.dims();
-        let values = to_host(sums);
-        let images = values
-            .chunks_exact(keypoints * height * width)
-            .zip(chunk.geometries);
-        images
-            .map(|(heatmaps, geometry)| Keypoints {
-                points: heatmaps
-                    .chunks_exact(height * width)
-                    .map(|map| geometry.point_to_photograph(maximum(map, width)))
-                    .collect(),
-                heatmaps: heatmaps.to_vec(),
-            })
-            .collect()
+    /// Sum of the members' heat maps.
+    fn combine<B: Backend>(pass: &Pass<B>, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        pass.maps(images, |members| members.sum_dim(0))
+            .squeeze_dim(0)
+    }
+
+    /// Maximum → centre of its pixel → back to the photograph's pixels.
+    fn from_values(values: Values, geometry: &Geometry, keep_maps: bool) -> Self {
+        let Values {
+            shape,
+            data: values,
+        } = values;
+        let [_, height, width] = shape;
+        let points = values
+            .chunks_exact(height * width)
+            .map(|map| geometry.point_to_photograph(maximum(map, width)))
+            .collect();
+        Self {
+            points,
+            heatmaps: keep_maps.then_some(Heatmaps { shape, values }),
+        }
     }
 }
 

@@ -1,22 +1,24 @@
 //! A class per pixel.
 
 use burn::tensor::activation::softmax;
-use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, backend::Backend};
 use image::GrayImage;
 use vascx_convert::Task;
 
-use super::{Chunk, FromMembers, Runner, to_host};
-use crate::geometry::Geometry;
+use super::{FromMembers, Numbers, Pass, Values};
+use crate::geometry::{Geometry, Size};
 
 /// The segmentation of one photograph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segmentation {
     /// Class index of every pixel of the photograph.
     pub class_map: GrayImage,
-    probabilities: InputMaps,
+    /// Number of classes C.
+    pub classes: usize,
+    probabilities: Option<InputMaps>,
 }
 
-/// Maps `[C, S, S]` on the network input's grid and how to bring them back.
+/// Maps `[C, H, W]` on the network input's grid and how to bring them back.
 #[derive(Clone, Debug, PartialEq)]
 struct InputMaps {
     values: Vec<f32>,
@@ -24,50 +26,52 @@ struct InputMaps {
 }
 
 impl Segmentation {
-    /// Class probabilities `[C, height, width]` in the photograph's pixels.
-    pub fn probabilities(&self) -> Vec<f32> {
-        let InputMaps { values, geometry } = &self.probabilities;
-        let area = geometry.input_size * geometry.input_size;
-        values
-            .chunks_exact(area)
-            .flat_map(|map| geometry.maps_to_photograph(map, |values| values[0]))
-            .collect()
-    }
-
-    /// Number of classes C.
-    pub fn classes(&self) -> usize {
-        let side = self.probabilities.geometry.input_size;
-        self.probabilities.values.len() / (side * side)
+    /// Class probabilities `[C, height, width]` in the photograph's pixels; none unless
+    /// [`PredictOptions::keep_maps`](super::PredictOptions::keep_maps) was set. Outside the field
+    /// of view that the photograph was cropped to they are 0.
+    pub fn probabilities(&self) -> Option<Vec<f32>> {
+        let InputMaps { values, geometry } = self.probabilities.as_ref()?;
+        let maps = values.chunks_exact(geometry.input.area());
+        Some(
+            maps.flat_map(|map| geometry.maps_to_photograph(map, |values| values[0]))
+                .collect(),
+        )
     }
 }
 
 impl FromMembers for Segmentation {
     const TASK: Task = Task::Segmentation;
 
-    /// Mean of the members' logits → softmax → back to the photograph's pixels → most probable
-    /// class.
-    fn from_members<B: Backend>(runner: &Runner<B>, chunk: Chunk<B>) -> Vec<Self> {
-        let logits = runner.maps(chunk.images, |members| members.mean_dim(0));
-        let values = to_host(softmax(logits, 2));
-        let per_image = values.len() / chunk.geometries.len();
-        let images = values.chunks_exact(per_image).zip(chunk.geometries);
-        images
-            .map(|(values, geometry)| segmentation(values.to_vec(), geometry))
-            .collect()
+    /// Mean of the members' logits → softmax.
+    fn combine<B: Backend>(pass: &Pass<B>, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        let logits = pass
+            .maps(images, |members| members.mean_dim(0))
+            .squeeze_dim(0);
+        match pass.numbers {
+            Numbers::Answers => softmax(logits, 1),
+            Numbers::Logits => logits,
+        }
     }
-}
 
-fn segmentation(probabilities: Vec<f32>, geometry: Geometry) -> Segmentation {
-    let size = geometry.photograph();
-    let classes = geometry.maps_to_photograph(&probabilities, most_probable);
-    let class_map = GrayImage::from_raw(size.width as u32, size.height as u32, classes)
-        .expect("one class per pixel of the photograph");
-    Segmentation {
-        class_map,
-        probabilities: InputMaps {
-            values: probabilities,
-            geometry,
-        },
+    /// Back to the photograph's pixels → most probable class.
+    fn from_values(values: Values, geometry: &Geometry, keep_maps: bool) -> Self {
+        let Values {
+            shape: [count, ..],
+            data,
+        } = values;
+        let Size { width, height } = geometry.photograph();
+        let classes = geometry.maps_to_photograph(&data, most_probable);
+        let class_map = GrayImage::from_raw(width as u32, height as u32, classes)
+            .expect("one class per pixel of the photograph");
+        let probabilities = keep_maps.then(|| InputMaps {
+            values: data,
+            geometry: geometry.clone(),
+        });
+        Self {
+            class_map,
+            classes: count,
+            probabilities,
+        }
     }
 }
 

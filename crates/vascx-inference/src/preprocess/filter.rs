@@ -1,32 +1,28 @@
-//! Contrast enhancement by unsharp masking.
+//! Gaussian blur and unsharp masking.
 
-use rayon::prelude::*;
-
-use super::plane::Planes;
-
-/// Standard deviation of the blur relative to the radius of the field of view.
-const RELATIVE_SIGMA: f64 = 0.05;
 /// How much the difference from the blurred image is amplified.
 const GAIN: f32 = 4.0;
+/// Standard deviation of the blur relative to the radius of the field of view.
+pub(super) const RELATIVE_SIGMA: f64 = 0.05;
 
-/// Replaces values in 0…1 by `clamp(4 · (x − blurred x) + 0.5, 0, 1)`.
-pub(super) fn unsharp_mask(image: &mut Planes) {
-    let kernel = gaussian_kernel(RELATIVE_SIGMA * image.side as f64 / 2.0);
-    let side = image.side;
-    image
-        .values
-        .par_chunks_exact_mut(side * side)
-        .for_each(|plane| {
-            let blurred = blur(plane, side, &kernel);
-            for (value, blurred) in plane.iter_mut().zip(blurred) {
-                *value = (GAIN * (*value - blurred) + 0.5).clamp(0.0, 1.0);
-            }
-        });
+/// What lies beyond the border of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Border {
+    /// The mirror image about the edge pixel, which is not repeated.
+    Mirrored,
+    /// The mirror image about the border, which repeats the edge pixel.
+    Reflected,
 }
 
-/// Normalised Gaussian weights for the offsets −⌈3σ⌉ … ⌈3σ⌉.
-fn gaussian_kernel(sigma: f64) -> Vec<f32> {
-    let reach = (3.0 * sigma).ceil() as i32;
+/// Local contrast: the difference of a value in 0…1 from its blurred neighbourhood, amplified, as a
+/// whole number of grey levels in 0…255.
+pub(super) fn contrast(value: f32, blurred: f32) -> f32 {
+    ((GAIN * (value - blurred) + 0.5).clamp(0.0, 1.0) * 255.0).trunc()
+}
+
+/// Normalised Gaussian weights for the offsets −reach … reach.
+pub(crate) fn gaussian_kernel(sigma: f64, reach: usize) -> Vec<f32> {
+    let reach = reach as i32;
     let weights: Vec<f64> = (-reach..=reach)
         .map(|i| (-0.5 * (f64::from(i) / sigma).powi(2)).exp())
         .collect();
@@ -37,33 +33,32 @@ fn gaussian_kernel(sigma: f64) -> Vec<f32> {
         .collect()
 }
 
-/// Separable convolution with mirrored borders (the edge pixel is not repeated).
-fn blur(plane: &[f32], side: usize, kernel: &[f32]) -> Vec<f32> {
+/// Separable convolution of a plane whose rows are `width` long.
+pub(crate) fn blur(plane: &[f32], width: usize, kernel: &[f32], border: Border) -> Vec<f32> {
     let reach = kernel.len() / 2;
-    let mirrored: Vec<usize> = (0..side + 2 * reach)
-        .map(|i| mirror(i, reach, side))
-        .collect();
+    let height = plane.len() / width;
+    let columns = border.sources(width, reach);
+    let rows = border.sources(height, reach);
     let mut horizontal = vec![0.0_f32; plane.len()];
-    let mut line = vec![0.0; side + 2 * reach];
+    let mut line = vec![0.0; columns.len()];
     for (input, output) in plane
-        .chunks_exact(side)
-        .zip(horizontal.chunks_exact_mut(side))
+        .chunks_exact(width)
+        .zip(horizontal.chunks_exact_mut(width))
     {
-        for (value, &source) in line.iter_mut().zip(&mirrored) {
+        for (value, &source) in line.iter_mut().zip(&columns) {
             *value = input[source];
         }
         // Tap by tap over a whole line: the inner loop vectorises.
         for (tap, weight) in kernel.iter().enumerate() {
-            accumulate(output, &line[tap..tap + side], *weight);
+            accumulate(output, &line[tap..tap + width], *weight);
         }
     }
     let mut vertical = vec![0.0_f32; plane.len()];
-    for (y, output) in vertical.chunks_exact_mut(side).enumerate() {
-        for (tap, weight) in kernel.iter().enumerate() {
-            let source = mirrored[y + tap];
+    for (y, output) in vertical.chunks_exact_mut(width).enumerate() {
+        for (source, weight) in rows[y..].iter().zip(kernel) {
             accumulate(
                 output,
-                &horizontal[source * side..(source + 1) * side],
+                &horizontal[source * width..(source + 1) * width],
                 *weight,
             );
         }
@@ -77,14 +72,27 @@ fn accumulate(output: &mut [f32], input: &[f32], weight: f32) {
     }
 }
 
-/// Position `i − reach` on an axis of `length`, reflected at both ends as often as needed.
-fn mirror(i: usize, reach: usize, length: usize) -> usize {
-    if length == 1 {
-        return 0;
+impl Border {
+    /// The pixels at −reach … length + reach on an axis of `length`, folded back as often as needed.
+    fn sources(self, length: usize, reach: usize) -> Vec<usize> {
+        let (length, reach) = (length as isize, reach as isize);
+        let fold = |position: isize| match self {
+            Self::Mirrored if length == 1 => 0,
+            Self::Mirrored => {
+                let period = 2 * (length - 1);
+                let folded = position.rem_euclid(period);
+                folded.min(period - folded)
+            }
+            Self::Reflected => {
+                let period = 2 * length;
+                let folded = position.rem_euclid(period);
+                folded.min(period - 1 - folded)
+            }
+        };
+        (-reach..length + reach)
+            .map(|position| fold(position) as usize)
+            .collect()
     }
-    let period = 2 * (length as isize - 1);
-    let folded = (i as isize - reach as isize).rem_euclid(period);
-    folded.min(period - folded) as usize
 }
 
 #[cfg(test)]
@@ -92,39 +100,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn borders_are_mirrored_without_repeating_the_edge() {
-        let positions: Vec<_> = (0..10).map(|i| mirror(i, 3, 4)).collect();
-        assert_eq!(positions, [3, 2, 1, 0, 1, 2, 3, 2, 1, 0]);
-        assert_eq!(mirror(5, 2, 1), 0);
+    fn borders_fold_back_as_often_as_needed() {
+        assert_eq!(
+            Border::Mirrored.sources(4, 3),
+            [3, 2, 1, 0, 1, 2, 3, 2, 1, 0]
+        );
+        assert_eq!(
+            Border::Reflected.sources(4, 3),
+            [2, 1, 0, 0, 1, 2, 3, 3, 2, 1]
+        );
+        assert_eq!(Border::Mirrored.sources(1, 2), [0; 5]);
+        assert_eq!(Border::Reflected.sources(2, 3), [1, 1, 0, 0, 1, 1, 0, 0]);
     }
 
     #[test]
-    fn the_kernel_is_normalised_and_reaches_three_sigma() {
-        let kernel = gaussian_kernel(25.6);
+    fn the_kernel_is_normalised() {
+        let kernel = gaussian_kernel(25.6, 77);
         assert_eq!(kernel.len(), 155);
         assert!((kernel.iter().sum::<f32>() - 1.0).abs() < 1e-5);
     }
 
     #[test]
     fn blurring_matches_the_plain_double_sum() {
-        let side = 7;
-        let kernel = gaussian_kernel(1.3);
-        let reach = kernel.len() / 2;
-        let plane: Vec<f32> = (0..side * side).map(|i| ((i * 37) % 11) as f32).collect();
-        let blurred = blur(&plane, side, &kernel);
-        for y in 0..side {
-            for x in 0..side {
+        let (width, height) = (7, 5);
+        let kernel = gaussian_kernel(1.3, 4);
+        let plane: Vec<f32> = (0..width * height)
+            .map(|i| ((i * 37) % 11) as f32)
+            .collect();
+        for border in [Border::Mirrored, Border::Reflected] {
+            let (rows, columns) = (border.sources(height, 4), border.sources(width, 4));
+            let blurred = blur(&plane, width, &kernel, border);
+            for (index, blurred) in blurred.into_iter().enumerate() {
+                let (y, x) = (index / width, index % width);
                 let mut expected = 0.0;
-                for (dy, wy) in kernel.iter().enumerate() {
-                    for (dx, wx) in kernel.iter().enumerate() {
-                        let (sy, sx) = (mirror(y + dy, reach, side), mirror(x + dx, reach, side));
-                        expected += wy * wx * plane[sy * side + sx];
+                for (row, wy) in rows[y..].iter().zip(&kernel) {
+                    for (column, wx) in columns[x..].iter().zip(&kernel) {
+                        expected += wy * wx * plane[row * width + column];
                     }
                 }
-                assert!(
-                    (blurred[y * side + x] - expected).abs() < 1e-4,
-                    "({x}, {y})"
-                );
+                assert!((blurred - expected).abs() < 1e-4, "{border:?} ({x}, {y})");
             }
         }
     }

@@ -1,0 +1,209 @@
+//! What can be predicted: photographs, files of photographs, tensors.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
+use vascx_convert::Preprocessing;
+
+use crate::error::{Error, Result};
+use crate::geometry::{Geometry, Size};
+use crate::photograph::Photograph;
+use crate::preprocess::{Bounds, Prepared, PreprocessMode, prepare};
+
+/// One input of an ensemble.
+///
+/// A photograph or the path of one is preprocessed as the model asks. A tensor `[C, H, W]` goes to
+/// the network as it is, and its answers are in its own pixels.
+#[derive(Clone, Debug)]
+pub enum Source<'a> {
+    /// A decoded photograph.
+    Photograph(Cow<'a, Photograph>),
+    /// An image file, decoded when its turn comes.
+    Path(Cow<'a, Path>),
+    /// `[C, H, W]`, preprocessed and normalised.
+    Tensor(TensorData),
+}
+
+/// Inputs of one call: a single one, a list, or the images of a tensor `[N, C, H, W]`.
+#[derive(Clone, Debug, Default)]
+pub struct Sources<'a>(Vec<Source<'a>>);
+
+impl<'a> IntoIterator for Sources<'a> {
+    type Item = Source<'a>;
+    type IntoIter = std::vec::IntoIter<Source<'a>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl Sources<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> From<&'a Photograph> for Source<'a> {
+    fn from(photograph: &'a Photograph) -> Self {
+        Self::Photograph(Cow::Borrowed(photograph))
+    }
+}
+
+impl From<Photograph> for Source<'_> {
+    fn from(photograph: Photograph) -> Self {
+        Self::Photograph(Cow::Owned(photograph))
+    }
+}
+
+impl<'a> From<&'a Path> for Source<'a> {
+    fn from(path: &'a Path) -> Self {
+        Self::Path(Cow::Borrowed(path))
+    }
+}
+
+impl<'a> From<&'a PathBuf> for Source<'a> {
+    fn from(path: &'a PathBuf) -> Self {
+        Self::Path(Cow::Borrowed(path))
+    }
+}
+
+impl From<PathBuf> for Source<'_> {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(Cow::Owned(path))
+    }
+}
+
+impl<B: Backend> From<Tensor<B, 3>> for Source<'_> {
+    fn from(tensor: Tensor<B, 3>) -> Self {
+        Self::Tensor(tensor.into_data())
+    }
+}
+
+impl<'a, T: Into<Source<'a>>> From<T> for Sources<'a> {
+    fn from(single: T) -> Self {
+        Self(vec![single.into()])
+    }
+}
+
+impl<'a, T> From<&'a [T]> for Sources<'a>
+where
+    &'a T: Into<Source<'a>>,
+{
+    fn from(list: &'a [T]) -> Self {
+        list.iter().collect()
+    }
+}
+
+impl<'a, T> From<&'a Vec<T>> for Sources<'a>
+where
+    &'a T: Into<Source<'a>>,
+{
+    fn from(list: &'a Vec<T>) -> Self {
+        list.iter().collect()
+    }
+}
+
+impl<'a, T, const N: usize> From<&'a [T; N]> for Sources<'a>
+where
+    &'a T: Into<Source<'a>>,
+{
+    fn from(list: &'a [T; N]) -> Self {
+        list.iter().collect()
+    }
+}
+
+impl<'a, T: Into<Source<'a>>> From<Vec<T>> for Sources<'a> {
+    fn from(list: Vec<T>) -> Self {
+        list.into_iter().collect()
+    }
+}
+
+impl<B: Backend> From<Tensor<B, 4>> for Sources<'_> {
+    fn from(images: Tensor<B, 4>) -> Self {
+        images
+            .iter_dim(0)
+            .map(|image| image.squeeze_dim::<3>(0))
+            .collect()
+    }
+}
+
+impl<'a, T: Into<Source<'a>>> FromIterator<T> for Sources<'a> {
+    fn from_iter<I: IntoIterator<Item = T>>(list: I) -> Self {
+        Self(list.into_iter().map(Into::into).collect())
+    }
+}
+
+/// What turns sources into network inputs.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) preprocessing: Preprocessing,
+    pub(crate) mode: PreprocessMode,
+    /// Whether photographs are needed after they are prepared.
+    pub(crate) keep_photographs: bool,
+}
+
+/// A source as network input.
+#[derive(Debug)]
+pub(crate) struct Loaded<'a> {
+    /// `[C, H, W]` of the network input.
+    pub(crate) values: Vec<f32>,
+    pub(crate) geometry: Geometry,
+    /// Where the network input lies in the photograph; none for a tensor.
+    pub(crate) bounds: Option<Bounds>,
+    /// The photograph, if it was to be kept.
+    pub(crate) photograph: Option<Cow<'a, Photograph>>,
+}
+
+impl<'a> Source<'a> {
+    /// Decodes and preprocesses.
+    pub(crate) fn load(self, recipe: &Recipe) -> Result<Loaded<'a>> {
+        let photograph = match self {
+            Self::Photograph(photograph) => photograph,
+            Self::Path(path) => Cow::Owned(Photograph::open(path)?),
+            Self::Tensor(data) => return load_tensor(data, recipe.preprocessing.channels()),
+        };
+        let Prepared {
+            values,
+            geometry,
+            bounds,
+        } = prepare(&photograph, &recipe.preprocessing, recipe.mode);
+        Ok(Loaded {
+            values,
+            geometry,
+            bounds: Some(bounds),
+            photograph: recipe.keep_photographs.then_some(photograph),
+        })
+    }
+}
+
+fn load_tensor<'a>(data: TensorData, channels: usize) -> Result<Loaded<'a>> {
+    let wrong = |reason: String| {
+        Err(Error::Tensor {
+            shape: data.shape.to_vec(),
+            reason,
+        })
+    };
+    let &[found, height, width] = &data.shape[..] else {
+        return wrong("expected [channels, height, width]".into());
+    };
+    if found != channels || height == 0 || width == 0 {
+        return wrong(format!(
+            "the network takes [{channels}, height, width], neither of them 0"
+        ));
+    }
+    let size = Size { width, height };
+    let values: Vec<f32> = match data.clone().convert_dtype(DType::F32).into_vec() {
+        Ok(values) => values,
+        Err(error) => return wrong(format!("{error:?}")),
+    };
+    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        return wrong(format!("value {index} is {}", values[index]));
+    }
+    Ok(Loaded {
+        values,
+        geometry: Geometry::stretched(size, size),
+        bounds: None,
+        photograph: None,
+    })
+}

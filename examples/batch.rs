@@ -1,0 +1,33 @@
+//! A stream of any length in bounded memory, with timing: `cargo run --release --example batch`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use burn::backend::Flex;
+use vascx::convert::Model;
+use vascx::inference::{HeatmapEnsemble, PredictOptions, resolve_inputs};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let model = Model::open("weights/demo/fovea.pt")?;
+    let ensemble = HeatmapEnsemble::<Flex>::load(&model, &Default::default())?;
+    let inputs = resolve_inputs(&["examples/images".into()])?;
+    // The same few photographs over and over stand for a cohort.
+    let cohort: Vec<PathBuf> = inputs.into_iter().map(|input| input.path).collect();
+    let cohort = cohort.into_iter().cycle().take(12);
+    for batch_size in [1, 4] {
+        let options = PredictOptions {
+            batch_size: Some(batch_size),
+            ..PredictOptions::default()
+        };
+        let started = Instant::now();
+        let mut done = 0;
+        // Photographs are decoded ahead while the device computes; answers come in input order.
+        for keypoints in ensemble.predict_iter(cohort.clone(), &options, |w| eprintln!("{w}"))? {
+            keypoints?;
+            done += 1;
+        }
+        let rate = f64::from(done) / started.elapsed().as_secs_f64();
+        println!("batches of {batch_size}: {rate:.1} photographs per second");
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Area and centre of the optic disc: `cargo run --release --example disc`.
+
+use burn::backend::Flex;
+use vascx::convert::Model;
+use vascx::inference::{PredictOptions, SegmentationEnsemble, resolve_inputs};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let model = Model::open("weights/demo/disc.pt")?;
+    let ensemble = SegmentationEnsemble::<Flex>::load(&model, &Default::default())?;
+    let inputs = resolve_inputs(&["examples/images".into()])?;
+    let paths: Vec<_> = inputs.iter().map(|input| input.path.clone()).collect();
+    let options = PredictOptions {
+        batch_size: Some(2),
+        ..PredictOptions::default()
+    };
+    for (input, disc) in inputs.iter().zip(ensemble.predict_with(&paths, &options)?) {
+        let map = disc?.class_map;
+        let on_disc = map
+            .enumerate_pixels()
+            .filter(|(_, _, class)| class.0[0] == 1);
+        let (area, x, y) =
+            on_disc.fold((0_u64, 0_u64, 0_u64), |(area, sum_x, sum_y), (x, y, _)| {
+                (area + 1, sum_x + u64::from(x), sum_y + u64::from(y))
+            });
+        match area {
+            0 => println!("{}: no disc found", input.id),
+            _ => println!(
+                "{}: {area} pixels around ({}, {})",
+                input.id,
+                x / area,
+                y / area
+            ),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! How good photographs are: `cargo run --release --example quality`.
+
+use burn::backend::Flex;
+use vascx::convert::Model;
+use vascx::inference::{ClassificationEnsemble, resolve_inputs};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let model = Model::open("weights/demo/quality.pt")?;
+    let ensemble = ClassificationEnsemble::<Flex>::load(&model, &Default::default())?;
+    let inputs = resolve_inputs(&["examples/images".into()])?;
+    let paths: Vec<_> = inputs.iter().map(|input| input.path.clone()).collect();
+    for (input, quality) in inputs.iter().zip(ensemble.predict(&paths)?) {
+        let probabilities = quality?.probabilities;
+        let named = model.manifest().output_names.iter().zip(&probabilities);
+        let shares: Vec<String> = named
+            .map(|(name, share)| format!("{name} {share:.2}"))
+            .collect();
+        println!("{}: {}", input.id, shares.join(", "));
+    }
+    Ok(())
+}

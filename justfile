@@ -33,7 +33,7 @@ demo OUT="out/demo":
 deny:
     cargo deny check
 
-# Fuzz a target (unpickle, archive) for some seconds; libFuzzer needs unstable compiler flags.
+# Fuzz a target (unpickle, archive, field_of_view) for some seconds; libFuzzer needs unstable compiler flags.
 fuzz TARGET SECONDS="600":
     RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024
 
@@ -41,3 +41,4 @@ fuzz TARGET SECONDS="600":
 fixtures PYTHON="python3":
     {{PYTHON}} tools/fixtures/models.py
     {{PYTHON}} tools/fixtures/inference.py
+    {{PYTHON}} tools/fixtures/field_of_view.py

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-DEFECTS = ("defocus", "motion", "under", "over", "haze", "shadow", "noise")
+# In the order in which they arise on the way of the light: noise comes after any blur.
+DEFECTS = ("defocus", "motion", "haze", "shadow", "under", "over", "noise")
 
 
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -23,9 +24,9 @@ def _defect(rng, image: np.ndarray, kind: str, strength: float, radius: float) -
     """
     h, w = image.shape[:2]
     if kind == "defocus":
-        return _blur(image, 0.022 * radius * strength**1.3)
+        return _blur(image, 0.04 * radius * strength)
     if kind == "motion":
-        length = 0.11 * radius * strength**1.3
+        length = 0.2 * radius * strength
         angle = rng.uniform(0, math.pi)
         along = np.linspace(-0.5, 0.5, max(3, int(length / 1.5))) * length
         shifts = {(round(d * math.sin(angle)), round(d * math.cos(angle))) for d in along}
@@ -35,7 +36,7 @@ def _defect(rng, image: np.ndarray, kind: str, strength: float, radius: float) -
         return np.minimum(image * (level / max(float(np.median(image.mean(-1))), 0.02)), 1)
     if kind == "haze":
         veil = np.array(rng.uniform((0.5, 0.45, 0.35), (0.8, 0.7, 0.6)), np.float32)
-        share = min(0.88, 0.9 * strength)
+        share = min(0.88, 0.9 * strength**1.5)
         return _blur(image, 0.008 * radius * strength) * (1 - share) + veil * share
     if kind == "shadow":
         gy, gx = np.mgrid[0:h, 0:w].astype(np.float32)
@@ -55,13 +56,15 @@ def degrade(rng, image: np.ndarray, grade: int, radius: float) -> np.ndarray:
     image = _blur(image, radius * rng.uniform(0.0005, 0.0028))
     if grade == 0:
         return image
-    kinds = rng.permutation(DEFECTS)
+    kinds = list(rng.permutation(DEFECTS))
     if grade == 1:
-        return _defect(rng, image, kinds[0], rng.uniform(0.55, 0.68), radius)
-    image = _defect(rng, image, kinds[0], rng.uniform(1.0, 1.2), radius)
+        return _defect(rng, image, kinds[0], rng.uniform(0.5, 0.62), radius)
     # A second change of exposure could undo the first.
     second = next(kind for kind in kinds[1:] if kind not in ("under", "over"))
-    return _defect(rng, image, second, rng.uniform(0.6, 0.8), radius)
+    strengths = {kinds[0]: rng.uniform(1.0, 1.2), second: rng.uniform(0.6, 0.8)}
+    for kind in sorted(strengths, key=DEFECTS.index):
+        image = _defect(rng, image, kind, strengths[kind], radius)
+    return image
 
 
 def add_sensor(rng, image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -122,7 +122,7 @@ pub(crate) fn prepare(
     }
 }
 
-/// The square and, with contrast enhancement, its local contrast; whole grey levels.
+/// The square and, with contrast enhancement, its local contrast, in grey levels.
 fn squares(
     photograph: &Photograph,
     mode: PreprocessMode,
@@ -131,15 +131,16 @@ fn squares(
 ) -> (Vec<Planes>, Bounds) {
     let bounds = mode.bounds(photograph);
     let mut rgb = plane::sample_photograph(photograph, &bounds.geometry(size, size));
-    // OpenCV, the reference for crops, rounds; PyTorch, the reference for the others, truncates.
-    let rounding = if mode == PreprocessMode::Full {
-        0.5
-    } else {
-        0.0
-    };
-    rgb.values
-        .par_iter_mut()
-        .for_each(|value| *value = (*value + rounding).trunc());
+    // To whole grey levels as the references do: OpenCV rounds the crop, vascx_simplify truncates
+    // the padded square and leaves the stretched one as it is.
+    match mode {
+        PreprocessMode::Full => rgb
+            .values
+            .par_iter_mut()
+            .for_each(|v| *v = (*v + 0.5).trunc()),
+        PreprocessMode::Simple => rgb.values.par_iter_mut().for_each(|v| *v = v.trunc()),
+        PreprocessMode::Resize => {}
+    }
     let enhanced = contrast_enhance.then(|| match &bounds {
         Bounds::Full(field) => full::enhance(&rgb, field),
         Bounds::Simple { .. } | Bounds::Resize { .. } => enhance(&rgb),

@@ -366,18 +366,6 @@ impl Tap {
     pub(crate) fn sample(&self, line: &[f32]) -> f32 {
         self.mix(line[self.first as usize], line[self.second as usize])
     }
-
-    /// Mixes two values of a line whose surround is 0.
-    pub(crate) fn sample_in_black(&self, line: &[f32]) -> f32 {
-        let at = |index: isize| {
-            usize::try_from(index)
-                .ok()
-                .and_then(|index| line.get(index))
-                .copied()
-                .unwrap_or(0.0)
-        };
-        self.mix(at(self.first), at(self.second))
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::geometry::Point;
 
-/// Largest distance of an inlier from the circle, in thumbnail pixels.
+/// Largest distance of an inlier from the circle, in thumbnail pixels; less than any radius.
 const INLIER_DISTANCE: f64 = 1.0;
 /// Circles drawn through three random points.
 const DRAWS: usize = 1000;
@@ -89,8 +89,9 @@ impl Circle {
     }
 
     fn holds(&self, point: Point) -> bool {
-        let distance = (point.x - self.centre.x).hypot(point.y - self.centre.y);
-        (distance - self.radius).abs() < INLIER_DISTANCE
+        let squared = (point.x - self.centre.x).powi(2) + (point.y - self.centre.y).powi(2);
+        let (inner, outer) = (self.radius - INLIER_DISTANCE, self.radius + INLIER_DISTANCE);
+        inner * inner < squared && squared < outer * outer
     }
 }
 

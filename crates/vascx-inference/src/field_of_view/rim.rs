@@ -19,7 +19,7 @@ const FIRST: usize = SIDE / 4;
 /// Columns in which the rim is looked for.
 const COLUMNS: usize = SIDE - FIRST;
 /// Cost of a path that jumps by δ columns from one direction to the next, divided by δ².
-const JUMP_COST: f32 = 0.02;
+const JUMP_COST: f64 = 0.02;
 /// Length and standard deviation of the blur that marks the inside (OpenCV's σ for this length).
 const BLUR_LENGTH: usize = 31;
 const BLUR_SIGMA: f64 = 5.0;
@@ -130,29 +130,15 @@ fn costs(polar: &[f32]) -> Vec<f32> {
 
 /// The column per row of the cheapest path from the first row to the last.
 fn cheapest_path(costs: &[f32]) -> Vec<usize> {
-    let jump: Vec<f32> = (0..COLUMNS)
-        .map(|distance| JUMP_COST * (distance * distance) as f32)
-        .collect();
-    let mut total = costs[..COLUMNS].to_vec();
+    let mut total: Vec<f64> = costs[..COLUMNS].iter().map(|&cost| f64::from(cost)).collect();
     let mut origins: Vec<Vec<usize>> = Vec::with_capacity(ANGLES - 1);
     for row in costs.chunks_exact(COLUMNS).skip(1) {
-        let cheapest = |to: usize| {
-            let mut best = (f32::INFINITY, 0);
-            for (from, before) in total.iter().enumerate() {
-                let cost = before + jump[from.abs_diff(to)];
-                if cost < best.0 {
-                    best = (cost, from);
-                }
-            }
-            best
+        let origin = cheapest_origins(&total);
+        let arrive = |(to, &from): (usize, &usize)| {
+            total[from] + JUMP_COST * from.abs_diff(to).pow(2) as f64 + f64::from(row[to])
         };
-        let steps: Vec<(f32, usize)> = (0..COLUMNS).map(cheapest).collect();
-        total = steps
-            .iter()
-            .zip(row)
-            .map(|((before, _), here)| before + here)
-            .collect();
-        origins.push(steps.into_iter().map(|(_, from)| from).collect());
+        total = origin.iter().enumerate().map(arrive).collect();
+        origins.push(origin);
     }
     let mut column = (1..COLUMNS).fold(0, |best, x| if total[x] < total[best] { x } else { best });
     let mut path = vec![column];
@@ -162,4 +148,51 @@ fn cheapest_path(costs: &[f32]) -> Vec<usize> {
     }
     path.reverse();
     path
+}
+
+/// For each column the one from which a jump to it is cheapest: whose parabola
+/// `total + JUMP_COST · δ²` is the lowest there. The lower envelope of the parabolas takes linear
+/// time (Felzenszwalb & Huttenlocher, Distance Transforms of Sampled Functions, 2012).
+fn cheapest_origins(total: &[f64]) -> Vec<usize> {
+    let height = |column: usize| total[column] / JUMP_COST + (column * column) as f64;
+    // The parabolas of the envelope and where each begins to be the lowest.
+    let mut envelope: Vec<(usize, f64)> = vec![(0, f64::NEG_INFINITY)];
+    for column in 1..total.len() {
+        loop {
+            let (last, begin) = envelope[envelope.len() - 1];
+            let crossing = (height(column) - height(last)) / (2 * (column - last)) as f64;
+            if crossing > begin {
+                envelope.push((column, crossing));
+                break;
+            }
+            envelope.pop();
+        }
+    }
+    let mut lowest = 0;
+    (0..total.len())
+        .map(|column| {
+            while envelope.get(lowest + 1).is_some_and(|&(_, begin)| begin < column as f64) {
+                lowest += 1;
+            }
+            envelope[lowest].0
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_envelope_finds_the_cheapest_origins() {
+        let mut random = fastrand::Rng::with_seed(3);
+        for _ in 0..50 {
+            let total: Vec<f64> = (0..COLUMNS).map(|_| random.f64() * 4.0 - 3.0).collect();
+            for (to, from) in cheapest_origins(&total).into_iter().enumerate() {
+                let cost = |from: usize| total[from] + JUMP_COST * from.abs_diff(to).pow(2) as f64;
+                let cheapest = (0..COLUMNS).map(cost).fold(f64::INFINITY, f64::min);
+                assert!(cost(from) <= cheapest + 1e-9, "{to}: {} > {cheapest}", cost(from));
+            }
+        }
+    }
 }

@@ -88,7 +88,7 @@ impl Thumbnail {
         let middle = median(&mut centre);
         let edge = |index: usize, width: usize| index < width || index >= SIDE - width;
         let mut corners = self.collect(|x, y| edge(x, BLOCK) && edge(y, BLOCK));
-        let is_dark = |value: &&f64| **value < dark;
+        let is_dark = |value: &&u8| f64::from(**value) < dark;
         let dark_share = corners.iter().filter(is_dark).count() as f64 / corners.len() as f64;
         // The four strips of the frame overlap in its corners, which count twice.
         let mut frame = self.collect(|x, _| edge(x, FRAME));
@@ -97,28 +97,29 @@ impl Thumbnail {
         dark_share >= 0.95 && !bright
     }
 
-    fn central_block(&self) -> Vec<f64> {
+    fn central_block(&self) -> Vec<u8> {
         let central = |i: usize| (SIDE / 2 - BLOCK..SIDE / 2 + BLOCK).contains(&i);
         self.collect(|x, y| central(x) && central(y))
     }
 
-    fn collect(&self, wanted: impl Fn(usize, usize) -> bool) -> Vec<f64> {
+    fn collect(&self, wanted: impl Fn(usize, usize) -> bool) -> Vec<u8> {
         let pixels = self.pixels.iter().enumerate();
         pixels
             .filter(|(index, _)| wanted(index % SIDE, index / SIDE))
-            .map(|(_, &pixel)| f64::from(pixel))
+            .map(|(_, &pixel)| pixel)
             .collect()
     }
 }
 
-fn median(values: &mut [f64]) -> f64 {
+fn median(values: &mut [u8]) -> f64 {
     percentile(values, 0.5)
 }
 
 /// Linear interpolation between the two nearest order statistics.
-fn percentile(values: &mut [f64], share: f64) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
+fn percentile(values: &mut [u8], share: f64) -> f64 {
+    values.sort_unstable();
     let position = share * (values.len() - 1) as f64;
     let (below, above) = (position.floor() as usize, position.ceil() as usize);
-    values[below] + (values[above] - values[below]) * (position - position.floor())
+    let (below, above) = (f64::from(values[below]), f64::from(values[above]));
+    below + (above - below) * (position - position.floor())
 }

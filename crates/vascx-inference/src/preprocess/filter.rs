@@ -15,9 +15,10 @@ pub(crate) enum Border {
 }
 
 /// Local contrast: the difference of a value in 0…1 from its blurred neighbourhood, amplified, as a
-/// whole number of grey levels in 0…255.
-pub(super) fn contrast(value: f32, blurred: f32) -> f32 {
-    ((GAIN * (value - blurred) + 0.5).clamp(0.0, 1.0) * 255.0).trunc()
+/// grey level.
+#[inline]
+pub(super) fn contrast(value: f32, blurred: f32) -> u8 {
+    ((GAIN * (value - blurred) + 0.5).clamp(0.0, 1.0) * 255.0) as u8
 }
 
 /// Normalised Gaussian weights for the offsets −reach … reach.

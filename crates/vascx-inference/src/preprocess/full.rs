@@ -1,10 +1,13 @@
 //! Contrast enhancement of a crop of the field of view, as the released models were trained
 //! (retinalysis-fundusprep 1.3.0).
 
+use std::ops::Range;
+
+use image::RgbImage;
 use rayon::prelude::*;
 
 use super::filter::{Border, RELATIVE_SIGMA, blur, contrast, gaussian_kernel};
-use super::plane::{Planes, warp};
+use super::sample::{warp, warp_taps};
 use crate::field_of_view::{FieldOfView, Rectangle};
 use crate::geometry::Size;
 
@@ -47,16 +50,21 @@ impl Interior {
         ((x as f64 - middle).powi(2) + (y as f64 - middle).powi(2)) / self.radius_squared
     }
 
-    fn holds(&self, x: usize, y: usize) -> bool {
-        let Rectangle {
-            min_x,
-            max_x,
-            min_y,
-            max_y,
-        } = self.rect;
-        (min_x..max_x).contains(&(x as isize))
-            && (min_y..max_y).contains(&(y as isize))
-            && self.distance(x, y) < 1.0
+    /// The columns of row `y` that lie inside.
+    fn columns(&self, y: usize) -> Range<usize> {
+        let Rectangle { min_x, max_x, min_y, max_y } = self.rect;
+        if !(min_y..max_y).contains(&(y as isize)) {
+            return 0..0;
+        }
+        let middle = self.side as f64 / 2.0;
+        let half = (self.radius_squared - (y as f64 - middle).powi(2)).max(0.0).sqrt();
+        let within = |x: &usize| self.distance(*x, y) < 1.0;
+        // Rounding may put the ends a pixel off; the distance decides.
+        let first = ((middle - half).floor() as isize).max(min_x) as usize;
+        let last = ((middle + half).ceil() as isize + 1).min(max_x) as usize;
+        let start = (first..last).find(within).unwrap_or(last);
+        let end = (start..last).rev().find(within).map_or(start, |x| x + 1);
+        start..end
     }
 
     /// For every pixel the one that mirrors it: across the straight edges, then across the circle.
@@ -97,35 +105,57 @@ fn mirrored(min: isize, max: isize, side: usize) -> Vec<usize> {
     sources
 }
 
-/// Local contrast of a crop of 8-bit values, again as 8-bit values; zero outside the field of view.
-pub(super) fn enhance(crop: &Planes, field: &FieldOfView) -> Planes {
-    let mut small = warp(crop, BLURRED_SIDE);
+/// Local contrast of a crop; zero outside the field of view.
+pub(super) fn enhance(crop: &RgbImage, field: &FieldOfView) -> RgbImage {
+    let side = crop.width() as usize;
+    let small: Vec<u8> = warp(crop, BLURRED_SIDE, |value| (value + 0.5) as u8);
+    let small = small.as_chunks::<3>().0;
     let mirror = Interior::new(field, BLURRED_SIDE).mirror();
     let sigma = RELATIVE_SIGMA * BLURRED_SIDE as f64 / 2.0;
     let kernel = gaussian_kernel(sigma, (REACH * sigma + 0.5) as usize);
-    let area = small.area();
-    small.values.par_chunks_exact_mut(area).for_each(|plane| {
-        let mirrored: Vec<f32> = mirror
-            .iter()
-            .map(|&source| (plane[source] + 0.5).trunc() / 255.0)
-            .collect();
-        plane.copy_from_slice(&blur(&mirrored, BLURRED_SIDE, &kernel, Border::Reflected));
-    });
-    let mut enhanced = warp(&small, crop.side);
-    let interior = Interior::new(field, crop.side);
-    let lines = enhanced.values.par_chunks_exact_mut(crop.side);
-    lines
-        .zip(crop.values.par_chunks_exact(crop.side))
-        .enumerate()
-        .for_each(|(index, (line, values))| {
-            let y = index % crop.side;
-            for (x, (blurred, value)) in line.iter_mut().zip(values).enumerate() {
-                *blurred = if interior.holds(x, y) {
-                    contrast(value / 255.0, *blurred)
-                } else {
-                    0.0
-                };
+    let blurred: Vec<Vec<f32>> = (0..3)
+        .into_par_iter()
+        .map(|channel| {
+            let level = |&source: &usize| f32::from(small[source][channel]) / 255.0;
+            let mirrored: Vec<f32> = mirror.iter().map(level).collect();
+            blur(&mirrored, BLURRED_SIDE, &kernel, Border::Reflected)
+        })
+        .collect();
+
+    let interior = Interior::new(field, side);
+    let taps = warp_taps(BLURRED_SIDE, side);
+    let units: Vec<f32> = (0..=255_u8).map(|level| f32::from(level) / 255.0).collect();
+    let mut enhanced = vec![0_u8; 3 * side * side];
+    let lines = enhanced.par_chunks_exact_mut(3 * side).zip(crop.par_chunks_exact(3 * side));
+    lines.zip(&taps).enumerate().for_each(|(y, ((line, crop), row))| {
+        let visible = interior.columns(y);
+        if visible.is_empty() {
+            return;
+        }
+        // One line of the blurred image, interleaved and with a black pixel at its end.
+        let mut mixed = vec![[0.0_f32; 3]; BLURRED_SIDE + 1];
+        for (channel, plane) in blurred.iter().enumerate() {
+            let plane_line = |y: isize| {
+                let start = usize::try_from(y).ok().filter(|&y| y < BLURRED_SIDE)?;
+                Some(&plane[start * BLURRED_SIDE..][..BLURRED_SIDE])
+            };
+            let (upper, lower) = (plane_line(row.first), plane_line(row.second));
+            for (x, mixed) in mixed[..BLURRED_SIDE].iter_mut().enumerate() {
+                let at = |line: Option<&[f32]>| line.map_or(0.0, |line| line[x]);
+                mixed[channel] = row.mix(at(upper), at(lower));
             }
-        });
-    enhanced
+        }
+        let pixels = line.as_chunks_mut::<3>().0[visible.clone()].iter_mut();
+        let crop = &crop.as_chunks::<3>().0[visible.clone()];
+        for ((pixel, crop), column) in pixels.zip(crop).zip(&taps[visible]) {
+            // Left of the first pixel lies black as well.
+            let at = |x: isize| mixed[(x as usize).min(BLURRED_SIDE)];
+            let (first, second) = (at(column.first), at(column.second));
+            for channel in 0..3 {
+                let blurred = column.mix(first[channel], second[channel]);
+                pixel[channel] = contrast(units[usize::from(crop[channel])], blurred);
+            }
+        }
+    });
+    super::square_image(side, enhanced)
 }

@@ -3,22 +3,22 @@
 mod bounds;
 pub(crate) mod filter;
 mod full;
-mod plane;
+mod sample;
 
 pub use bounds::Bounds;
 
 use image::RgbImage;
 use rayon::prelude::*;
-use vascx_convert::{Normalisation, Preprocessing};
+use vascx_convert::Preprocessing;
 
 use crate::field_of_view::FieldOfView;
 use crate::geometry::Geometry;
 use crate::photograph::Photograph;
 use filter::{Border, RELATIVE_SIGMA, blur, contrast, gaussian_kernel};
-use plane::{Planes, resize};
+use sample::{image_to_planes, pixels_to_planes, sample};
 
 /// Pixels in which no channel exceeds this belong to the dark surround.
-const SURROUND: f32 = 10.0;
+const SURROUND: u8 = 10;
 
 /// How a photograph is brought to the network's square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +80,21 @@ pub fn preprocess(
     size: usize,
     contrast_enhance: bool,
 ) -> Preprocessed {
-    let (images, bounds) = squares(photograph, mode, size, contrast_enhance);
-    Preprocessed {
-        rgb: images[0].to_image(),
-        enhanced: images.get(1).map(Planes::to_image),
-        bounds,
-    }
+    let bounds = mode.bounds(photograph);
+    let geometry = bounds.geometry(size, size);
+    // To whole grey levels as the references do: OpenCV rounds, PyTorch truncates.
+    let bytes = match mode {
+        PreprocessMode::Full => sample(photograph.rgb(), &geometry, |value| (value + 0.5) as u8),
+        PreprocessMode::Simple | PreprocessMode::Resize => {
+            sample(photograph.rgb(), &geometry, |value| value as u8)
+        }
+    };
+    let rgb = square_image(size, bytes);
+    let enhanced = contrast_enhance.then(|| match &bounds {
+        Bounds::Full(field) => full::enhance(&rgb, field),
+        Bounds::Simple { .. } | Bounds::Resize { .. } => enhance(&rgb),
+    });
+    Preprocessed { rgb, enhanced, bounds }
 }
 
 /// A network input and where its pixels lie in the photograph.
@@ -105,93 +114,53 @@ pub(crate) fn prepare(
 ) -> Prepared {
     let square = preprocessing.square_size;
     let side = preprocessing.input_size();
-    let (images, bounds) = squares(photograph, mode, square, preprocessing.contrast_enhance);
-    let area = side * side;
-    let mut values = vec![0.0; 3 * area * images.len()];
-    for (image, values) in images.iter().zip(values.chunks_exact_mut(3 * area)) {
-        if side == square {
-            normalise(image, preprocessing.normalisation, values);
-        } else {
-            normalise(&resize(image, side), preprocessing.normalisation, values);
-        }
+    let Preprocessed { rgb, enhanced, bounds } =
+        preprocess(photograph, mode, square, preprocessing.contrast_enhance);
+    let normalisation = preprocessing.normalisation;
+    let mut values = vec![0.0; preprocessing.channels() * side * side];
+    let (colours, contrast) = values.split_at_mut(3 * side * side);
+    if mode == PreprocessMode::Resize && side == square {
+        // The reference, vascx_simplify, keeps the fractions of grey levels here.
+        let pixels = sample(photograph.rgb(), &bounds.geometry(square, side), |value| value);
+        pixels_to_planes(&pixels, normalisation, colours);
+    } else {
+        image_to_planes(&rgb, side, normalisation, colours);
     }
-    Prepared {
-        values,
-        geometry: bounds.geometry(square, side),
-        bounds,
+    if let Some(enhanced) = enhanced {
+        image_to_planes(&enhanced, side, normalisation, contrast);
     }
+    Prepared { values, geometry: bounds.geometry(square, side), bounds }
 }
 
-/// The square and, with contrast enhancement, its local contrast, in grey levels.
-fn squares(
-    photograph: &Photograph,
-    mode: PreprocessMode,
-    size: usize,
-    contrast_enhance: bool,
-) -> (Vec<Planes>, Bounds) {
-    let bounds = mode.bounds(photograph);
-    let mut rgb = plane::sample_photograph(photograph, &bounds.geometry(size, size));
-    // To whole grey levels as the references do: OpenCV rounds the crop, vascx_simplify truncates
-    // the padded square and leaves the stretched one as it is.
-    match mode {
-        PreprocessMode::Full => rgb
-            .values
-            .par_iter_mut()
-            .for_each(|v| *v = (*v + 0.5).trunc()),
-        PreprocessMode::Simple => rgb.values.par_iter_mut().for_each(|v| *v = v.trunc()),
-        PreprocessMode::Resize => {}
-    }
-    let enhanced = contrast_enhance.then(|| match &bounds {
-        Bounds::Full(field) => full::enhance(&rgb, field),
-        Bounds::Simple { .. } | Bounds::Resize { .. } => enhance(&rgb),
-    });
-    (std::iter::once(rgb).chain(enhanced).collect(), bounds)
+fn square_image(side: usize, bytes: Vec<u8>) -> RgbImage {
+    RgbImage::from_raw(side as u32, side as u32, bytes).expect("three bytes per pixel")
 }
 
 /// Local contrast of a square that is not cropped; zero in the dark surround.
-fn enhance(rgb: &Planes) -> Planes {
-    let area = rgb.area();
-    let inside: Vec<bool> = (0..area)
-        .map(|i| (0..3).any(|channel| rgb.values[channel * area + i] > SURROUND))
-        .collect();
-    let sigma = RELATIVE_SIGMA * rgb.side as f64 / 2.0;
+fn enhance(rgb: &RgbImage) -> RgbImage {
+    let side = rgb.width() as usize;
+    let pixels = rgb.as_raw().as_chunks::<3>().0;
+    let inside = |pixel: &[u8; 3]| pixel.iter().any(|&value| value > SURROUND);
+    let sigma = RELATIVE_SIGMA * side as f64 / 2.0;
     let kernel = gaussian_kernel(sigma, (3.0 * sigma).ceil() as usize);
-    let mut values = vec![0.0; rgb.values.len()];
-    values
-        .par_chunks_exact_mut(area)
-        .zip(rgb.values.par_chunks_exact(area))
-        .for_each(|(output, plane)| {
-            let unit: Vec<f32> = plane
+    let planes: Vec<Vec<u8>> = (0..3)
+        .into_par_iter()
+        .map(|channel| {
+            let unit: Vec<f32> = pixels
                 .iter()
-                .zip(&inside)
-                .map(|(value, &inside)| if inside { value / 255.0 } else { 0.0 })
+                .map(|pixel| if inside(pixel) { f32::from(pixel[channel]) / 255.0 } else { 0.0 })
                 .collect();
-            let blurred = blur(&unit, rgb.side, &kernel, Border::Mirrored);
-            for (i, value) in output.iter_mut().enumerate().filter(|&(i, _)| inside[i]) {
-                *value = contrast(unit[i], blurred[i]);
-            }
-        });
-    Planes {
-        side: rgb.side,
-        values,
-    }
-}
-
-/// 8-bit values to the network's range.
-fn normalise(image: &Planes, normalisation: Option<Normalisation>, output: &mut [f32]) {
-    let Normalisation { mean, std } = normalisation.unwrap_or(Normalisation {
-        mean: [0.0; 3],
-        std: [1.0; 3],
-    });
-    let planes = image
-        .values
-        .chunks_exact(image.area())
-        .zip(output.chunks_exact_mut(image.area()));
-    for ((plane, output), (mean, std)) in planes.zip(mean.into_iter().zip(std)) {
-        for (value, output) in plane.iter().zip(output) {
-            *output = (value / 255.0 - mean) / std;
-        }
-    }
+            let blurred = blur(&unit, side, &kernel, Border::Mirrored);
+            let values = pixels.iter().zip(unit.iter().zip(&blurred));
+            values
+                .map(|(pixel, (unit, blurred))| {
+                    if inside(pixel) { contrast(*unit, *blurred) } else { 0 }
+                })
+                .collect()
+        })
+        .collect();
+    let bytes = (0..pixels.len()).flat_map(|i| [planes[0][i], planes[1][i], planes[2][i]]);
+    square_image(side, bytes.collect())
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 
+use vascx_convert::Normalisation;
+
 use super::*;
 use crate::geometry::{InputPoint, Point};
 
@@ -184,14 +186,19 @@ fn shared_photographs() -> Option<PathBuf> {
     None
 }
 
-/// Grey levels `[3, S, S]` of an image file.
-fn read_planes(path: PathBuf) -> Planes {
-    let image = image::open(path).unwrap().into_rgb8();
-    let plane = |channel| image.pixels().map(move |pixel| f32::from(pixel.0[channel]));
-    Planes {
-        side: image.width() as usize,
-        values: (0..3).flat_map(plane).collect(),
-    }
+/// A file's pixels.
+fn read_image(path: PathBuf) -> RgbImage {
+    image::open(path).unwrap().into_rgb8()
+}
+
+fn crop(photograph: &Photograph, field: &FieldOfView, side: usize) -> RgbImage {
+    let geometry = field.geometry(side, side);
+    square_image(side, sample(photograph.rgb(), &geometry, |value| (value + 0.5) as u8))
+}
+
+fn image_difference(actual: &RgbImage, expected: &RgbImage) -> Difference {
+    let levels = |image: &RgbImage| -> Vec<f32> { image.iter().copied().map(f32::from).collect() };
+    difference(&levels(actual), &levels(expected))
 }
 
 #[test]
@@ -205,19 +212,12 @@ fn a_crop_of_known_bounds_is_the_references_to_the_bit() {
         let reference = &references[name];
         field.center = [0, 1].map(|axis| reference["center"][axis].as_f64().unwrap());
         field.radius = reference["radius"].as_f64().unwrap();
-        let mut rgb = plane::sample_photograph(&photograph, &field.geometry(128, 128));
-        rgb.values
-            .iter_mut()
-            .for_each(|value| *value = (*value + 0.5).trunc());
-        let expected = read_planes(folder.join(format!("{name}_rgb.png")));
-        assert_eq!(
-            difference(&rgb.values, &expected.values).mean,
-            0.0,
-            "{name}"
-        );
+        let rgb = crop(&photograph, &field, 128);
+        let expected = read_image(folder.join(format!("{name}_rgb.png")));
+        assert_eq!(rgb, expected, "{name}");
         let enhanced = full::enhance(&rgb, &field);
-        let expected = read_planes(folder.join(format!("{name}_ce.png")));
-        let found = difference(&enhanced.values, &expected.values);
+        let expected = read_image(folder.join(format!("{name}_ce.png")));
+        let found = image_difference(&enhanced, &expected);
         // The reference blurs in f64: f32 may truncate to the neighbouring level. The straight
         // edges are fitted by other draws.
         assert!(
@@ -381,8 +381,8 @@ fn full_matches_the_reference_on_public_photographs() {
     for (name, reference) in references.as_object().unwrap() {
         let photograph = folder.join(reference["file"].as_str().unwrap());
         let photograph = Photograph::open(photograph).unwrap();
-        let expected_rgb = read_planes(folder.join(format!("full_rgb/{name}.png")));
-        let expected_ce = read_planes(folder.join(format!("full_ce/{name}.png")));
+        let expected_rgb = read_image(folder.join(format!("full_rgb/{name}.png")));
+        let expected_ce = read_image(folder.join(format!("full_ce/{name}.png")));
 
         let own = FieldOfView::find(&photograph);
         let full = &reference["full"];
@@ -391,27 +391,20 @@ fn full_matches_the_reference_on_public_photographs() {
         field.radius = full["radius"].as_f64().unwrap();
         field.lines = serde_json::from_value(full["lines"].clone()).unwrap();
 
-        let crop = |field: &FieldOfView| {
-            let mut rgb = plane::sample_photograph(&photograph, &field.geometry(1024, 1024));
-            rgb.values
-                .iter_mut()
-                .for_each(|value| *value = (*value + 0.5).trunc());
-            rgb
-        };
-        let given = difference(&crop(&field).values, &expected_rgb.values);
+        let given = image_difference(&crop(&photograph, &field, 1024), &expected_rgb);
         assert!(
             given.mean <= 0.5,
             "{name}: crop of the reference's bounds {given:?}"
         );
         let enhanced = full::enhance(&expected_rgb, &field);
-        let exact = difference(&enhanced.values, &expected_ce.values);
+        let exact = image_difference(&enhanced, &expected_ce);
         assert!(
             exact.beyond_one <= 0.001,
             "{name}: enhanced reference crop {exact:?}"
         );
-        let rgb = crop(&own);
-        let from_own = difference(&rgb.values, &expected_rgb.values);
-        let enhanced = difference(&full::enhance(&rgb, &own).values, &expected_ce.values);
+        let rgb = crop(&photograph, &own, 1024);
+        let from_own = image_difference(&rgb, &expected_rgb);
+        let enhanced = image_difference(&full::enhance(&rgb, &own), &expected_ce);
         println!(
             "{name}: given bounds {given:?}, given crop {exact:?}, own {from_own:?} {enhanced:?}"
         );

@@ -1,0 +1,135 @@
+//! Bilinear resampling of interleaved RGB pixels, and the network's planes made of them.
+
+use image::RgbImage;
+use rayon::prelude::*;
+use vascx_convert::Normalisation;
+
+use crate::geometry::{Geometry, Tap};
+
+/// Pixels of the square of `geometry`, row by row, resampled bilinearly from the photograph in its
+/// black surround and without anti-aliasing; `finish` turns grey levels into what is stored. Only
+/// pixels that contribute are touched.
+pub(super) fn sample<T: Copy + Default + Send>(
+    photograph: &RgbImage,
+    geometry: &Geometry,
+    finish: impl Fn(f32) -> T + Sync,
+) -> Vec<T> {
+    let columns = geometry.horizontal.taps_in_photograph(geometry.input.width);
+    let rows = geometry.vertical.taps_in_photograph(geometry.input.height);
+    resample(photograph, &columns, &rows, finish)
+}
+
+/// A square image at another side, between pixel indices as OpenCV warps; outside is black.
+pub(super) fn warp<T: Copy + Default + Send>(
+    image: &RgbImage,
+    side: usize,
+    finish: impl Fn(f32) -> T + Sync,
+) -> Vec<T> {
+    let taps = warp_taps(image.width() as usize, side);
+    resample(image, &taps, &taps, finish)
+}
+
+/// For each pixel of a square of side `to`, the pixels of one of side `from` that OpenCV's warp
+/// mixes.
+pub(super) fn warp_taps(from: usize, to: usize) -> Vec<Tap> {
+    let scale = from as f64 / to as f64;
+    let (middle, source_middle) = (to as f64 / 2.0, from as f64 / 2.0);
+    (0..to).map(|index| Tap::warp((index as f64 - middle) * scale + source_middle)).collect()
+}
+
+/// A square image at another side, half-pixel centres, without anti-aliasing.
+fn resize(image: &RgbImage, side: usize) -> Vec<f32> {
+    let from = image.width() as usize;
+    let scale = from as f32 / side as f32;
+    let taps: Vec<Tap> =
+        (0..side).map(|index| Tap::at((index as f32 + 0.5) * scale, from)).collect();
+    resample(image, &taps, &taps, |value| value)
+}
+
+fn resample<T: Copy + Default + Send>(
+    image: &RgbImage,
+    columns: &[Tap],
+    rows: &[Tap],
+    finish: impl Fn(f32) -> T + Sync,
+) -> Vec<T> {
+    let row_bytes = 3 * image.width() as usize;
+    let line = |y: isize| -> &[u8] {
+        match usize::try_from(y) {
+            Ok(y) if y < image.height() as usize => &image.as_raw()[y * row_bytes..][..row_bytes],
+            _ => &[],
+        }
+    };
+    let mut output = vec![T::default(); 3 * columns.len() * rows.len()];
+    output.par_chunks_exact_mut(3 * columns.len()).zip(rows).for_each(|(pixels, row)| {
+        let (upper, lower) = (line(row.first), line(row.second));
+        for (pixel, column) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(columns) {
+            let (above, below) = (mix_in_line(upper, column), mix_in_line(lower, column));
+            for channel in 0..3 {
+                pixel[channel] = finish(row.mix(above[channel], below[channel]));
+            }
+        }
+    });
+    output
+}
+
+/// The mixture of two pixels of a line of RGB bytes whose surround is black.
+#[inline]
+fn mix_in_line(line: &[u8], column: &Tap) -> [f32; 3] {
+    // Neighbours lie side by side nearly always: one check for both. A negative index wraps to one
+    // far beyond the line.
+    let at = |x: isize| (x as usize).wrapping_mul(3);
+    let pair = line.get(at(column.first)..).and_then(<[u8]>::first_chunk::<6>);
+    if let (Some(&[a, b, c, d, e, f]), true) = (pair, column.second == column.first + 1) {
+        let mix = |first: u8, second: u8| column.mix(f32::from(first), f32::from(second));
+        return [mix(a, d), mix(b, e), mix(c, f)];
+    }
+    let pixel = |x: isize| {
+        let pixel = line.get(at(x)..).and_then(<[u8]>::first_chunk::<3>);
+        pixel.map_or([0.0; 3], |pixel| pixel.map(f32::from))
+    };
+    let (first, second) = (pixel(column.first), pixel(column.second));
+    [0, 1, 2].map(|channel| column.mix(first[channel], second[channel]))
+}
+
+/// Writes a square image as normalised planes `[3, side, side]`, resized where its side differs.
+pub(super) fn image_to_planes(
+    image: &RgbImage,
+    side: usize,
+    normalisation: Option<Normalisation>,
+    planes: &mut [f32],
+) {
+    if image.width() as usize != side {
+        pixels_to_planes(&resize(image, side), normalisation, planes);
+        return;
+    }
+    let tables = [0, 1, 2].map(|channel| {
+        let table: Vec<f32> =
+            (0..=255_u8).map(|level| normalise(f32::from(level), channel, normalisation)).collect();
+        table
+    });
+    let pixels = image.as_raw().as_chunks::<3>().0;
+    for (channel, plane) in planes.chunks_exact_mut(side * side).enumerate() {
+        for (value, pixel) in plane.iter_mut().zip(pixels) {
+            *value = tables[channel][usize::from(pixel[channel])];
+        }
+    }
+}
+
+/// Writes interleaved grey levels as normalised planes `[3, …]`.
+pub(super) fn pixels_to_planes(
+    pixels: &[f32],
+    normalisation: Option<Normalisation>,
+    planes: &mut [f32],
+) {
+    let pixels = pixels.as_chunks::<3>().0;
+    for (channel, plane) in planes.chunks_exact_mut(pixels.len()).enumerate() {
+        for (value, pixel) in plane.iter_mut().zip(pixels) {
+            *value = normalise(pixel[channel], channel, normalisation);
+        }
+    }
+}
+
+fn normalise(level: f32, channel: usize, normalisation: Option<Normalisation>) -> f32 {
+    let unit = level / 255.0;
+    normalisation.map_or(unit, |Normalisation { mean, std }| (unit - mean[channel]) / std[channel])
+}

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use vascx::convert::Model;
-use vascx::inference::{Job, Outcome, Overlay, PredictOptions, Summary, resolve_inputs};
+use vascx::inference::{
+    Input, Job, Outcome, Overlay, Photograph, PredictOptions, Summary, resolve_inputs,
+};
 
 use super::predict::Predict;
 use super::{Failure, Result};
@@ -31,10 +33,11 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
             device: arguments.device.to_string(),
         };
         let each = |outcome: Outcome| {
-            if let Some((photograph, answer)) = outcome.answer {
-                overlays
-                    .entry(outcome.input.id.clone())
-                    .or_insert_with(|| Overlay::new(photograph))
+            let Input { id, path } = outcome.input;
+            if let (Some(answer), Ok(photograph)) = (outcome.answer, Photograph::open(path)) {
+                let overlay = overlays.entry(id.clone());
+                overlay
+                    .or_insert_with(|| Overlay::new(&photograph))
                     .draw(answer);
             }
             reporter.outcome(&outcome);

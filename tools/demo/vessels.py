@@ -18,6 +18,9 @@ REACH = 3.2  # vessels farther than this from the disc are never in a photograph
 STEP = 0.025  # spacing of centreline points
 CELL = 0.035  # grid that keeps vessels of one kind apart
 MAX_VESSELS = 300
+# Narrower vessels (diameter in eye units, two pixels of a 768² crop) are drawn, but nobody would
+# mark them: they are not in the truth.
+NARROWEST_MARKED = 0.0075
 
 
 @dataclass
@@ -223,7 +226,7 @@ def rasterise(vessels, to_pixels, unit: float, shape: tuple[int, int], density_r
             pens[f"path{kind}"].line(
                 flat, fill=int(min(255, 255 * blood * level)), width=max(1, round(width * share)))
     for kind, flat, width, _, diameter in strokes:
-        if diameter > 0.9:
+        if diameter > 0.9 and diameter > NARROWEST_MARKED * unit:
             pens[f"cover{kind}"].line(flat, fill=255, width=max(1, round(width)))
         if diameter > 2.5:
             fill = 255 if kind == ARTERY else 110

@@ -130,7 +130,10 @@ fn costs(polar: &[f32]) -> Vec<f32> {
 
 /// The column per row of the cheapest path from the first row to the last.
 fn cheapest_path(costs: &[f32]) -> Vec<usize> {
-    let mut total: Vec<f64> = costs[..COLUMNS].iter().map(|&cost| f64::from(cost)).collect();
+    let mut total: Vec<f64> = costs[..COLUMNS]
+        .iter()
+        .map(|&cost| f64::from(cost))
+        .collect();
     let mut origins: Vec<Vec<usize>> = Vec::with_capacity(ANGLES - 1);
     for row in costs.chunks_exact(COLUMNS).skip(1) {
         let origin = cheapest_origins(&total);
@@ -171,7 +174,10 @@ fn cheapest_origins(total: &[f64]) -> Vec<usize> {
     let mut lowest = 0;
     (0..total.len())
         .map(|column| {
-            while envelope.get(lowest + 1).is_some_and(|&(_, begin)| begin < column as f64) {
+            while envelope
+                .get(lowest + 1)
+                .is_some_and(|&(_, begin)| begin < column as f64)
+            {
                 lowest += 1;
             }
             envelope[lowest].0
@@ -191,7 +197,11 @@ mod tests {
             for (to, from) in cheapest_origins(&total).into_iter().enumerate() {
                 let cost = |from: usize| total[from] + JUMP_COST * from.abs_diff(to).pow(2) as f64;
                 let cheapest = (0..COLUMNS).map(cost).fold(f64::INFINITY, f64::min);
-                assert!(cost(from) <= cheapest + 1e-9, "{to}: {} > {cheapest}", cost(from));
+                assert!(
+                    cost(from) <= cheapest + 1e-9,
+                    "{to}: {} > {cheapest}",
+                    cost(from)
+                );
             }
         }
     }

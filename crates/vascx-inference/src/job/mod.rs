@@ -26,7 +26,6 @@ use crate::ensemble::{
 };
 use crate::error::{Error, Result};
 use crate::inputs::Input;
-use crate::photograph::Photograph;
 use crate::preprocess::Bounds;
 use crate::source::Source;
 use journal::Journal;
@@ -57,8 +56,8 @@ pub struct Outcome<'a> {
     pub input: &'a Input,
     /// How it ended.
     pub status: &'a Status,
-    /// The decoded photograph and its answer, where it was predicted now.
-    pub answer: Option<(&'a Photograph, &'a Answer)>,
+    /// Its answer, where it was predicted now.
+    pub answer: Option<&'a Answer>,
     /// What the user should know although it worked, such as a field of view that was not found.
     pub warning: Option<&'a str>,
 }
@@ -128,7 +127,8 @@ impl Job {
             }
         }
 
-        let recipe = runner.recipe(&settings, true);
+        // Photographs wait for their answers only where they are drawn on; that is most of the memory.
+        let recipe = runner.recipe(&settings, self.overlay);
         let task = runner.manifest.task;
         let chunk_size = settings.batch_size;
         let (sender, chunks) = channel();
@@ -216,11 +216,10 @@ impl Job {
                 let (Ticket { input, mut record }, answer) = written?;
                 record.seconds = Some((seconds * 1000.0).round() / 1000.0);
                 journal.add(&record)?;
-                let answer = answer.as_ref();
                 each(Outcome {
                     input,
                     status: &record.status,
-                    answer: answer.map(|(photograph, answer)| (photograph.as_ref(), answer)),
+                    answer: answer.as_ref(),
                     warning: record.warning(),
                 });
                 records.push(record);
@@ -230,13 +229,12 @@ impl Job {
         Ok(records)
     }
 
-    #[allow(clippy::type_complexity)] // Named once, used once.
     fn write_one<'a>(
         &self,
         task: Task,
         mut ticket: Ticket<'a>,
         computed: Result<Computed<'a>>,
-    ) -> Result<(Ticket<'a>, Option<(Cow<'a, Photograph>, Answer)>)> {
+    ) -> Result<(Ticket<'a>, Option<Answer>)> {
         let Computed {
             values,
             geometry,
@@ -250,12 +248,12 @@ impl Job {
             }
         };
         let answer = Answer::from_values(task, values, &geometry, self.options.keep_maps);
-        let photograph = photograph.expect("the recipe keeps photographs");
-        outputs::write(self, &ticket.input.id, &photograph, &answer)?;
+        let size = geometry.photograph();
+        outputs::write(self, &ticket.input.id, size, photograph.as_deref(), &answer)?;
         let field = bounds.as_ref().and_then(Bounds::field_of_view);
-        ticket.record.complete(&photograph, field);
+        ticket.record.complete(size, field);
         ticket.record.predictions = record::prediction_columns(&answer);
-        Ok((ticket, Some((photograph, answer))))
+        Ok((ticket, Some(answer)))
     }
 
     /// Writes the tables in input order.

@@ -11,6 +11,7 @@ use super::Job;
 use super::record::{Record, Status};
 use crate::ensemble::{Answer, Runner, Settings};
 use crate::error::Result;
+use crate::geometry::Size;
 use crate::output::{write_csv, write_png, write_tensor, write_whole};
 use crate::overlay::Overlay;
 use crate::photograph::Photograph;
@@ -43,19 +44,23 @@ pub(super) fn run_description<B: Backend>(
 }
 
 /// The files of one photograph.
-pub(super) fn write(job: &Job, id: &str, photograph: &Photograph, answer: &Answer) -> Result<()> {
+///
+/// Answers are drawn on the photograph where there is one.
+pub(super) fn write(
+    job: &Job,
+    id: &str,
+    size: Size,
+    photograph: Option<&Photograph>,
+    answer: &Answer,
+) -> Result<()> {
     let file = |extension: &str| job.out.join(format!("{id}.{extension}"));
-    let (width, height) = photograph.rgb().dimensions();
+    let (width, height) = (size.width as u32, size.height as u32);
     match answer {
         Answer::Segmentation(segmentation) => {
             let map = segmentation.class_map.as_raw();
             write_png(&file("png"), map, width, height, ExtendedColorType::L8)?;
             if let Some(values) = segmentation.probabilities() {
-                let shape = [
-                    segmentation.classes,
-                    photograph.height(),
-                    photograph.width(),
-                ];
+                let shape = [segmentation.classes, size.height, size.width];
                 write_tensor(&file("safetensors"), "probabilities", &shape, &values)?;
             }
         }
@@ -66,7 +71,7 @@ pub(super) fn write(job: &Job, id: &str, photograph: &Photograph, answer: &Answe
         }
         Answer::Classification(_) | Answer::Regression(_) => {}
     }
-    if job.overlay {
+    if let Some(photograph) = photograph {
         let mut overlay = Overlay::new(photograph);
         overlay.draw(answer);
         overlay.save(&job.out.join("overlays").join(format!("{id}.png")))?;

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::record::{Record, Status};
 use super::{Outcome, Summary, outputs};
 use crate::error::{Error, Result};
+use crate::geometry::Size;
 use crate::inputs::Input;
 use crate::output::{write_png, write_whole};
 use crate::photograph::Photograph;
@@ -116,7 +117,7 @@ impl PreprocessJob {
         if let Some(enhanced) = enhanced {
             self.write("ce", &input.id, &enhanced)?;
         }
-        record.complete(&photograph, bounds.field_of_view());
+        record.complete(Size::of(&photograph), bounds.field_of_view());
         record.seconds = Some(started.elapsed().as_secs_f64());
         Ok((record, Some(bounds)))
     }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ensemble::Answer;
 use crate::field_of_view::{FieldOfView, Method};
+use crate::geometry::Size;
 use crate::inputs::Input;
-use crate::photograph::Photograph;
 
 /// How a photograph ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,9 +61,9 @@ impl Record {
     }
 
     /// After all outputs are written.
-    pub(super) fn complete(&mut self, photograph: &Photograph, field: Option<&FieldOfView>) {
+    pub(super) fn complete(&mut self, photograph: Size, field: Option<&FieldOfView>) {
         self.status = Status::Done;
-        (self.width, self.height) = (Some(photograph.width()), Some(photograph.height()));
+        (self.width, self.height) = (Some(photograph.width), Some(photograph.height));
         self.field_of_view = field.map(FieldOfView::method);
     }
 

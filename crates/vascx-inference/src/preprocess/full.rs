@@ -52,12 +52,19 @@ impl Interior {
 
     /// The columns of row `y` that lie inside.
     fn columns(&self, y: usize) -> Range<usize> {
-        let Rectangle { min_x, max_x, min_y, max_y } = self.rect;
+        let Rectangle {
+            min_x,
+            max_x,
+            min_y,
+            max_y,
+        } = self.rect;
         if !(min_y..max_y).contains(&(y as isize)) {
             return 0..0;
         }
         let middle = self.side as f64 / 2.0;
-        let half = (self.radius_squared - (y as f64 - middle).powi(2)).max(0.0).sqrt();
+        let half = (self.radius_squared - (y as f64 - middle).powi(2))
+            .max(0.0)
+            .sqrt();
         let within = |x: &usize| self.distance(*x, y) < 1.0;
         // Rounding may put the ends a pixel off; the distance decides.
         let first = ((middle - half).floor() as isize).max(min_x) as usize;
@@ -126,36 +133,41 @@ pub(super) fn enhance(crop: &RgbImage, field: &FieldOfView) -> RgbImage {
     let taps = warp_taps(BLURRED_SIDE, side);
     let units: Vec<f32> = (0..=255_u8).map(|level| f32::from(level) / 255.0).collect();
     let mut enhanced = vec![0_u8; 3 * side * side];
-    let lines = enhanced.par_chunks_exact_mut(3 * side).zip(crop.par_chunks_exact(3 * side));
-    lines.zip(&taps).enumerate().for_each(|(y, ((line, crop), row))| {
-        let visible = interior.columns(y);
-        if visible.is_empty() {
-            return;
-        }
-        // One line of the blurred image, interleaved and with a black pixel at its end.
-        let mut mixed = vec![[0.0_f32; 3]; BLURRED_SIDE + 1];
-        for (channel, plane) in blurred.iter().enumerate() {
-            let plane_line = |y: isize| {
-                let start = usize::try_from(y).ok().filter(|&y| y < BLURRED_SIDE)?;
-                Some(&plane[start * BLURRED_SIDE..][..BLURRED_SIDE])
-            };
-            let (upper, lower) = (plane_line(row.first), plane_line(row.second));
-            for (x, mixed) in mixed[..BLURRED_SIDE].iter_mut().enumerate() {
-                let at = |line: Option<&[f32]>| line.map_or(0.0, |line| line[x]);
-                mixed[channel] = row.mix(at(upper), at(lower));
+    let lines = enhanced
+        .par_chunks_exact_mut(3 * side)
+        .zip(crop.par_chunks_exact(3 * side));
+    lines
+        .zip(&taps)
+        .enumerate()
+        .for_each(|(y, ((line, crop), row))| {
+            let visible = interior.columns(y);
+            if visible.is_empty() {
+                return;
             }
-        }
-        let pixels = line.as_chunks_mut::<3>().0[visible.clone()].iter_mut();
-        let crop = &crop.as_chunks::<3>().0[visible.clone()];
-        for ((pixel, crop), column) in pixels.zip(crop).zip(&taps[visible]) {
-            // Left of the first pixel lies black as well.
-            let at = |x: isize| mixed[(x as usize).min(BLURRED_SIDE)];
-            let (first, second) = (at(column.first), at(column.second));
-            for channel in 0..3 {
-                let blurred = column.mix(first[channel], second[channel]);
-                pixel[channel] = contrast(units[usize::from(crop[channel])], blurred);
+            // One line of the blurred image, interleaved and with a black pixel at its end.
+            let mut mixed = vec![[0.0_f32; 3]; BLURRED_SIDE + 1];
+            for (channel, plane) in blurred.iter().enumerate() {
+                let plane_line = |y: isize| {
+                    let start = usize::try_from(y).ok().filter(|&y| y < BLURRED_SIDE)?;
+                    Some(&plane[start * BLURRED_SIDE..][..BLURRED_SIDE])
+                };
+                let (upper, lower) = (plane_line(row.first), plane_line(row.second));
+                for (x, mixed) in mixed[..BLURRED_SIDE].iter_mut().enumerate() {
+                    let at = |line: Option<&[f32]>| line.map_or(0.0, |line| line[x]);
+                    mixed[channel] = row.mix(at(upper), at(lower));
+                }
             }
-        }
-    });
+            let pixels = line.as_chunks_mut::<3>().0[visible.clone()].iter_mut();
+            let crop = &crop.as_chunks::<3>().0[visible.clone()];
+            for ((pixel, crop), column) in pixels.zip(crop).zip(&taps[visible]) {
+                // Left of the first pixel lies black as well.
+                let at = |x: isize| mixed[(x as usize).min(BLURRED_SIDE)];
+                let (first, second) = (at(column.first), at(column.second));
+                for channel in 0..3 {
+                    let blurred = column.mix(first[channel], second[channel]);
+                    pixel[channel] = contrast(units[usize::from(crop[channel])], blurred);
+                }
+            }
+        });
     super::square_image(side, enhanced)
 }

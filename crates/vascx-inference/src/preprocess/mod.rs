@@ -94,7 +94,11 @@ pub fn preprocess(
         Bounds::Full(field) => full::enhance(&rgb, field),
         Bounds::Simple { .. } | Bounds::Resize { .. } => enhance(&rgb),
     });
-    Preprocessed { rgb, enhanced, bounds }
+    Preprocessed {
+        rgb,
+        enhanced,
+        bounds,
+    }
 }
 
 /// A network input and where its pixels lie in the photograph.
@@ -114,14 +118,19 @@ pub(crate) fn prepare(
 ) -> Prepared {
     let square = preprocessing.square_size;
     let side = preprocessing.input_size();
-    let Preprocessed { rgb, enhanced, bounds } =
-        preprocess(photograph, mode, square, preprocessing.contrast_enhance);
+    let Preprocessed {
+        rgb,
+        enhanced,
+        bounds,
+    } = preprocess(photograph, mode, square, preprocessing.contrast_enhance);
     let normalisation = preprocessing.normalisation;
     let mut values = vec![0.0; preprocessing.channels() * side * side];
     let (colours, contrast) = values.split_at_mut(3 * side * side);
     if mode == PreprocessMode::Resize && side == square {
         // The reference, vascx_simplify, keeps the fractions of grey levels here.
-        let pixels = sample(photograph.rgb(), &bounds.geometry(square, side), |value| value);
+        let pixels = sample(photograph.rgb(), &bounds.geometry(square, side), |value| {
+            value
+        });
         pixels_to_planes(&pixels, normalisation, colours);
     } else {
         image_to_planes(&rgb, side, normalisation, colours);
@@ -129,7 +138,11 @@ pub(crate) fn prepare(
     if let Some(enhanced) = enhanced {
         image_to_planes(&enhanced, side, normalisation, contrast);
     }
-    Prepared { values, geometry: bounds.geometry(square, side), bounds }
+    Prepared {
+        values,
+        geometry: bounds.geometry(square, side),
+        bounds,
+    }
 }
 
 fn square_image(side: usize, bytes: Vec<u8>) -> RgbImage {
@@ -148,13 +161,23 @@ fn enhance(rgb: &RgbImage) -> RgbImage {
         .map(|channel| {
             let unit: Vec<f32> = pixels
                 .iter()
-                .map(|pixel| if inside(pixel) { f32::from(pixel[channel]) / 255.0 } else { 0.0 })
+                .map(|pixel| {
+                    if inside(pixel) {
+                        f32::from(pixel[channel]) / 255.0
+                    } else {
+                        0.0
+                    }
+                })
                 .collect();
             let blurred = blur(&unit, side, &kernel, Border::Mirrored);
             let values = pixels.iter().zip(unit.iter().zip(&blurred));
             values
                 .map(|(pixel, (unit, blurred))| {
-                    if inside(pixel) { contrast(*unit, *blurred) } else { 0 }
+                    if inside(pixel) {
+                        contrast(*unit, *blurred)
+                    } else {
+                        0
+                    }
                 })
                 .collect()
         })

@@ -34,15 +34,18 @@ pub(super) fn warp<T: Copy + Default + Send>(
 pub(super) fn warp_taps(from: usize, to: usize) -> Vec<Tap> {
     let scale = from as f64 / to as f64;
     let (middle, source_middle) = (to as f64 / 2.0, from as f64 / 2.0);
-    (0..to).map(|index| Tap::warp((index as f64 - middle) * scale + source_middle)).collect()
+    (0..to)
+        .map(|index| Tap::warp((index as f64 - middle) * scale + source_middle))
+        .collect()
 }
 
 /// A square image at another side, half-pixel centres, without anti-aliasing.
 fn resize(image: &RgbImage, side: usize) -> Vec<f32> {
     let from = image.width() as usize;
     let scale = from as f32 / side as f32;
-    let taps: Vec<Tap> =
-        (0..side).map(|index| Tap::at((index as f32 + 0.5) * scale, from)).collect();
+    let taps: Vec<Tap> = (0..side)
+        .map(|index| Tap::at((index as f32 + 0.5) * scale, from))
+        .collect();
     resample(image, &taps, &taps, |value| value)
 }
 
@@ -60,15 +63,18 @@ fn resample<T: Copy + Default + Send>(
         }
     };
     let mut output = vec![T::default(); 3 * columns.len() * rows.len()];
-    output.par_chunks_exact_mut(3 * columns.len()).zip(rows).for_each(|(pixels, row)| {
-        let (upper, lower) = (line(row.first), line(row.second));
-        for (pixel, column) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(columns) {
-            let (above, below) = (mix_in_line(upper, column), mix_in_line(lower, column));
-            for channel in 0..3 {
-                pixel[channel] = finish(row.mix(above[channel], below[channel]));
+    output
+        .par_chunks_exact_mut(3 * columns.len())
+        .zip(rows)
+        .for_each(|(pixels, row)| {
+            let (upper, lower) = (line(row.first), line(row.second));
+            for (pixel, column) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(columns) {
+                let (above, below) = (mix_in_line(upper, column), mix_in_line(lower, column));
+                for channel in 0..3 {
+                    pixel[channel] = finish(row.mix(above[channel], below[channel]));
+                }
             }
-        }
-    });
+        });
     output
 }
 
@@ -78,7 +84,9 @@ fn mix_in_line(line: &[u8], column: &Tap) -> [f32; 3] {
     // Neighbours lie side by side nearly always: one check for both. A negative index wraps to one
     // far beyond the line.
     let at = |x: isize| (x as usize).wrapping_mul(3);
-    let pair = line.get(at(column.first)..).and_then(<[u8]>::first_chunk::<6>);
+    let pair = line
+        .get(at(column.first)..)
+        .and_then(<[u8]>::first_chunk::<6>);
     if let (Some(&[a, b, c, d, e, f]), true) = (pair, column.second == column.first + 1) {
         let mix = |first: u8, second: u8| column.mix(f32::from(first), f32::from(second));
         return [mix(a, d), mix(b, e), mix(c, f)];
@@ -103,8 +111,9 @@ pub(super) fn image_to_planes(
         return;
     }
     let tables = [0, 1, 2].map(|channel| {
-        let table: Vec<f32> =
-            (0..=255_u8).map(|level| normalise(f32::from(level), channel, normalisation)).collect();
+        let table: Vec<f32> = (0..=255_u8)
+            .map(|level| normalise(f32::from(level), channel, normalisation))
+            .collect();
         table
     });
     let pixels = image.as_raw().as_chunks::<3>().0;
@@ -131,5 +140,7 @@ pub(super) fn pixels_to_planes(
 
 fn normalise(level: f32, channel: usize, normalisation: Option<Normalisation>) -> f32 {
     let unit = level / 255.0;
-    normalisation.map_or(unit, |Normalisation { mean, std }| (unit - mean[channel]) / std[channel])
+    normalisation.map_or(unit, |Normalisation { mean, std }| {
+        (unit - mean[channel]) / std[channel]
+    })
 }

@@ -193,7 +193,10 @@ fn read_image(path: PathBuf) -> RgbImage {
 
 fn crop(photograph: &Photograph, field: &FieldOfView, side: usize) -> RgbImage {
     let geometry = field.geometry(side, side);
-    square_image(side, sample(photograph.rgb(), &geometry, |value| (value + 0.5) as u8))
+    square_image(
+        side,
+        sample(photograph.rgb(), &geometry, |value| (value + 0.5) as u8),
+    )
 }
 
 fn image_difference(actual: &RgbImage, expected: &RgbImage) -> Difference {

@@ -1,6 +1,6 @@
 """Same checkpoints, same photographs: vascx against vascx_simplify 0.1.11 on the CPU.
 
-    python tools/compare/vascx_simplify.py PHOTOGRAPHS [--limit 10] [--models artery_vein disc fovea quality]
+    python tools/compare/predict.py PHOTOGRAPHS [--limit 10] [--models artery_vein disc fovea quality]
 
 Agreement: class maps (share of equal pixels), keypoints (pixels), member probabilities. Time: whole
 processes and, within the process, seconds per photograph once it runs. vascx_simplify is run one

@@ -66,6 +66,7 @@ pub(crate) struct InspectArguments {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // Each is a flag of its own.
 pub(crate) struct PredictArguments {
     /// TorchScript release or model directory.
     #[arg(long)]

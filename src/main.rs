@@ -26,7 +26,10 @@ fn main() -> ExitCode {
         Command::Predict(arguments) => commands::predict::run(&arguments),
         Command::Preprocess(arguments) => commands::preprocess::run(&arguments),
         Command::Forward(arguments) => commands::forward::run(&arguments),
-        Command::Devices => commands::devices::run(),
+        Command::Devices => {
+            commands::devices::run();
+            Ok(commands::Done::All)
+        }
         Command::Demo(arguments) => commands::demo::run(&arguments),
     };
     match result {

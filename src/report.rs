@@ -67,13 +67,15 @@ impl Reporter {
             resumed,
             left,
         } = summary;
-        let mut line = format!("{succeeded} done, {failed} failed");
-        if resumed > 0 {
-            line += &format!(", {resumed} of them by an earlier run");
-        }
-        if left > 0 {
-            line += &format!(", {left} not begun (--resume goes on)");
-        }
-        println!("{line}; results in {}", out.display());
+        let resumed = match resumed {
+            0 => String::new(),
+            _ => format!(", {resumed} of them by an earlier run"),
+        };
+        let left = match left {
+            0 => String::new(),
+            _ => format!(", {left} not begun (--resume goes on)"),
+        };
+        let out = out.display();
+        println!("{succeeded} done, {failed} failed{resumed}{left}; results in {out}");
     }
 }

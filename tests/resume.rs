@@ -178,7 +178,7 @@ fn an_interrupt_leaves_a_valid_manifest() {
     let begun = Instant::now();
     while !workspace.path("out/p001.png").exists() {
         assert!(
-            begun.elapsed() < Duration::from_secs(120),
+            begun.elapsed() < Duration::from_mins(2),
             "nothing was predicted"
         );
         std::thread::sleep(Duration::from_millis(5));
@@ -202,7 +202,9 @@ fn an_interrupt_leaves_a_valid_manifest() {
         workspace
             .list("out")
             .iter()
-            .filter(|name| name.ends_with(".png"))
+            .filter(|name| Path::new(name)
+                .extension()
+                .is_some_and(|kind| kind == "png"))
             .count() as u32,
         rows
     );

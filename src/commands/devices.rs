@@ -2,11 +2,9 @@
 
 use vascx::inference::Device;
 
-use super::{Done, Result};
-
-pub(crate) fn run() -> Result {
+pub(crate) fn run() {
     for (device, availability) in Device::survey() {
-        println!("{device:<8} {availability}");
+        // Padding works on text only.
+        println!("{:<8} {availability}", device.to_string());
     }
-    Ok(Done::All)
 }

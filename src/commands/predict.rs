@@ -3,7 +3,7 @@
 use burn::tensor::backend::Backend;
 use vascx::convert::Model;
 use vascx::inference::{
-    AnyEnsemble, DeviceWork, Error, Job, Outcome, PredictOptions, Summary, resolve_inputs,
+    AnyEnsemble, DeviceWork, Job, Outcome, PredictOptions, Summary, resolve_inputs,
 };
 
 use super::{Result, interrupt};
@@ -54,7 +54,7 @@ impl<F: FnMut(Outcome) + Send> DeviceWork for Predict<'_, F> {
     type Output = std::result::Result<Summary, super::Failure>;
 
     fn run<B: Backend>(self, device: &B::Device) -> Self::Output {
-        let ensemble = AnyEnsemble::<B>::load(self.model, device).map_err(Error::from)?;
+        let ensemble = AnyEnsemble::<B>::load(self.model, device)?;
         let warn = |warning: &str| self.reporter.warn(warning);
         Ok(self.job.run(&ensemble, interrupt()?, self.each, warn)?)
     }

@@ -2,6 +2,8 @@
 //!
 //! `decode` and `encode` are the floor of `vascx preprocess`; the rest is ours.
 
+#![allow(missing_docs)] // Criterion's macro defines a public function.
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -29,7 +31,7 @@ fn stages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("preprocess 3504 × 2336 JPEG → 1024²");
     group.sample_size(20);
     group.bench_function("decode", |b| {
-        b.iter(|| Photograph::open(black_box(&path)).unwrap())
+        b.iter(|| Photograph::open(black_box(&path)).unwrap());
     });
     group.bench_function("find the field of view", |b| {
         b.iter(|| FieldOfView::find(black_box(&photograph)));
@@ -50,7 +52,7 @@ fn stages(criterion: &mut Criterion) {
             b.iter(|| {
                 image
                     .write_with_encoder(PngEncoder::new(Vec::new()))
-                    .unwrap()
+                    .unwrap();
             });
         });
     }

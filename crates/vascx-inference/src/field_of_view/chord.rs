@@ -133,7 +133,7 @@ impl Line {
             shared += (along - mean_along) * (across - mean_across);
         }
         let slope = shared / spread;
-        if !(slope.abs() < STEEPEST) {
+        if slope.is_nan() || slope.abs() >= STEEPEST {
             return None;
         }
         let at = |along: f64| {

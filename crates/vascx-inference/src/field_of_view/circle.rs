@@ -68,7 +68,7 @@ impl Circle {
             zz += z;
         }
         let determinant = xx * yy - xy * xy;
-        if !(determinant.abs() > 1e-9 * (xx + yy) * (xx + yy)) {
+        if determinant.is_nan() || determinant.abs() <= 1e-9 * (xx + yy) * (xx + yy) {
             return None;
         }
         let x = 0.5 * (xz * yy - yz * xy) / determinant;

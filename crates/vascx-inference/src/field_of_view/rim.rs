@@ -80,7 +80,7 @@ fn in_sector(location: Location, index: usize) -> bool {
     match location {
         Location::Bottom => 1.0 < eighth && eighth < 3.0,
         Location::Top => 5.0 < eighth && eighth < 7.0,
-        Location::Right => eighth < 0.7 || eighth > 7.3,
+        Location::Right => !(0.7..=7.3).contains(&eighth),
         Location::Left => 3.3 < eighth && eighth < 4.7,
     }
 }
@@ -102,7 +102,9 @@ fn polar(thumbnail: &Thumbnail) -> Vec<f32> {
         }
     }
     let brightest = values.iter().copied().fold(1.0, f32::max);
-    values.iter_mut().for_each(|value| *value /= brightest);
+    for value in &mut values {
+        *value /= brightest;
+    }
     values
 }
 

@@ -25,7 +25,7 @@ use crate::geometry::{Geometry, InputPoint, Point, Size};
 #[serde(tag = "mode", rename_all = "lowercase")]
 pub enum Bounds {
     /// A crop of the field of view.
-    Full(FieldOfView),
+    Full(Box<FieldOfView>),
     /// Padded to a square.
     Simple {
         /// Height and width of the photograph.

@@ -103,8 +103,8 @@ impl Interior {
 fn mirrored(min: isize, max: isize, side: usize) -> Vec<usize> {
     let (min, max) = (min as usize, max as usize);
     let mut sources: Vec<usize> = (0..side).collect();
-    for index in 0..min {
-        sources[index] = (2 * min - 1 - index).min(side - 1);
+    for (index, source) in sources[..min].iter_mut().enumerate() {
+        *source = (2 * min - 1 - index).min(side - 1);
     }
     for index in max..side {
         sources[index] = sources[(2 * max).saturating_sub(index)];

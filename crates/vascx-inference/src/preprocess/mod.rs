@@ -54,7 +54,7 @@ impl PreprocessMode {
     fn bounds(self, photograph: &Photograph) -> Bounds {
         let hw = [photograph.height(), photograph.width()];
         match self {
-            Self::Full => Bounds::Full(FieldOfView::find(photograph)),
+            Self::Full => Bounds::Full(Box::new(FieldOfView::find(photograph))),
             Self::Simple => Bounds::Simple { hw },
             Self::Resize => Bounds::Resize { hw },
         }

@@ -175,8 +175,7 @@ impl Rectangle {
         within(self.min_x, self.max_x, image.width) && within(self.min_y, self.max_y, image.height)
     }
 
-    /// Smaller by `by` on each side, where that leaves the middle of the image visible; and by how
-    /// much it was shrunk, relative to `by`.
+    /// Smaller by `by` on each side; none where that hides the middle of the image.
     pub(crate) fn shrunk(&self, by: isize, image: Size) -> Option<Self> {
         let smaller = Self {
             min_x: self.min_x + by,

@@ -116,7 +116,7 @@ impl Job {
         outputs::write_run(&self.out, &run, &settings)?;
         let journal = Journal::begin(&self.out, &run, done.values())?;
         for input in &self.inputs {
-            if let Some(record) = done.get(input.id.as_str()) {
+            if let Some(record) = done.get(&input.id) {
                 let status = &record.status;
                 each(Outcome {
                     input,
@@ -176,13 +176,13 @@ impl Job {
     }
 
     /// What an earlier run has done and is still valid, and what is left to do.
-    fn divide(&self, mut done: HashMap<String, Record>) -> (HashMap<&str, Record>, Vec<&Input>) {
+    fn divide(&self, mut done: HashMap<String, Record>) -> (HashMap<String, Record>, Vec<&Input>) {
         let mut valid = HashMap::new();
         let mut todo = Vec::new();
         for input in &self.inputs {
             match done.remove(&input.id) {
                 Some(record) if record.is_still_valid(input) => {
-                    valid.insert(input.id.as_str(), record);
+                    valid.insert(input.id.clone(), record);
                 }
                 _ => todo.push(input),
             }
@@ -260,7 +260,7 @@ impl Job {
     fn finish(
         &self,
         manifest: &vascx_convert::ModelManifest,
-        done: HashMap<&str, Record>,
+        done: HashMap<String, Record>,
         records: Vec<Record>,
     ) -> Result<Summary> {
         let mut summary = Summary {
@@ -270,12 +270,12 @@ impl Job {
         let mut by_id = done;
         by_id.extend(
             records
-                .iter()
-                .map(|record| (record.id.as_str(), record.clone())),
+                .into_iter()
+                .map(|record| (record.id.clone(), record)),
         );
         let mut ordered = Vec::with_capacity(by_id.len());
         for input in &self.inputs {
-            match by_id.remove(input.id.as_str()) {
+            match by_id.remove(&input.id) {
                 Some(record) if record.status == Status::Done => {
                     summary.succeeded += 1;
                     ordered.push(record);

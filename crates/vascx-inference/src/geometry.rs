@@ -342,6 +342,12 @@ impl Tap {
         }
     }
 
+    /// The weights of a tap that [`Self::warp`] gave, in 1/32.
+    pub(crate) fn warp_steps(&self) -> [u16; 2] {
+        let second = (self.weight_second * WARP_STEPS as f32) as u16;
+        [WARP_STEPS as u16 - second, second]
+    }
+
     fn nearest(&self) -> isize {
         if self.weight_second > 0.5 {
             self.second

@@ -7,7 +7,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::filter::{Border, RELATIVE_SIGMA, blur, contrast, gaussian_kernel};
-use super::sample::{warp, warp_taps};
+use super::sample::{rescale, warp_taps};
 use crate::field_of_view::{FieldOfView, Rectangle};
 use crate::geometry::Size;
 
@@ -115,7 +115,7 @@ fn mirrored(min: isize, max: isize, side: usize) -> Vec<usize> {
 /// Local contrast of a crop; zero outside the field of view.
 pub(super) fn enhance(crop: &RgbImage, field: &FieldOfView) -> RgbImage {
     let side = crop.width() as usize;
-    let small: Vec<u8> = warp(crop, BLURRED_SIDE, |value| (value + 0.5) as u8);
+    let small = rescale(crop, BLURRED_SIDE);
     let small = small.as_chunks::<3>().0;
     let mirror = Interior::new(field, BLURRED_SIDE).mirror();
     let sigma = RELATIVE_SIGMA * BLURRED_SIDE as f64 / 2.0;

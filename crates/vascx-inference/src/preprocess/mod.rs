@@ -15,7 +15,7 @@ use crate::field_of_view::FieldOfView;
 use crate::geometry::Geometry;
 use crate::photograph::Photograph;
 use filter::{Border, RELATIVE_SIGMA, blur, contrast, gaussian_kernel};
-use sample::{image_to_planes, pixels_to_planes, sample};
+use sample::{crop, image_to_planes, pixels_to_planes, sample};
 
 /// Pixels in which no channel exceeds this belong to the dark surround.
 const SURROUND: u8 = 10;
@@ -84,7 +84,7 @@ pub fn preprocess(
     let geometry = bounds.geometry(size, size);
     // To whole grey levels as the references do: OpenCV rounds, PyTorch truncates.
     let bytes = match mode {
-        PreprocessMode::Full => sample(photograph.rgb(), &geometry, |value| (value + 0.5) as u8),
+        PreprocessMode::Full => crop(photograph.rgb(), &geometry),
         PreprocessMode::Simple | PreprocessMode::Resize => {
             sample(photograph.rgb(), &geometry, |value| value as u8)
         }

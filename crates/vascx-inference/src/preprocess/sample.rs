@@ -19,14 +19,17 @@ pub(super) fn sample<T: Copy + Default + Send>(
     resample(photograph, &columns, &rows, finish)
 }
 
-/// A square image at another side, between pixel indices as OpenCV warps; outside is black.
-pub(super) fn warp<T: Copy + Default + Send>(
-    image: &RgbImage,
-    side: usize,
-    finish: impl Fn(f32) -> T + Sync,
-) -> Vec<T> {
+/// The crop of `geometry`, which is a circle's, in rounded grey levels, as OpenCV warps bytes.
+pub(super) fn crop(photograph: &RgbImage, geometry: &Geometry) -> Vec<u8> {
+    let columns = geometry.horizontal.taps_in_photograph(geometry.input.width);
+    let rows = geometry.vertical.taps_in_photograph(geometry.input.height);
+    warp(photograph, &columns, &rows)
+}
+
+/// A square image at another side, in rounded grey levels, as OpenCV warps bytes.
+pub(super) fn rescale(image: &RgbImage, side: usize) -> Vec<u8> {
     let taps = warp_taps(image.width() as usize, side);
-    resample(image, &taps, &taps, finish)
+    warp(image, &taps, &taps)
 }
 
 /// For each pixel of a square of side `to`, the pixels of one of side `from` that OpenCV's warp
@@ -47,6 +50,72 @@ fn resize(image: &RgbImage, side: usize) -> Vec<f32> {
         .map(|index| Tap::at((index as f32 + 0.5) * scale, from))
         .collect();
     resample(image, &taps, &taps, |value| value)
+}
+
+/// Bilinear resampling in whole numbers: OpenCV's positions are multiples of 1/32, so that nothing
+/// is lost. Lines are mixed first, a vector at a time. Taps ascend; outside the image is black.
+fn warp(image: &RgbImage, columns: &[Tap], rows: &[Tap]) -> Vec<u8> {
+    let width = image.width() as usize;
+    let row_bytes = 3 * width;
+    let line = |y: isize| -> Option<&[u8]> {
+        let start = usize::try_from(y).ok()?.checked_mul(row_bytes)?;
+        image.as_raw().get(start..)?.get(..row_bytes)
+    };
+    let within = |x: isize| x.clamp(0, width as isize) as usize;
+    let start = columns.first().map_or(0, |tap| within(tap.first));
+    let end = columns.last().map_or(0, |tap| within(tap.second + 1));
+    let used = 3 * start..3 * end.max(start);
+    // Where a column's neighbours lie in a mixed line, which has a black pixel at either end.
+    let columns: Vec<([usize; 2], [u32; 2])> = columns
+        .iter()
+        .map(|tap| {
+            let at = |x: isize| {
+                let inside =
+                    (x + 1 - start as isize).clamp(0, (end.max(start) - start) as isize + 1);
+                3 * inside as usize
+            };
+            let weights = tap.warp_steps().map(u32::from);
+            ([at(tap.first), at(tap.second)], weights)
+        })
+        .collect();
+    let mut output = vec![0; 3 * columns.len() * rows.len()];
+    output
+        .par_chunks_exact_mut(3 * columns.len())
+        .zip(rows)
+        .for_each_init(
+            || vec![0_u16; used.len() + 6],
+            |mixed, (pixels, row)| {
+                let [first, second] = row.warp_steps();
+                let inner = &mut mixed[3..3 + used.len()];
+                match (line(row.first), line(row.second)) {
+                    (Some(upper), Some(lower)) => {
+                        let pairs = upper[used.clone()].iter().zip(&lower[used.clone()]);
+                        for (mixed, (&upper, &lower)) in inner.iter_mut().zip(pairs) {
+                            *mixed = u16::from(upper) * first + u16::from(lower) * second;
+                        }
+                    }
+                    (Some(line), None) => scale(&line[used.clone()], first, inner),
+                    (None, Some(line)) => scale(&line[used.clone()], second, inner),
+                    (None, None) => return,
+                }
+                let pixels = pixels.as_chunks_mut::<3>().0;
+                for (pixel, ([a, b], weights)) in pixels.iter_mut().zip(&columns) {
+                    let (a, b) = (&mixed[*a..*a + 3], &mixed[*b..*b + 3]);
+                    for channel in 0..3 {
+                        let sum =
+                            u32::from(a[channel]) * weights[0] + u32::from(b[channel]) * weights[1];
+                        pixel[channel] = ((sum + (1 << 9)) >> 10) as u8;
+                    }
+                }
+            },
+        );
+    output
+}
+
+fn scale(line: &[u8], weight: u16, scaled: &mut [u16]) {
+    for (scaled, &level) in scaled.iter_mut().zip(line) {
+        *scaled = u16::from(level) * weight;
+    }
 }
 
 fn resample<T: Copy + Default + Send>(

@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use vascx_convert::Normalisation;
 
 use super::*;
-use crate::geometry::{InputPoint, Point};
+use crate::geometry::{InputPoint, Point, Size};
 
 /// Grey levels of one square image, `[3, S, S]`, from a network input without normalisation.
 fn grey_levels(values: &[f32]) -> Vec<f32> {
@@ -193,10 +193,30 @@ fn read_image(path: PathBuf) -> RgbImage {
 
 fn crop(photograph: &Photograph, field: &FieldOfView, side: usize) -> RgbImage {
     let geometry = field.geometry(side, side);
-    square_image(
-        side,
-        sample(photograph.rgb(), &geometry, |value| (value + 0.5) as u8),
-    )
+    square_image(side, sample::crop(photograph.rgb(), &geometry))
+}
+
+#[test]
+fn whole_numbers_crop_as_floating_point_does() {
+    let mut random = fastrand::Rng::with_seed(5);
+    for _ in 0..60 {
+        let (width, height) = (random.usize(1..40), random.usize(1..40));
+        let pixels = std::iter::repeat_with(|| random.u8(..)).take(3 * width * height);
+        let image = RgbImage::from_raw(width as u32, height as u32, pixels.collect()).unwrap();
+        // Inside the image, across its border and quite outside it.
+        let mut place = |length: usize| (random.f64() * 3.0 - 1.0) * length as f64;
+        let (x, y) = (place(width), place(height));
+        let radius = 0.5 + 30.0 * random.f64();
+        let side = random.usize(1..50);
+        let geometry =
+            Geometry::cropped(Size { width, height }, Point { x, y }, radius, side, side);
+        let expected = sample(&image, &geometry, |value| (value + 0.5) as u8);
+        let actual = sample::crop(&image, &geometry);
+        assert_eq!(
+            actual, expected,
+            "{width} × {height}, r {radius} at ({x}, {y})"
+        );
+    }
 }
 
 fn image_difference(actual: &RgbImage, expected: &RgbImage) -> Difference {

@@ -3,7 +3,8 @@
 Arrays in OUT (N photographs): `vessels_x` u8 `[N, 768, 768, 6]`, `vessels_y` u8 `[N, 768, 768]`
 (0–3, 128 more inside the disc), `places_x` u8 `[N, 512, 512, 6]`, `places_y` (the same classes),
 `fovea` f32 `[N, 2]` in pixels of `places_x`, `quality_x` u8 `[N, 3, 256, 256, 3]`: one photograph
-per grade.
+per grade. Photographs have the sizes of the held-out ones: what `resize`, which does not smooth,
+leaves of blur and grain depends on how far it shrinks.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 
 import preprocess
 from generator import HELD_OUT_SEED, generate_grades
+from make_dataset import photograph_size
 
 LAYOUT = {
     "vessels_x": ((768, 768, 6), np.uint8), "vessels_y": ((768, 768), np.uint8),
@@ -41,9 +43,12 @@ def view(rng, photograph, size: int):
 def fill(job: tuple[Path, int, int]) -> None:
     """Generates photograph number `index` from `seed` into the arrays."""
     out, index, seed = job
-    arrays = {name: np.load(out / f"{name}.npy", mmap_mode="r+") for name in LAYOUT}
+    arrays = {path.stem: np.load(path, mmap_mode="r+") for path in out.glob("*.npy")}
     rng = np.random.default_rng([seed, 1])
-    drawn, *graded = generate_grades(seed, [None, 0, 1, 2])
+    if "vessels_x" not in arrays:
+        fill_grades(arrays["quality_x"][index], generate_grades(seed, [0, 1, 2], photograph_size(seed)))
+        return
+    drawn, *graded = generate_grades(seed, [None, 0, 1, 2], photograph_size(seed))
     labels = drawn.artery_vein + 128 * drawn.disc
     clear = drawn if drawn.grade < 2 else graded[0]  # in bad photographs vessels cannot be seen
     arrays["vessels_x"][index], geometry = view(rng, clear, 768)
@@ -51,8 +56,13 @@ def fill(job: tuple[Path, int, int]) -> None:
     arrays["places_x"][index], geometry = view(rng, drawn, 512)
     arrays["places_y"][index] = preprocess.map_to_crop(labels, geometry, 512)
     arrays["fovea"][index] = geometry.to_crop(*drawn.fovea)
-    for grade, photograph in enumerate(graded):
-        arrays["quality_x"][index, grade] = preprocess.resize(photograph.image, 256)
+    fill_grades(arrays["quality_x"][index], graded)
+
+
+def fill_grades(rows: np.ndarray, graded) -> None:
+    """One row u8 `[256, 256, 3]` per grade."""
+    for row, photograph in zip(rows, graded, strict=True):
+        row[:] = preprocess.resize(photograph.image, 256)
 
 
 def main() -> None:
@@ -61,12 +71,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the first photograph")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--quality-only", action="store_true", help="write `quality_x` alone")
     options = parser.parse_args()
     if options.seed + options.count > HELD_OUT_SEED:
         parser.error(f"seeds from {HELD_OUT_SEED} are held out")
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     for name, (shape, dtype) in LAYOUT.items():
+        if options.quality_only and name != "quality_x":
+            continue
         np.lib.format.open_memmap(
             options.out / f"{name}.npy", "w+", dtype, (options.count, *shape))
     jobs = [(options.out, i, options.seed + i) for i in range(options.count)]

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use vascx::convert::{Task, WeightDType};
+use vascx::convert::Task;
 use vascx::inference::{Device, PreprocessMode};
+use vascx::models::Precision;
 
 /// Retinal model ensembles in pure Rust: convert PyTorch releases, run them on photographs.
 #[derive(Debug, Parser)]
@@ -89,6 +90,9 @@ pub(crate) struct PredictArguments {
     /// cpu, ndarray, cuda[:index] or wgpu.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: Device,
+    /// Element type of weights and feature maps; sums, softmax and blending stay in f32.
+    #[arg(long, default_value = "f32")]
+    pub(crate) dtype: DTypeArgument,
     /// Also write class probabilities or heat maps as safetensors.
     #[arg(long)]
     pub(crate) save_probabilities: bool,
@@ -139,6 +143,9 @@ pub(crate) struct ForwardArguments {
     /// cpu, ndarray, cuda[:index] or wgpu.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: Device,
+    /// Element type of weights and feature maps; sums, softmax and blending stay in f32.
+    #[arg(long, default_value = "f32")]
+    pub(crate) dtype: DTypeArgument,
 }
 
 #[derive(Debug, Args)]
@@ -180,7 +187,7 @@ pub(crate) enum DTypeArgument {
     Bf16,
 }
 
-impl From<DTypeArgument> for WeightDType {
+impl From<DTypeArgument> for Precision {
     fn from(argument: DTypeArgument) -> Self {
         match argument {
             DTypeArgument::F32 => Self::F32,

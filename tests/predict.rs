@@ -225,3 +225,39 @@ fn nothing_runs_on_unusable_arguments() {
             .error_names(&["cuda:7", "--features cuda"]);
     }
 }
+
+#[test]
+fn half_precision_gives_nearly_the_same_maps_or_says_that_it_cannot() {
+    let workspace = Workspace::new();
+    photographs(&workspace, 2);
+    let model = model("unet_instance_bilinear_m2");
+    let arguments = |out| {
+        [
+            "predict", "--model", &model, "--out", out, "--device", DEVICE, "photos",
+        ]
+    };
+    let half = |code| {
+        let mut arguments = arguments("half").to_vec();
+        arguments.extend(["--dtype", "bf16"]);
+        workspace.vascx(code, &arguments)
+    };
+    if DEVICE == "ndarray" {
+        // That backend has no half precision.
+        let output = half(2);
+        assert!(output.stderr.contains("--dtype f32"), "{}", output.stderr);
+        return;
+    }
+    half(0);
+    workspace.vascx(0, &arguments("single"));
+    let run = std::fs::read_to_string(workspace.path("half/run.json")).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&run).unwrap();
+    assert_eq!(run["dtype"], "bf16");
+    for id in ["p0", "p1"] {
+        let map = |out: &str| image::open(workspace.path(&format!("{out}/{id}.png"))).unwrap();
+        let (half, single) = (map("half").into_luma8(), map("single").into_luma8());
+        let pairs = half.as_raw().iter().zip(single.as_raw());
+        let equal = pairs.filter(|(half, single)| half == single).count();
+        // Random weights leave many pixels undecided; rounding to 2⁻⁸ turns few of them.
+        assert!(equal * 100 >= half.as_raw().len() * 97, "{id}: {equal}");
+    }
+}

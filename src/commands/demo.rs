@@ -7,6 +7,7 @@ use vascx::convert::Model;
 use vascx::inference::{
     Input, Job, Outcome, Overlay, Photograph, PredictOptions, Summary, resolve_inputs,
 };
+use vascx::models::Precision;
 
 use super::predict::Predict;
 use super::{Failure, Result};
@@ -45,6 +46,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
         let work = Predict {
             model: &model,
             job: &job,
+            precision: Precision::F32,
             reporter: &reporter,
             each,
         };

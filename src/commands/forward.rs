@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use vascx::convert::Model;
 use vascx::inference::{DeviceWork, write_tensor};
-use vascx::models::Prediction;
+use vascx::models::{Precision, Prediction};
 
 use super::{Done, Failure, Result};
 use crate::arguments::ForwardArguments;
@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result {
     let prediction = arguments.device.run(Forward {
         model: &model,
         image,
+        precision: arguments.dtype.into(),
     })??;
     let values: Vec<f32> = prediction
         .to_vec()
@@ -35,13 +36,17 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result {
 struct Forward<'a> {
     model: &'a Model,
     image: TensorData,
+    precision: Precision,
 }
 
 impl DeviceWork for Forward<'_> {
-    type Output = vascx::convert::Result<TensorData>;
+    type Output = vascx::inference::Result<TensorData>;
 
     fn run<B: Backend>(self, device: &B::Device) -> Self::Output {
-        let ensemble = self.model.load::<B>(device)?;
+        if !self.precision.is_supported::<B>(device) {
+            return Err(vascx::inference::Error::Precision(self.precision));
+        }
+        let ensemble = self.model.load::<B>(device)?.with_precision(self.precision);
         let image = Tensor::<B, 4>::from_data(self.image, device);
         let data = match ensemble.forward(image) {
             Prediction::Spatial(maps) => maps.into_data(),

@@ -5,6 +5,7 @@ use vascx::convert::Model;
 use vascx::inference::{
     AnyEnsemble, DeviceWork, Job, Outcome, PredictOptions, Summary, resolve_inputs,
 };
+use vascx::models::Precision;
 
 use super::{Result, interrupt};
 use crate::arguments::{PredictArguments, Switch};
@@ -34,6 +35,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
     let work = Predict {
         model: &model,
         job: &job,
+        precision: arguments.dtype.into(),
         reporter: &reporter,
         each,
     };
@@ -46,6 +48,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
 pub(super) struct Predict<'a, F> {
     pub(super) model: &'a Model,
     pub(super) job: &'a Job,
+    pub(super) precision: Precision,
     pub(super) reporter: &'a Reporter,
     pub(super) each: F,
 }
@@ -54,7 +57,8 @@ impl<F: FnMut(Outcome) + Send> DeviceWork for Predict<'_, F> {
     type Output = std::result::Result<Summary, super::Failure>;
 
     fn run<B: Backend>(self, device: &B::Device) -> Self::Output {
-        let ensemble = AnyEnsemble::<B>::load(self.model, device)?;
+        let ensemble =
+            AnyEnsemble::<B>::load(self.model, device)?.with_precision(self.precision)?;
         let warn = |warning: &str| self.reporter.warn(warning);
         Ok(self.job.run(&ensemble, interrupt()?, self.each, warn)?)
     }

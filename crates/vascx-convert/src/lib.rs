@@ -7,11 +7,12 @@
 //!
 //! ```no_run
 //! use burn::backend::Flex;
-//! use vascx_convert::{ConvertOptions, Model, WeightDType};
+//! use vascx_convert::{ConvertOptions, Model};
+//! use vascx_models::Precision;
 //!
 //! // Once: checkpoint → model directory.
 //! let model = Model::convert("artery_vein.pt", &ConvertOptions::default())?;
-//! model.save("artery_vein", WeightDType::F32, false)?;
+//! model.save("artery_vein", Precision::F32, false)?;
 //!
 //! // Every time: model directory → ensemble on a device.
 //! let model = Model::open("artery_vein")?;
@@ -43,4 +44,3 @@ pub use manifest::{
     Source, Task,
 };
 pub use model::Model;
-pub use weights::WeightDType;

@@ -9,14 +9,14 @@ use burn::backend::Flex;
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use sha2::{Digest, Sha256};
-use vascx_models::{Ensemble, ParameterSpec, load_parameters, parameter_specs};
+use vascx_models::{Ensemble, ParameterSpec, Precision, load_parameters, parameter_specs};
 
 use crate::error::{Error, Result};
 use crate::inspect::TensorInfo;
 use crate::manifest::{ConvertOptions, ModelManifest, Source};
 use crate::recognise::recognise;
 use crate::release::Release;
-use crate::weights::{WeightDType, Weights};
+use crate::weights::Weights;
 
 const MANIFEST_FILE: &str = "model.json";
 const WEIGHTS_FILE: &str = "weights.safetensors";
@@ -194,18 +194,13 @@ impl Model {
     /// # Errors
     /// [`Error::Exists`] when `directory` exists and `replace` is false; otherwise what the
     /// operating system says.
-    pub fn save(
-        &self,
-        directory: impl AsRef<Path>,
-        dtype: WeightDType,
-        replace: bool,
-    ) -> Result<()> {
+    pub fn save(&self, directory: impl AsRef<Path>, dtype: Precision, replace: bool) -> Result<()> {
         let directory = directory.as_ref();
         self.save_directory(directory, dtype, replace)
             .map_err(|error| error.in_file(directory))
     }
 
-    fn save_directory(&self, directory: &Path, dtype: WeightDType, replace: bool) -> Result<()> {
+    fn save_directory(&self, directory: &Path, dtype: Precision, replace: bool) -> Result<()> {
         let exists = directory.symlink_metadata().is_ok();
         if exists && !replace {
             return Err(Error::Exists);

@@ -8,22 +8,11 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, Metadata, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
+use vascx_models::Precision;
 
 use crate::error::{Error, Result};
 use crate::inspect::TensorInfo;
 use crate::tensor::HostTensor;
-
-/// Element type of stored weights.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WeightDType {
-    /// 32-bit floats: what networks compute with.
-    #[default]
-    F32,
-    /// Half precision: half the size.
-    F16,
-    /// bfloat16: half the size, the range of f32.
-    BF16,
-}
 
 /// The weights of a model.
 pub(crate) enum Weights {
@@ -123,13 +112,13 @@ impl Weights {
     }
 
     /// Writes a safetensors file.
-    pub(crate) fn save(&self, path: &Path, dtype: WeightDType) -> Result<()> {
+    pub(crate) fn save(&self, path: &Path, dtype: Precision) -> Result<()> {
         let (stored, encode): (_, fn(&f32, &mut Vec<u8>)) = match dtype {
-            WeightDType::F32 => (Dtype::F32, |v, out| out.extend(v.to_le_bytes())),
-            WeightDType::F16 => (Dtype::F16, |v, out| {
+            Precision::F32 => (Dtype::F32, |v, out| out.extend(v.to_le_bytes())),
+            Precision::F16 => (Dtype::F16, |v, out| {
                 out.extend(f16::from_f32(*v).to_le_bytes());
             }),
-            WeightDType::BF16 => (Dtype::BF16, |v, out| {
+            Precision::BF16 => (Dtype::BF16, |v, out| {
                 out.extend(bf16::from_f32(*v).to_le_bytes());
             }),
         };

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
-use vascx_convert::{ConvertOptions, Model, Task, WeightDType};
+use vascx_convert::{ConvertOptions, Model, Task};
+use vascx_models::Precision;
 use vascx_models::Prediction;
 
 /// NdArray when that feature is on, else Flex.
@@ -69,7 +70,7 @@ fn check(fixture: &str, task: Task, members: usize) {
     // The directory gives exactly what the checkpoint gave.
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("model");
-    model.save(&directory, WeightDType::F32, false).unwrap();
+    model.save(&directory, Precision::F32, false).unwrap();
     let reopened = Model::open(&directory).unwrap();
     assert_eq!(reopened.manifest(), model.manifest(), "{fixture}");
     assert_eq!(relative_error(&reopened, fixture), error, "{fixture}");
@@ -117,8 +118,8 @@ fn half_precision_weights_lose_no_more_than_their_rounding() {
     let folder = tempfile::tempdir().unwrap();
     // Mantissas of 11 and 8 bits; errors of several layers add up to a few units in the last place.
     for (dtype, name, tolerance) in [
-        (WeightDType::F16, "f16", 4e-3),
-        (WeightDType::BF16, "bf16", 3e-2),
+        (Precision::F16, "f16", 4e-3),
+        (Precision::BF16, "bf16", 3e-2),
     ] {
         let directory = folder.path().join(name);
         model.save(&directory, dtype, false).unwrap();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use vascx_convert::Task;
+use vascx_models::Precision;
 
 /// Why a photograph could not be read or an ensemble could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,9 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The device does not compute in this element type.
+    #[error("the device does not compute in {}; use --dtype f32", .0.name())]
+    Precision(Precision),
     /// The device's memory does not suffice even for the smallest step.
     #[error(transparent)]
     OutOfMemory(#[from] crate::ensemble::OutOfMemory),

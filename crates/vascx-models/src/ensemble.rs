@@ -1,14 +1,17 @@
 //! Several members of one architecture that see the same input.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{FloatDType, Tensor, backend::Backend};
 
-use crate::{Architecture, ConfigError, MemberOutput, Network};
+use crate::precision::cast_weights;
+use crate::{Architecture, ConfigError, MemberOutput, Network, Precision};
 
 /// M members; their answers are stacked along a new leading axis.
 #[derive(Module, Debug)]
 pub struct Ensemble<B: Backend> {
     members: Vec<Network<B>>,
+    #[module(skip)]
+    precision: Precision,
 }
 
 /// What an ensemble answers; the first axis is the member.
@@ -36,7 +39,24 @@ impl<B: Backend> Ensemble<B> {
         let members = (0..members)
             .map(|_| architecture.init(device))
             .collect::<Result<_, _>>()?;
-        Ok(Self { members })
+        Ok(Self {
+            members,
+            precision: Precision::F32,
+        })
+    }
+
+    /// The same ensemble with another element type inside; images and answers remain f32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self {
+            members: cast_weights(self.members, precision),
+            precision,
+        }
+    }
+
+    /// Element type of the weights and feature maps.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The members, in order.
@@ -44,14 +64,15 @@ impl<B: Backend> Ensemble<B> {
         &self.members
     }
 
-    /// Runs every member on an image `[N, C, H, W]`.
+    /// Runs every member on an f32 image `[N, C, H, W]`; the answer is f32, too.
     pub fn forward(&self, image: Tensor<B, 4>) -> Prediction<B> {
+        let image = image.cast(self.precision.dtype());
         let mut spatial = Vec::new();
         let mut vectors = Vec::new();
         for member in &self.members {
             match member.forward(image.clone()) {
-                MemberOutput::Spatial(map) => spatial.push(map),
-                MemberOutput::Vector(vector) => vectors.push(vector),
+                MemberOutput::Spatial(map) => spatial.push(map.cast(FloatDType::F32)),
+                MemberOutput::Vector(vector) => vectors.push(vector.cast(FloatDType::F32)),
             }
         }
         // All members share one architecture, so exactly one of the two lists is filled.

@@ -24,6 +24,7 @@ mod ensemble;
 mod network;
 mod norm;
 mod parameters;
+mod precision;
 mod resnet;
 mod unet;
 
@@ -32,6 +33,7 @@ pub use ensemble::{Ensemble, Prediction};
 pub use network::{Architecture, MemberOutput, Network};
 pub use norm::Norm;
 pub use parameters::{ParameterSpec, load_parameters, parameter_specs};
+pub use precision::Precision;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use unet::{UNet, UNetConfig, Upsampling};
 

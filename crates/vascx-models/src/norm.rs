@@ -6,7 +6,7 @@ use burn::nn::conv::Conv2d;
 use burn::nn::norm::{
     BatchNormConfig, GroupNormConfig, InstanceNormConfig, Normalization, NormalizationConfig,
 };
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{FloatDType, Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 /// Which normalisation follows a convolution.
@@ -70,15 +70,23 @@ pub(crate) fn conv_batch_norm<B: Backend>(
     }
     let scale = norm.gamma.val() / (norm.running_var.value() + norm.epsilon).sqrt();
     let mean = match &conv.bias {
-        Some(bias) => norm.running_mean.value() - bias.val(),
+        Some(bias) => norm.running_mean.value() - bias.val().cast(FloatDType::F32),
         None => norm.running_mean.value(),
     };
     let shift = norm.beta.val() - mean * scale.clone();
-    let weight = conv.weight.val() * scale.reshape([-1, 1, 1, 1]);
+    // The fold is taken in f32, whatever the feature maps are.
+    let dtype: FloatDType = input.dtype().into();
+    let weight = conv.weight.val().cast(FloatDType::F32) * scale.reshape([-1, 1, 1, 1]);
     let folded = Conv2d {
-        weight: Param::from_tensor(weight),
-        bias: Some(Param::from_tensor(shift)),
+        weight: Param::from_tensor(weight.cast(dtype)),
+        bias: Some(Param::from_tensor(shift.cast(dtype))),
         ..conv.clone()
     };
     folded.forward(input)
+}
+
+/// Any other normalisation; its sums over whole maps are f32's.
+pub(crate) fn normalise<B: Backend>(norm: &Normalization<B>, input: Tensor<B, 4>) -> Tensor<B, 4> {
+    let dtype: FloatDType = input.dtype().into();
+    norm.forward(input.cast(FloatDType::F32)).cast(dtype)
 }

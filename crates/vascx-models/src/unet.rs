@@ -11,7 +11,7 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::norm::conv_batch_norm;
+use crate::norm::{conv_batch_norm, normalise};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Configuration of a [`UNet`].
@@ -242,7 +242,7 @@ impl<B: Backend> ConvLayer<B> {
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let normalised = match &self.norm {
             Some(Normalization::Batch(norm)) => conv_batch_norm(&self.conv, norm, input),
-            Some(norm) => norm.forward(self.conv.forward(input)),
+            Some(norm) => normalise(norm, self.conv.forward(input)),
             None => self.conv.forward(input),
         };
         self.dropout.forward(self.activation.forward(normalised))

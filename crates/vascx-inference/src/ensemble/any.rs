@@ -2,6 +2,7 @@
 
 use burn::tensor::backend::Backend;
 use vascx_convert::{Model, ModelManifest, Task};
+use vascx_models::Precision;
 
 use super::{
     Classification, FromMembers, Keypoints, Numbers, PredictOptions, Regression, Runner,
@@ -61,6 +62,17 @@ impl<B: Backend> AnyEnsemble<B> {
     pub fn load(model: &Model, device: &B::Device) -> Result<Self> {
         Ok(Self {
             runner: Runner::load(model, device)?,
+        })
+    }
+
+    /// The same ensemble computing in another element type; see
+    /// [`super::TaskEnsemble::with_precision`].
+    ///
+    /// # Errors
+    /// When the device does not compute in it.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        Ok(Self {
+            runner: self.runner.with_precision(precision)?,
         })
     }
 

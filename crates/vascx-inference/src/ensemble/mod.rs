@@ -23,7 +23,7 @@ use std::thread;
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use vascx_convert::{InferenceSettings, Model, ModelManifest, Task};
-use vascx_models::{Ensemble, Prediction};
+use vascx_models::{Ensemble, Precision, Prediction};
 
 use crate::augment::{flip_maps, mean_over_flips};
 use crate::error::{Error, Result};
@@ -105,6 +105,18 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
         Ok(Self {
             runner: Runner::load(model, device)?,
             answer: PhantomData,
+        })
+    }
+
+    /// The same ensemble computing in another element type. Inputs, blending, softmax and answers
+    /// remain f32.
+    ///
+    /// # Errors
+    /// When the device does not compute in it.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        Ok(Self {
+            runner: self.runner.with_precision(precision)?,
+            ..self
         })
     }
 
@@ -260,6 +272,20 @@ impl<B: Backend> Runner<B> {
             weights: model.stored_dtype(),
             device: device.clone(),
         })
+    }
+
+    fn with_precision(self, precision: Precision) -> Result<Self> {
+        if !precision.is_supported::<B>(&self.device) {
+            return Err(Error::Precision(precision));
+        }
+        Ok(Self {
+            ensemble: self.ensemble.with_precision(precision),
+            ..self
+        })
+    }
+
+    pub(crate) fn precision(&self) -> Precision {
+        self.ensemble.precision()
     }
 
     pub(crate) fn settings(&self, options: &PredictOptions) -> Result<Settings> {

@@ -40,6 +40,7 @@ pub(super) fn run_description<B: Backend>(
         "save_probabilities": job.options.keep_maps,
         "overlay": job.overlay,
         "device": job.device,
+        "dtype": runner.precision().name(),
     })
 }
 

@@ -1,0 +1,149 @@
+//! The innermost product: a few rows of A times a packed panel of B, held in registers.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "indices up to constants unroll; iterators here do not always"
+)]
+
+use crate::simd::{InstructionSet, Vector};
+
+/// Register tiles: rows times vectors. Large enough to hide the latency of multiply-add, small
+/// enough for 32 (AVX-512) or 16 registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tile {
+    pub(crate) rows: usize,
+    /// Values per row; the width of a panel.
+    pub(crate) columns: usize,
+}
+
+impl Tile {
+    /// The tile for products with this many columns.
+    pub(crate) fn new(set: InstructionSet, columns: usize) -> Self {
+        let (rows, columns) = match (set, columns) {
+            (InstructionSet::Avx512, ..=16) => (12, 16),
+            (InstructionSet::Avx512, ..=32) => (12, 32),
+            (InstructionSet::Avx512, _) => (6, 64),
+            (_, ..=8) => (6, 8),
+            _ => (6, 16),
+        };
+        Self { rows, columns }
+    }
+
+    /// Panels that hold `columns` columns.
+    pub(crate) fn panels(self, columns: usize) -> usize {
+        columns.div_ceil(self.columns)
+    }
+}
+
+/// Packs a matrix `[depth, columns]`, given by its values, in panels `[panel][depth][columns]` of
+/// a tile's width. The last one is filled with zeros.
+pub(crate) fn pack(
+    tile: Tile,
+    depth: usize,
+    columns: usize,
+    value: impl Fn(usize, usize) -> f32,
+) -> Vec<f32> {
+    let mut packed = Vec::with_capacity(tile.panels(columns) * depth * tile.columns);
+    for panel in 0..tile.panels(columns) {
+        for k in 0..depth {
+            packed.extend((0..tile.columns).map(|column| {
+                let column = panel * tile.columns + column;
+                if column < columns {
+                    value(k, column)
+                } else {
+                    0.0
+                }
+            }));
+        }
+    }
+    packed
+}
+
+/// `ROWS` rows of A (`depth` values each, `stride` apart) times a packed panel of
+/// `VECTORS` · `LANES` columns.
+#[inline(always)]
+pub(crate) fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize>(
+    a: &[f32],
+    stride: usize,
+    depth: usize,
+    panel: &[f32],
+) -> [[V; VECTORS]; ROWS] {
+    let mut rows = [&a[..0]; ROWS];
+    for (index, row) in rows.iter_mut().enumerate() {
+        *row = &a[index * stride..][..depth];
+    }
+    let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
+    let lines = panel.chunks_exact(VECTORS * V::LANES);
+    for (k, line) in (0..depth).zip(lines) {
+        let mut b = [V::splat(0.0); VECTORS];
+        for v in 0..VECTORS {
+            b[v] = V::load(&line[v * V::LANES..]);
+        }
+        for row in 0..ROWS {
+            let a = V::splat(rows[row][k]);
+            for v in 0..VECTORS {
+                sums[row][v] = a.mul_add(b[v], sums[row][v]);
+            }
+        }
+    }
+    sums
+}
+
+/// Where products go. A trait and not a closure, because closures cannot be forced inline, and what
+/// is not inline does not get the vector instructions.
+pub(crate) trait Sink<V: Vector> {
+    /// Takes the results of a row from `column` on, counted in the panel.
+    fn store(&mut self, row: usize, column: usize, sums: V);
+}
+
+/// Rows of A, `stride` apart; `depth` values count of each.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) depth: usize,
+    pub(crate) count: usize,
+}
+
+/// Products of rows of A with a packed panel. Rows are independent of one another, so that results
+/// do not depend on how rows are grouped.
+#[inline(always)]
+pub(crate) fn product<V: Vector>(tile: Tile, a: Rows, panel: &[f32], sink: &mut impl Sink<V>) {
+    match (tile.columns / V::LANES, tile.rows) {
+        (1, 12) => product_tiles::<V, 12, 1>(a, panel, sink),
+        (1, _) => product_tiles::<V, 6, 1>(a, panel, sink),
+        (2, 12) => product_tiles::<V, 12, 2>(a, panel, sink),
+        (2, _) => product_tiles::<V, 6, 2>(a, panel, sink),
+        _ => product_tiles::<V, 6, 4>(a, panel, sink),
+    }
+}
+
+#[inline(always)]
+fn product_tiles<V: Vector, const ROWS: usize, const VECTORS: usize>(
+    a: Rows,
+    panel: &[f32],
+    sink: &mut impl Sink<V>,
+) {
+    let Rows {
+        values,
+        stride,
+        depth,
+        count,
+    } = a;
+    let mut row = 0;
+    while row + ROWS <= count {
+        let sums = multiply::<V, ROWS, VECTORS>(&values[row * stride..], stride, depth, panel);
+        for index in 0..ROWS {
+            for v in 0..VECTORS {
+                sink.store(row + index, v * V::LANES, sums[index][v]);
+            }
+        }
+        row += ROWS;
+    }
+    while row < count {
+        let [sums] = multiply::<V, 1, VECTORS>(&values[row * stride..], stride, depth, panel);
+        for v in 0..VECTORS {
+            sink.store(row, v * V::LANES, sums[v]);
+        }
+        row += 1;
+    }
+}

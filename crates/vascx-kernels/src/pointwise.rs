@@ -1,0 +1,306 @@
+//! 1 × 1 convolution and transposed 2 × 2 convolution with stride 2: products of pixels and
+//! weights.
+
+use rayon::prelude::*;
+
+use crate::gemm::{Rows, Sink, Tile, pack, product};
+use crate::simd::{InstructionSet, Kernel, Vector};
+use crate::winograd::{activate, padded_bias};
+use crate::{Activation, Shape};
+
+/// Pixels per task.
+const BLOCK: usize = 192;
+
+/// A packed matrix `[inputs, columns]` with a bias per column.
+#[derive(Clone, Debug)]
+struct Matrix {
+    inputs: usize,
+    columns: usize,
+    set: InstructionSet,
+    tile: Tile,
+    panels: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Matrix {
+    fn new(
+        set: InstructionSet,
+        inputs: usize,
+        columns: usize,
+        bias: Option<&[f32]>,
+        value: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        assert!(InstructionSet::available().contains(&set), "{}", set.name());
+        let tile = Tile::new(set, columns);
+        Self {
+            inputs,
+            columns,
+            set,
+            tile,
+            panels: pack(tile, inputs, columns, value),
+            bias: padded_bias(bias, columns, tile.panels(columns) * tile.columns),
+        }
+    }
+}
+
+/// A 1 × 1 convolution, ready to run.
+#[derive(Clone, Debug)]
+pub struct Conv1x1(Matrix);
+
+impl Conv1x1 {
+    /// Packs weights `[outputs, inputs]`.
+    ///
+    /// # Panics
+    /// When the lengths of weights or bias do not fit.
+    pub fn new(weights: &[f32], outputs: usize, inputs: usize, bias: Option<&[f32]>) -> Self {
+        Self::with_instructions(InstructionSet::current(), weights, outputs, inputs, bias)
+    }
+
+    /// The same with a certain instruction set, which the machine must have.
+    ///
+    /// # Panics
+    /// When the lengths of weights or bias do not fit.
+    pub fn with_instructions(
+        set: InstructionSet,
+        weights: &[f32],
+        outputs: usize,
+        inputs: usize,
+        bias: Option<&[f32]>,
+    ) -> Self {
+        assert_eq!(weights.len(), outputs * inputs, "weights of 1 × 1");
+        let value = |input, output| weights[output * inputs + input];
+        Self(Matrix::new(set, inputs, outputs, bias, value))
+    }
+
+    /// Maps pixels `[…, inputs]` to `[…, outputs]`.
+    ///
+    /// # Panics
+    /// When the sizes of input and output do not fit.
+    pub fn run(&self, input: &[f32], activation: Activation, output: &mut [f32]) {
+        let matrix = &self.0;
+        assert_eq!(
+            input.len() * matrix.columns,
+            output.len() * matrix.inputs,
+            "as many pixels in as out"
+        );
+        output
+            .par_chunks_mut(BLOCK * matrix.columns)
+            .zip(input.par_chunks(BLOCK * matrix.inputs))
+            .for_each(|(output, input)| {
+                matrix.set.run(Pixels {
+                    matrix,
+                    input,
+                    activation,
+                    output,
+                });
+            });
+    }
+}
+
+struct Pixels<'a> {
+    matrix: &'a Matrix,
+    input: &'a [f32],
+    activation: Activation,
+    output: &'a mut [f32],
+}
+
+impl Kernel for Pixels<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Matrix {
+            inputs,
+            columns,
+            tile,
+            ..
+        } = *self.matrix;
+        let rows = Rows {
+            values: self.input,
+            stride: inputs,
+            depth: inputs,
+            count: self.output.len() / columns,
+        };
+        let panels = self.matrix.panels.chunks_exact(inputs * tile.columns);
+        for (panel, weights) in panels.enumerate() {
+            let first = panel * tile.columns;
+            let mut sink = ToPixels {
+                bias: &self.matrix.bias[first..],
+                activation: self.activation,
+                first,
+                columns,
+                output: &mut *self.output,
+            };
+            product::<V>(tile, rows, weights, &mut sink);
+        }
+    }
+}
+
+/// Adds the bias, activates and writes the channels of a panel.
+struct ToPixels<'a> {
+    bias: &'a [f32],
+    activation: Activation,
+    /// First channel of the panel.
+    first: usize,
+    columns: usize,
+    output: &'a mut [f32],
+}
+
+impl<V: Vector> Sink<V> for ToPixels<'_> {
+    #[inline(always)]
+    fn store(&mut self, row: usize, column: usize, sums: V) {
+        let channel = self.first + column;
+        if channel < self.columns {
+            let value = activate(sums.add(V::load(&self.bias[column..])), self.activation);
+            let count = V::LANES.min(self.columns - channel);
+            value.store_part(&mut self.output[row * self.columns + channel..], count);
+        }
+    }
+}
+
+/// A transposed 2 × 2 convolution with stride 2, ready to run: every pixel becomes four.
+#[derive(Clone, Debug)]
+pub struct TransposedConv2x2 {
+    /// Columns are the four pixels' output channels: upper left, upper right, lower left, lower
+    /// right.
+    matrix: Matrix,
+    outputs: usize,
+}
+
+impl TransposedConv2x2 {
+    /// Packs weights `[inputs, outputs, 2, 2]`.
+    ///
+    /// # Panics
+    /// When the lengths of weights or bias do not fit.
+    pub fn new(weights: &[f32], inputs: usize, outputs: usize, bias: Option<&[f32]>) -> Self {
+        Self::with_instructions(InstructionSet::current(), weights, inputs, outputs, bias)
+    }
+
+    /// The same with a certain instruction set, which the machine must have.
+    ///
+    /// # Panics
+    /// When the lengths of weights or bias do not fit.
+    pub fn with_instructions(
+        set: InstructionSet,
+        weights: &[f32],
+        inputs: usize,
+        outputs: usize,
+        bias: Option<&[f32]>,
+    ) -> Self {
+        assert_eq!(weights.len(), inputs * outputs * 4, "weights of 2 × 2");
+        let value = |input, column| {
+            let (corner, output) = (column / outputs, column % outputs);
+            weights[(input * outputs + output) * 4 + corner]
+        };
+        let bias = bias.map(|bias| bias.repeat(4));
+        let matrix = Matrix::new(set, inputs, 4 * outputs, bias.as_deref(), value);
+        Self { matrix, outputs }
+    }
+
+    /// Doubles the resolution of `[N, H, W, inputs]`; writes `[N, 2 H, 2 W, outputs]`.
+    ///
+    /// # Panics
+    /// When the sizes of input and output do not fit.
+    pub fn run(&self, shape: Shape, input: &[f32], output: &mut [f32]) {
+        assert_eq!(
+            input.len(),
+            shape.pixels() * self.matrix.inputs,
+            "input's size"
+        );
+        assert_eq!(
+            output.len(),
+            shape.pixels() * 4 * self.outputs,
+            "output's size"
+        );
+        if output.is_empty() {
+            return;
+        }
+        output
+            .par_chunks_exact_mut(4 * shape.width * self.outputs)
+            .zip(input.par_chunks_exact(shape.width * self.matrix.inputs))
+            .for_each(|(output, input)| {
+                self.matrix.set.run(DoubledRow {
+                    convolution: self,
+                    input,
+                    output,
+                });
+            });
+    }
+}
+
+/// One row of input pixels and the two rows they become.
+struct DoubledRow<'a> {
+    convolution: &'a TransposedConv2x2,
+    input: &'a [f32],
+    output: &'a mut [f32],
+}
+
+impl Kernel for DoubledRow<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let TransposedConv2x2 { matrix, outputs } = self.convolution;
+        let Matrix {
+            inputs,
+            columns,
+            tile,
+            ..
+        } = *matrix;
+        let width = self.input.len() / inputs;
+        let rows = Rows {
+            values: self.input,
+            stride: inputs,
+            depth: inputs,
+            count: width,
+        };
+        let panels = matrix.panels.chunks_exact(inputs * tile.columns);
+        for (panel, weights) in panels.enumerate() {
+            let first = panel * tile.columns;
+            let mut sink = ToFourPixels {
+                bias: &matrix.bias[first..],
+                first,
+                columns,
+                outputs: *outputs,
+                width,
+                output: &mut *self.output,
+            };
+            product::<V>(tile, rows, weights, &mut sink);
+        }
+    }
+}
+
+/// Adds the bias and spreads a panel's columns over the four pixels.
+struct ToFourPixels<'a> {
+    bias: &'a [f32],
+    /// First column of the panel.
+    first: usize,
+    columns: usize,
+    outputs: usize,
+    /// Input pixels per row.
+    width: usize,
+    output: &'a mut [f32],
+}
+
+impl<V: Vector> Sink<V> for ToFourPixels<'_> {
+    #[inline(always)]
+    fn store(&mut self, x: usize, column: usize, sums: V) {
+        let first = self.first + column;
+        if first >= self.columns {
+            return;
+        }
+        let outputs = self.outputs;
+        let sums = sums.add(V::load(&self.bias[column..]));
+        let pixel = |corner: usize| ((corner / 2 * self.width + x) * 2 + corner % 2) * outputs;
+        let (corner, channel) = (first / outputs, first % outputs);
+        if channel + V::LANES <= outputs {
+            return sums.store(&mut self.output[pixel(corner) + channel..]);
+        }
+        // The vector holds channels of several of the four pixels.
+        let mut values = [0.0; 16];
+        sums.store(&mut values);
+        for (offset, &value) in values[..V::LANES.min(self.columns - first)]
+            .iter()
+            .enumerate()
+        {
+            let (corner, channel) = ((first + offset) / outputs, (first + offset) % outputs);
+            self.output[pixel(corner) + channel] = value;
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Vectors of f32 behind one trait, so that every kernel is written once.
+#![allow(
+    unsafe_code,
+    reason = "vector instructions: each is called only on a machine that was found to have it"
+)]
+
+use std::sync::OnceLock;
+
+/// A set of vector instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InstructionSet {
+    /// What the compiler makes of plain arrays (on ARM that is NEON).
+    Portable,
+    /// 8 lanes with fused multiply-add.
+    Avx2,
+    /// 16 lanes.
+    Avx512,
+}
+
+impl InstructionSet {
+    /// The best this machine has, or the one that the environment variable `VASCX_INSTRUCTION_SET`
+    /// (`portable`, `avx2`, `avx512`) asks for, if the machine has it.
+    pub fn current() -> Self {
+        static CURRENT: OnceLock<InstructionSet> = OnceLock::new();
+        *CURRENT.get_or_init(|| {
+            let asked = std::env::var("VASCX_INSTRUCTION_SET").ok();
+            let available = Self::available();
+            let best = available[available.len() - 1];
+            asked
+                .and_then(|name| available.into_iter().find(|set| set.name() == name))
+                .unwrap_or(best)
+        })
+    }
+
+    /// All that this machine has, best last.
+    pub fn available() -> Vec<Self> {
+        let mut sets = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            if avx2 {
+                sets.push(Self::Avx2);
+            }
+            if avx2 && is_x86_feature_detected!("avx512f") {
+                sets.push(Self::Avx512);
+            }
+        }
+        sets
+    }
+
+    /// Lower-case name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Runs a kernel with these instructions.
+    ///
+    /// # Panics
+    /// When the machine does not have them.
+    pub(crate) fn run<K: Kernel>(self, kernel: K) {
+        match self {
+            Self::Portable => kernel.run::<Portable>(),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `available` lists a set only where the processor reports it, and sets come
+            // from there alone.
+            Self::Avx2 => unsafe { x86::run_avx2(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Self::Avx512 => unsafe { x86::run_avx512(kernel) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => unreachable!("not listed as available"),
+        }
+    }
+}
+
+/// A computation that any vector type can do. `run` must be `#[inline(always)]`, with all it calls,
+/// for the instructions to be used.
+pub(crate) trait Kernel {
+    fn run<V: Vector>(self);
+}
+
+/// A vector of f32. Methods are to be called only where the instruction set is available, which
+/// [`InstructionSet::run`] ensures.
+pub(crate) trait Vector: Copy {
+    /// Number of values.
+    const LANES: usize;
+
+    fn splat(value: f32) -> Self;
+    /// The first `LANES` values.
+    fn load(values: &[f32]) -> Self;
+    fn store(self, values: &mut [f32]);
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn max(self, other: Self) -> Self;
+    /// `self · factor + addend`.
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+
+    /// The first `count` ≤ `LANES` values; the rest is zero.
+    #[inline(always)]
+    fn load_part(values: &[f32], count: usize) -> Self {
+        if count == Self::LANES {
+            return Self::load(values);
+        }
+        let mut padded = [0.0; 16];
+        padded[..count].copy_from_slice(&values[..count]);
+        Self::load(&padded)
+    }
+
+    #[inline(always)]
+    fn store_part(self, values: &mut [f32], count: usize) {
+        if count == Self::LANES {
+            return self.store(values);
+        }
+        let mut padded = [0.0; 16];
+        self.store(&mut padded);
+        values[..count].copy_from_slice(&padded[..count]);
+    }
+}
+
+/// Eight values in an array.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable([f32; 8]);
+
+impl Portable {
+    #[inline(always)]
+    fn zip(self, other: Self, function: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|lane| {
+            function(self.0[lane], other.0[lane])
+        }))
+    }
+}
+
+impl Vector for Portable {
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Self([value; 8])
+    }
+
+    #[inline(always)]
+    fn load(values: &[f32]) -> Self {
+        Self(values[..8].try_into().expect("eight values"))
+    }
+
+    #[inline(always)]
+    fn store(self, values: &mut [f32]) {
+        values[..8].copy_from_slice(&self.0);
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        self.zip(other, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.zip(other, f32::max)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, factor: Self, addend: Self) -> Self {
+        // Without a fused instruction `f32::mul_add` would be a library call.
+        self.mul(factor).add(addend)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Kernel, Vector};
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn run_avx2<K: Kernel>(kernel: K) {
+        kernel.run::<Avx2>();
+    }
+
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    pub(super) fn run_avx512<K: Kernel>(kernel: K) {
+        kernel.run::<Avx512>();
+    }
+
+    macro_rules! vector {
+        ($name:ident, $register:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident,
+         $add:ident, $sub:ident, $mul:ident, $max:ident, $fma:ident) => {
+            #[derive(Clone, Copy)]
+            pub(super) struct $name($register);
+
+            // SAFETY of every block: the instructions exist (see `InstructionSet::run`); pointers
+            // come from slices whose length has just been checked.
+            impl Vector for $name {
+                const LANES: usize = $lanes;
+
+                #[inline(always)]
+                fn splat(value: f32) -> Self {
+                    Self(unsafe { $splat(value) })
+                }
+
+                #[inline(always)]
+                fn load(values: &[f32]) -> Self {
+                    let values = &values[..$lanes];
+                    Self(unsafe { $load(values.as_ptr()) })
+                }
+
+                #[inline(always)]
+                fn store(self, values: &mut [f32]) {
+                    let values = &mut values[..$lanes];
+                    unsafe { $store(values.as_mut_ptr(), self.0) }
+                }
+
+                #[inline(always)]
+                fn add(self, other: Self) -> Self {
+                    Self(unsafe { $add(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                fn sub(self, other: Self) -> Self {
+                    Self(unsafe { $sub(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                fn mul(self, other: Self) -> Self {
+                    Self(unsafe { $mul(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                fn max(self, other: Self) -> Self {
+                    Self(unsafe { $max(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                fn mul_add(self, factor: Self, addend: Self) -> Self {
+                    Self(unsafe { $fma(self.0, factor.0, addend.0) })
+                }
+            }
+        };
+    }
+
+    vector!(
+        Avx2,
+        __m256,
+        8,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_add_ps,
+        _mm256_sub_ps,
+        _mm256_mul_ps,
+        _mm256_max_ps,
+        _mm256_fmadd_ps
+    );
+    vector!(
+        Avx512,
+        __m512,
+        16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        _mm512_sub_ps,
+        _mm512_mul_ps,
+        _mm512_max_ps,
+        _mm512_fmadd_ps
+    );
+}

@@ -1,5 +1,6 @@
 //! The 3 × 3 layers of a U-Net of base width 32 at 512²; throughput in effective FLOP per second
 //! (those of the plain sum).
+#![allow(missing_docs, reason = "criterion's macros write functions without")]
 
 use std::hint::black_box;
 

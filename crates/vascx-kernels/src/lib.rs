@@ -18,6 +18,11 @@
 //! assert!((sums[2 * (5 + 1)] - 9.0).abs() < 1e-5);
 //! ```
 
+#![allow(
+    clippy::inline_always,
+    reason = "only what is inlined into a function of an instruction set is compiled for it"
+)]
+
 mod gemm;
 mod pointwise;
 mod pool;

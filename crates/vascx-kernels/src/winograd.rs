@@ -4,6 +4,10 @@
 //! the multiplications.
 //!
 //! Tiles are taken in blocks whose transforms stay in the second-level cache.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "two-dimensional patches read better by row and column"
+)]
 
 use std::cell::Cell;
 

@@ -21,6 +21,7 @@
 
 mod activation;
 mod ensemble;
+mod fused;
 mod network;
 mod norm;
 mod parameters;

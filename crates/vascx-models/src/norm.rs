@@ -1,8 +1,5 @@
 //! Normalisation layers, as configuration data.
 
-use burn::module::Param;
-use burn::nn::BatchNorm;
-use burn::nn::conv::Conv2d;
 use burn::nn::norm::{
     BatchNormConfig, GroupNormConfig, InstanceNormConfig, Normalization, NormalizationConfig,
 };
@@ -56,33 +53,6 @@ impl Norm {
         };
         Some(config.init(device))
     }
-}
-
-/// Batch norm after convolution. At inference both are one convolution: scaling a few thousand
-/// weights is far cheaper than four passes over the feature maps.
-pub(crate) fn conv_batch_norm<B: Backend>(
-    conv: &Conv2d<B>,
-    norm: &BatchNorm<B>,
-    input: Tensor<B, 4>,
-) -> Tensor<B, 4> {
-    if B::ad_enabled(&input.device()) {
-        return norm.forward(conv.forward(input));
-    }
-    let scale = norm.gamma.val() / (norm.running_var.value() + norm.epsilon).sqrt();
-    let mean = match &conv.bias {
-        Some(bias) => norm.running_mean.value() - bias.val().cast(FloatDType::F32),
-        None => norm.running_mean.value(),
-    };
-    let shift = norm.beta.val() - mean * scale.clone();
-    // The fold is taken in f32, whatever the feature maps are.
-    let dtype: FloatDType = input.dtype().into();
-    let weight = conv.weight.val().cast(FloatDType::F32) * scale.reshape([-1, 1, 1, 1]);
-    let folded = Conv2d {
-        weight: Param::from_tensor(weight.cast(dtype)),
-        bias: Some(Param::from_tensor(shift.cast(dtype))),
-        ..conv.clone()
-    };
-    folded.forward(input)
 }
 
 /// Any other normalisation; its sums over whole maps are f32's.

@@ -10,8 +10,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::norm::conv_batch_norm;
-use crate::{ConfigError, MAX_CHANNELS};
+use crate::fused::{Packed, convolve};
+use crate::{Activation, ConfigError, MAX_CHANNELS};
 
 /// Published depths of a [`ResNet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +136,7 @@ impl ResNetConfig {
         Ok(ResNet {
             conv1: conv(self.in_channels, self.width, 7, 2, device),
             bn1: self.batch_norm(self.width, device),
+            packed: Packed::default(),
             maxpool: MaxPool2dConfig::new([3, 3])
                 .with_strides([2, 2])
                 .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
@@ -162,6 +163,8 @@ impl ResNetConfig {
 pub struct ResNet<B: Backend> {
     conv1: Conv2d<B>,
     bn1: BatchNorm<B>,
+    #[module(skip)]
+    packed: Packed,
     maxpool: MaxPool2d,
     layer1: Vec<Block<B>>,
     layer2: Vec<Block<B>>,
@@ -174,7 +177,14 @@ pub struct ResNet<B: Backend> {
 impl<B: Backend> ResNet<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
-        let stem = relu(conv_batch_norm(&self.conv1, &self.bn1, image));
+        let relu = Some(Activation::Relu);
+        let stem = convolve(
+            &self.packed,
+            &self.conv1,
+            Some(&self.bn1),
+            vec![image],
+            relu,
+        );
         let features = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
             .flatten()
@@ -196,6 +206,9 @@ struct Block<B: Backend> {
     conv3: Option<Conv2d<B>>,
     bn3: Option<BatchNorm<B>>,
     downsample: Option<Downsample<B>>,
+    /// Of the three convolutions.
+    #[module(skip)]
+    packed: [Packed; 3],
 }
 
 impl<B: Backend> Block<B> {
@@ -229,20 +242,32 @@ impl<B: Backend> Block<B> {
             downsample: (stride != 1 || inputs != outputs).then(|| Downsample {
                 conv: conv(inputs, outputs, 1, stride, device),
                 bn: config.batch_norm(outputs, device),
+                packed: Packed::default(),
             }),
+            packed: Default::default(),
         }
     }
 
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let shortcut = match &self.downsample {
-            Some(Downsample { conv, bn }) => conv_batch_norm(conv, bn, input.clone()),
+            Some(Downsample { conv, bn, packed }) => {
+                convolve(packed, conv, Some(bn), vec![input.clone()], None)
+            }
             None => input.clone(),
         };
-        let mut features = relu(conv_batch_norm(&self.conv1, &self.bn1, input));
-        features = conv_batch_norm(&self.conv2, &self.bn2, features);
-        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            features = conv_batch_norm(conv3, bn3, relu(features));
-        }
+        let [packed1, packed2, packed3] = &self.packed;
+        let activation = Some(Activation::Relu);
+        let run = |packed, conv, bn, input, activation| {
+            convolve(packed, conv, Some(bn), vec![input], activation)
+        };
+        let features = run(packed1, &self.conv1, &self.bn1, input, activation);
+        let features = match (&self.conv3, &self.bn3) {
+            (Some(conv3), Some(bn3)) => {
+                let features = run(packed2, &self.conv2, &self.bn2, features, activation);
+                run(packed3, conv3, bn3, features, None)
+            }
+            _ => run(packed2, &self.conv2, &self.bn2, features, None),
+        };
         relu(features + shortcut)
     }
 }
@@ -252,6 +277,8 @@ impl<B: Backend> Block<B> {
 struct Downsample<B: Backend> {
     conv: Conv2d<B>,
     bn: BatchNorm<B>,
+    #[module(skip)]
+    packed: Packed,
 }
 
 /// Bias-free convolution padded so that stride 1 keeps height and width.

@@ -11,7 +11,8 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::norm::{conv_batch_norm, normalise};
+use crate::fused::{Packed, convolve, convolve_transposed, max_pool};
+use crate::norm::normalise;
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Configuration of a [`UNet`].
@@ -151,6 +152,7 @@ impl UNetConfig {
             pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
             decoder,
             head: head(self.widths[0]),
+            packed_head: Packed::default(),
             auxiliary_heads,
         })
     }
@@ -163,6 +165,8 @@ pub struct UNet<B: Backend> {
     pool: MaxPool2d,
     decoder: Vec<UpBlock<B>>,
     head: Conv2d<B>,
+    #[module(skip)]
+    packed_head: Packed,
     /// One 1 × 1 convolution per inner level, highest resolution first.
     auxiliary_heads: Vec<Conv2d<B>>,
 }
@@ -177,7 +181,7 @@ impl<B: Backend> UNet<B> {
             let skip = skips.pop().expect("a decoder block per skip connection");
             features = block.forward(features, skip);
         }
-        self.head.forward(features)
+        convolve(&self.packed_head, &self.head, None, vec![features], None)
     }
 
     /// Logits of every supervised level, full resolution first: `forward`'s, then the auxiliary
@@ -208,10 +212,10 @@ impl<B: Backend> UNet<B> {
         let mut levels: Vec<Tensor<B, 4>> = Vec::with_capacity(self.encoder.len());
         for block in &self.encoder {
             let input = match levels.last() {
-                Some(above) => self.pool.forward(above.clone()),
+                Some(above) => max_pool(&self.pool, above.clone()),
                 None => image.clone(),
             };
-            levels.push(block.forward(input));
+            levels.push(block.forward(vec![input]));
         }
         levels
     }
@@ -225,6 +229,8 @@ struct ConvLayer<B: Backend> {
     #[module(skip)]
     activation: Activation,
     dropout: Dropout,
+    #[module(skip)]
+    packed: Packed,
 }
 
 impl<B: Backend> ConvLayer<B> {
@@ -236,16 +242,24 @@ impl<B: Backend> ConvLayer<B> {
             norm: config.norm.init(outputs, device),
             activation: config.activation,
             dropout: DropoutConfig::new(config.dropout).init(),
+            packed: Packed::default(),
         }
     }
 
-    fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let normalised = match &self.norm {
-            Some(Normalization::Batch(norm)) => conv_batch_norm(&self.conv, norm, input),
-            Some(norm) => normalise(norm, self.conv.forward(input)),
-            None => self.conv.forward(input),
+    /// Of the concatenated inputs.
+    fn forward(&self, inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+        let (packed, conv, activation) = (&self.packed, &self.conv, self.activation);
+        let activated = match &self.norm {
+            Some(Normalization::Batch(norm)) => {
+                convolve(packed, conv, Some(norm), inputs, Some(activation))
+            }
+            Some(norm) => {
+                let features = convolve(packed, conv, None, inputs, None);
+                activation.forward(normalise(norm, features))
+            }
+            None => convolve(packed, conv, None, inputs, Some(activation)),
         };
-        self.dropout.forward(self.activation.forward(normalised))
+        self.dropout.forward(activated)
     }
 }
 
@@ -269,10 +283,12 @@ impl<B: Backend> ConvBlock<B> {
         Self { layers }
     }
 
-    fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.layers
-            .iter()
-            .fold(input, |features, layer| layer.forward(features))
+    /// Of the concatenated inputs.
+    fn forward(&self, inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+        let (first, rest) = self.layers.split_first().expect("validated");
+        rest.iter().fold(first.forward(inputs), |features, layer| {
+            layer.forward(vec![features])
+        })
     }
 }
 
@@ -280,6 +296,8 @@ impl<B: Backend> ConvBlock<B> {
 #[derive(Module, Debug)]
 struct UpBlock<B: Backend> {
     up: Up<B>,
+    #[module(skip)]
+    packed_up: Packed,
     block: ConvBlock<B>,
 }
 
@@ -307,16 +325,17 @@ impl<B: Backend> UpBlock<B> {
         };
         Self {
             up,
+            packed_up: Packed::default(),
             block: ConvBlock::new(config, 2 * outputs, outputs, device),
         }
     }
 
     fn forward(&self, input: Tensor<B, 4>, skip: Tensor<B, 4>) -> Tensor<B, 4> {
         let enlarged = match &self.up {
-            Up::Transposed(conv) => conv.forward(input),
-            Up::Interpolated(conv) => conv.forward(input),
+            Up::Transposed(conv) => convolve_transposed(&self.packed_up, conv, input),
+            Up::Interpolated(conv) => conv.forward(&self.packed_up, input),
         };
-        self.block.forward(Tensor::cat(vec![skip, enlarged], 1))
+        self.block.forward(vec![skip, enlarged])
     }
 }
 
@@ -334,11 +353,10 @@ struct InterpolatedConv<B: Backend> {
 }
 
 impl<B: Backend> InterpolatedConv<B> {
-    fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+    fn forward(&self, packed: &Packed, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let [_, _, height, width] = input.dims();
-        let size = [2 * height, 2 * width];
-        self.conv
-            .forward(interpolate(input, size, self.options.clone()))
+        let enlarged = interpolate(input, [2 * height, 2 * width], self.options.clone());
+        convolve(packed, &self.conv, None, vec![enlarged], None)
     }
 }
 

@@ -37,7 +37,7 @@ impl<B: Backend> Ensemble<B> {
             return Err(ConfigError::new("ensemble", "needs at least one member"));
         }
         let members = (0..members)
-            .map(|_| architecture.init(device))
+            .map(|member| architecture.init(member, device))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             members,

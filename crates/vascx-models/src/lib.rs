@@ -22,6 +22,7 @@
 mod activation;
 mod ensemble;
 mod fused;
+pub mod graph;
 mod network;
 mod norm;
 mod parameters;
@@ -47,11 +48,14 @@ pub(crate) const MAX_CHANNELS: usize = 1 << 16;
 #[error("invalid {family} configuration: {reason}")]
 pub struct ConfigError {
     family: &'static str,
-    reason: &'static str,
+    reason: String,
 }
 
 impl ConfigError {
-    pub(crate) fn new(family: &'static str, reason: &'static str) -> Self {
-        Self { family, reason }
+    pub(crate) fn new(family: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            family,
+            reason: reason.into(),
+        }
     }
 }

@@ -1,0 +1,124 @@
+//! The Python subset that TorchScript writes, as a tree.
+
+/// What a file of `code/` defines.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) classes: Vec<Class>,
+    pub(super) functions: Vec<Function>,
+}
+
+/// A module class.
+#[derive(Debug)]
+pub(super) struct Class {
+    pub(super) name: String,
+    /// `Module`, `NamedTuple`, …; empty for a plain class.
+    pub(super) base: String,
+    /// Attributes that the class itself gives a value.
+    pub(super) constants: Vec<(String, Expression)>,
+    /// Attributes in order, for named tuples.
+    pub(super) fields: Vec<String>,
+    pub(super) methods: Vec<Function>,
+}
+
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) name: String,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) body: Vec<Statement>,
+    pub(super) line: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Parameter {
+    pub(super) name: String,
+    pub(super) default: Option<Expression>,
+}
+
+#[derive(Debug)]
+pub(super) struct Statement {
+    pub(super) line: u32,
+    pub(super) kind: StatementKind,
+}
+
+#[derive(Debug)]
+pub(super) enum StatementKind {
+    /// `target = value`; several targets unpack.
+    Assign(Vec<Target>, Expression),
+    Expression(Expression),
+    Return(Expression),
+    If(Expression, Vec<Statement>, Vec<Statement>),
+    For(Vec<Target>, Expression, Vec<Statement>),
+    While(Expression, Vec<Statement>),
+    Raise(Expression),
+    Assert(Expression),
+    Break,
+    Continue,
+    Pass,
+}
+
+#[derive(Debug)]
+pub(super) enum Target {
+    Name(String),
+    /// Attribute of a variable.
+    Attribute(String, String),
+    Group(Vec<Target>),
+}
+
+#[derive(Debug)]
+pub(super) enum Expression {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    Name(String),
+    Attribute(Box<Expression>, String),
+    Call(Box<Call>),
+    Index(Box<Expression>, Box<Expression>),
+    Slice(Option<Box<Expression>>, Option<Box<Expression>>, Option<Box<Expression>>),
+    List(Vec<Expression>),
+    Tuple(Vec<Expression>),
+    Dict(Vec<(Expression, Expression)>),
+    Unary(UnaryOperator, Box<Expression>),
+    Binary(BinaryOperator, Box<Expression>, Box<Expression>),
+    /// `then if condition else otherwise`, in evaluation order.
+    Conditional(Box<[Expression; 3]>),
+}
+
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) function: Expression,
+    pub(super) arguments: Vec<Expression>,
+    pub(super) named: Vec<(String, Expression)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UnaryOperator {
+    Minus,
+    Not,
+    Invert,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BinaryOperator {
+    Or,
+    And,
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    Is,
+    IsNot,
+    In,
+    NotIn,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    FloorDiv,
+    Remainder,
+    MatMul,
+    Pow,
+}

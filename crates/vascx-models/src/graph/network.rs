@@ -1,0 +1,314 @@
+//! Running a graph as a burn module.
+
+use std::sync::Arc;
+
+use burn::module::{
+    AutodiffModule, Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
+    ModuleVisitor, Param,
+};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorPrimitive};
+
+use super::value::Value;
+use super::{Arg, Graph, GraphError, Meta, Node};
+use crate::MemberOutput;
+
+/// A member whose layers are the nodes of a [`Graph`].
+#[derive(Module, Debug)]
+pub struct GraphNetwork<B: Backend> {
+    weights: Weights<B>,
+    #[module(skip)]
+    plan: Plan,
+}
+
+/// The graph, and when each value was used for the last time.
+#[derive(Clone, Debug)]
+struct Plan {
+    graph: Arc<Graph>,
+    /// Per node, the last node that uses it.
+    last_use: Arc<[usize]>,
+}
+
+impl Plan {
+    fn new(graph: Arc<Graph>) -> Self {
+        let mut last_use: Vec<usize> = (0..graph.nodes.len()).collect();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            if let Node::Call(_, arguments) = node {
+                for argument in arguments {
+                    if let Arg::Node(used) = argument {
+                        last_use[*used] = index;
+                    }
+                }
+            }
+        }
+        last_use[graph.output.node] = graph.nodes.len();
+        Self {
+            graph,
+            last_use: last_use.into(),
+        }
+    }
+}
+
+impl<B: Backend> GraphNetwork<B> {
+    /// A network of weights zero. The graph must be valid.
+    pub(crate) fn new(graph: Arc<Graph>, device: &B::Device) -> Self {
+        let names = graph.parameters.iter().map(|weight| weight.name.clone());
+        let tensors = graph
+            .parameters
+            .iter()
+            .map(|weight| Weight::zeros(&weight.shape, device));
+        Self {
+            weights: Weights {
+                names: names.collect(),
+                tensors: tensors.collect(),
+            },
+            plan: Plan::new(graph),
+        }
+    }
+
+    /// Runs the graph on an image `[N, C, H, W]`.
+    ///
+    /// # Panics
+    /// When [`Graph::check_input`] refuses the image's shape.
+    pub fn forward(&self, image: Tensor<B, 4>) -> MemberOutput<B> {
+        self.try_forward(image)
+            .unwrap_or_else(|error| panic!("images of an unchecked shape: {error}"))
+    }
+
+    /// Runs the graph on an image `[N, C, H, W]`.
+    ///
+    /// # Errors
+    /// When the graph does not take an image of this shape.
+    pub fn try_forward(&self, image: Tensor<B, 4>) -> Result<MemberOutput<B>, GraphError> {
+        let Some(batch) = self.plan.graph.input.batch else {
+            return self.run(image);
+        };
+        // The program insists on its batch size: feed it that many, and fill up the last batch.
+        let count = image.dims()[0];
+        let (mut maps, mut vectors) = (Vec::new(), Vec::new());
+        for chunk in image.split(batch, 0) {
+            let mut parts = vec![chunk];
+            let missing = batch - parts[0].dims()[0];
+            if missing > 0 {
+                let last = parts[0].clone().slice([0..1]);
+                parts.extend(std::iter::repeat_n(last, missing));
+            }
+            match self.run(Tensor::cat(parts, 0))? {
+                MemberOutput::Spatial(map) => maps.push(map),
+                MemberOutput::Vector(vector) => vectors.push(vector),
+            }
+        }
+        Ok(if vectors.is_empty() {
+            MemberOutput::Spatial(Tensor::cat(maps, 0).slice([0..count]))
+        } else {
+            MemberOutput::Vector(Tensor::cat(vectors, 0).slice([0..count]))
+        })
+    }
+
+    fn run(&self, image: Tensor<B, 4>) -> Result<MemberOutput<B>, GraphError> {
+        let graph = &self.plan.graph;
+        let device = image.device();
+        let metas = graph.infer(image.dims())?;
+        let mut image = Some(image.into_primitive().tensor());
+        let mut values: Vec<Option<Value<B>>> = Vec::with_capacity(graph.nodes.len());
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let value = match (node, &metas[index]) {
+                (_, Meta::Number(number)) => Some(Value::Number(*number)),
+                (Node::Input, _) => image.take().map(Value::Float),
+                (Node::Parameter(weight), _) => Some(self.weights.tensors[*weight].value()),
+                (Node::Call(op, arguments), Meta::Tensor { shape, .. }) => {
+                    let arguments = self.arguments(index, arguments, &mut values);
+                    Some(op.run(arguments, shape, &device))
+                }
+            };
+            // A value that nothing uses is dropped where it arises.
+            let used = self.plan.last_use[index] > index;
+            values.push(value.filter(|_| used));
+        }
+        let Some(Some(Value::Float(output))) = values.get_mut(graph.output.node).map(Option::take)
+        else {
+            unreachable!("a valid graph answers with a tensor of floats")
+        };
+        let output = TensorPrimitive::Float(output);
+        Ok(if graph.output.spatial {
+            MemberOutput::Spatial(Tensor::from_primitive(output))
+        } else {
+            MemberOutput::Vector(Tensor::from_primitive(output))
+        })
+    }
+
+    /// The arguments of a node. Those used for the last time are moved out, so that their memory
+    /// is free, or reused in place, as early as possible.
+    fn arguments(
+        &self,
+        index: usize,
+        arguments: &[Arg],
+        values: &mut [Option<Value<B>>],
+    ) -> Vec<Value<B>> {
+        let take = |position: usize, argument: &Arg| match *argument {
+            Arg::Literal(literal) => Value::Number(literal),
+            Arg::Node(node) => {
+                let again = arguments[position + 1..].contains(argument);
+                let value = if self.plan.last_use[node] == index && !again {
+                    values[node].take()
+                } else {
+                    values[node].clone()
+                };
+                value.expect("kept until its last use")
+            }
+        };
+        let mut take = take;
+        arguments
+            .iter()
+            .enumerate()
+            .map(|(position, argument)| take(position, argument))
+            .collect()
+    }
+}
+
+/// Weights by name.
+#[derive(Clone, Debug)]
+struct Weights<B: Backend> {
+    names: Arc<[String]>,
+    tensors: Vec<Weight<B>>,
+}
+
+/// A weight of some rank.
+#[derive(Module, Debug)]
+enum Weight<B: Backend> {
+    Rank1(Param<Tensor<B, 1>>),
+    Rank2(Param<Tensor<B, 2>>),
+    Rank3(Param<Tensor<B, 3>>),
+    Rank4(Param<Tensor<B, 4>>),
+    Rank5(Param<Tensor<B, 5>>),
+    Rank6(Param<Tensor<B, 6>>),
+    Rank7(Param<Tensor<B, 7>>),
+    Rank8(Param<Tensor<B, 8>>),
+}
+
+impl<B: Backend> Weight<B> {
+    fn zeros(shape: &[usize], device: &B::Device) -> Self {
+        fn param<B: Backend, const D: usize>(
+            shape: &[usize],
+            device: &B::Device,
+        ) -> Param<Tensor<B, D>> {
+            let shape: [usize; D] = shape.try_into().expect("chosen by the rank");
+            // Lazy: loading replaces the zeros before they exist.
+            Param::uninitialized(
+                burn::module::ParamId::new(),
+                move |device, _| Tensor::zeros(shape, device),
+                device.clone(),
+                true,
+                shape.into(),
+            )
+        }
+        match shape.len() {
+            0 | 1 => Self::Rank1(param(if shape.is_empty() { &[1] } else { shape }, device)),
+            2 => Self::Rank2(param(shape, device)),
+            3 => Self::Rank3(param(shape, device)),
+            4 => Self::Rank4(param(shape, device)),
+            5 => Self::Rank5(param(shape, device)),
+            6 => Self::Rank6(param(shape, device)),
+            7 => Self::Rank7(param(shape, device)),
+            _ => Self::Rank8(param(shape, device)),
+        }
+    }
+
+    fn value(&self) -> Value<B> {
+        Value::Float(
+            match self {
+                Self::Rank1(tensor) => tensor.val().into_primitive(),
+                Self::Rank2(tensor) => tensor.val().into_primitive(),
+                Self::Rank3(tensor) => tensor.val().into_primitive(),
+                Self::Rank4(tensor) => tensor.val().into_primitive(),
+                Self::Rank5(tensor) => tensor.val().into_primitive(),
+                Self::Rank6(tensor) => tensor.val().into_primitive(),
+                Self::Rank7(tensor) => tensor.val().into_primitive(),
+                Self::Rank8(tensor) => tensor.val().into_primitive(),
+            }
+            .tensor(),
+        )
+    }
+}
+
+/// Like a vector of weights, except that visitors see the weights' names.
+impl<B: Backend> Module<B> for Weights<B> {
+    type Record = <Vec<Weight<B>> as Module<B>>::Record;
+
+    fn collect_devices(&self, devices: Devices<B>) -> Devices<B> {
+        self.tensors.collect_devices(devices)
+    }
+
+    fn fork(self, device: &B::Device) -> Self {
+        let tensors = self.tensors.fork(device);
+        Self { tensors, ..self }
+    }
+
+    fn to_device(self, device: &B::Device) -> Self {
+        let tensors = self.tensors.to_device(device);
+        Self { tensors, ..self }
+    }
+
+    fn visit<V: ModuleVisitor<B>>(&self, visitor: &mut V) {
+        for (name, tensor) in self.names.iter().zip(&self.tensors) {
+            visitor.enter_module(name, "Weights");
+            tensor.visit(visitor);
+            visitor.exit_module(name, "Weights");
+        }
+    }
+
+    fn map<M: ModuleMapper<B>>(self, mapper: &mut M) -> Self {
+        let tensors = self
+            .names
+            .iter()
+            .zip(self.tensors)
+            .map(|(name, tensor)| {
+                mapper.enter_module(name, "Weights");
+                let tensor = tensor.map(mapper);
+                mapper.exit_module(name, "Weights");
+                tensor
+            })
+            .collect();
+        Self {
+            names: self.names,
+            tensors,
+        }
+    }
+
+    fn load_record(self, record: Self::Record) -> Self {
+        let tensors = self.tensors.load_record(record);
+        Self { tensors, ..self }
+    }
+
+    fn into_record(self) -> Self::Record {
+        self.tensors.into_record()
+    }
+}
+
+impl<B: AutodiffBackend> AutodiffModule<B> for Weights<B> {
+    type InnerModule = Weights<B::InnerBackend>;
+
+    fn valid(&self) -> Self::InnerModule {
+        Weights {
+            names: self.names.clone(),
+            tensors: self.tensors.valid(),
+        }
+    }
+
+    fn from_inner(module: Self::InnerModule) -> Self {
+        Self {
+            names: module.names,
+            tensors: AutodiffModule::from_inner(module.tensors),
+        }
+    }
+}
+
+impl<B: Backend> ModuleDisplayDefault for Weights<B> {
+    fn content(&self, content: Content) -> Option<Content> {
+        content
+            .add("tensors", &format!("{}", self.names.len()))
+            .optional()
+    }
+}
+
+impl<B: Backend> ModuleDisplay for Weights<B> {}

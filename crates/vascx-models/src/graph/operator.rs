@@ -1,0 +1,150 @@
+//! The table of operators. An operator is a struct in `ops/` that implements [`Operator`]; the line
+//! below makes it part of the graph format and of execution.
+
+use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+use super::meta::Meta;
+use super::ops::{
+    activation::{Clamp, Elu, LeakyRelu, Unary},
+    binary::Binary,
+    convolution::{Conv, ConvTranspose},
+    create::{Arange, Cast, Constant, Full},
+    index::{Gather, IndexSelect, Roll, Slice, SliceAssign, Where},
+    linear::{Linear, MatMul},
+    norm::{BatchNorm, GroupNorm, LayerNorm},
+    pad::Pad,
+    pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, MaxPool},
+    reduce::{ArgMax, CumSum, Reduce, Softmax},
+    resize::Resize,
+    shape::{Cat, Expand, Flip, Permute, Reshape, Size, Squeeze, Unsqueeze},
+};
+use super::value::Value;
+
+/// One kind of computation. Static settings are fields; what depends on the input's size (and the
+/// tensors) are arguments.
+pub(crate) trait Operator {
+    /// Element type and shape (or the number) that the arguments lead to.
+    ///
+    /// # Errors
+    /// When the arguments do not fit. Whatever passes here, [`Operator::run`] computes without
+    /// panicking.
+    fn infer(&self, arguments: &[Meta]) -> Result<Meta, String>;
+
+    /// Computes. `shape` is what `infer` gave; numbers never reach this.
+    fn run<B: Backend>(
+        &self,
+        arguments: Vec<Value<B>>,
+        shape: &[usize],
+        device: &B::Device,
+    ) -> Value<B>;
+}
+
+macro_rules! operators {
+    ($($name:ident),* $(,)?) => {
+        /// An operator with its static settings.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[allow(missing_docs)] // Each is documented where it is defined.
+        pub enum Op { $($name($name)),* }
+
+        impl Op {
+            /// The operator's name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name)),* }
+            }
+
+            pub(crate) fn infer(&self, arguments: &[Meta]) -> Result<Meta, String> {
+                match self { $(Self::$name(op) => op.infer(arguments)),* }
+            }
+
+            pub(crate) fn run<B: Backend>(
+                &self,
+                arguments: Vec<Value<B>>,
+                shape: &[usize],
+                device: &B::Device,
+            ) -> Value<B> {
+                match self { $(Self::$name(op) => op.run(arguments, shape, device)),* }
+            }
+        }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Self {
+                Self::$name(op)
+            }
+        })*
+    };
+}
+
+operators![
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    Arange,
+    ArgMax,
+    AvgPool,
+    BatchNorm,
+    Binary,
+    Cast,
+    Cat,
+    Clamp,
+    Constant,
+    Conv,
+    ConvTranspose,
+    CumSum,
+    Elu,
+    Expand,
+    Flip,
+    Full,
+    Gather,
+    GroupNorm,
+    IndexSelect,
+    LayerNorm,
+    LeakyRelu,
+    Linear,
+    MatMul,
+    MaxPool,
+    Pad,
+    Permute,
+    Reduce,
+    Reshape,
+    Resize,
+    Roll,
+    Size,
+    Slice,
+    SliceAssign,
+    Softmax,
+    Squeeze,
+    Unary,
+    Unsqueeze,
+    Where,
+];
+
+/// Exactly N arguments.
+pub(crate) fn exactly<const N: usize, T>(arguments: &[T]) -> Result<&[T; N], String> {
+    arguments
+        .try_into()
+        .map_err(|_| format!("{} arguments, expected {N}", arguments.len()))
+}
+
+/// N arguments and the rest.
+pub(crate) fn at_least<const N: usize, T>(arguments: &[T]) -> Result<(&[T; N], &[T]), String> {
+    arguments
+        .split_first_chunk()
+        .ok_or_else(|| format!("{} arguments, expected {N} or more", arguments.len()))
+}
+
+/// Takes N arguments whose number inference has checked.
+pub(crate) fn take<const N: usize, T>(arguments: Vec<T>) -> [T; N] {
+    arguments
+        .try_into()
+        .unwrap_or_else(|_| unreachable!("inference checked the number of arguments"))
+}
+
+/// Checks that an axis exists.
+pub(crate) fn check_axis(axis: usize, rank: usize) -> Result<(), String> {
+    if axis < rank {
+        Ok(())
+    } else {
+        Err(format!("axis {axis} of a tensor of {rank}"))
+    }
+}

@@ -1,0 +1,221 @@
+//! Two-dimensional convolution and its transpose.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::graph::meta::{DType, Meta};
+use crate::graph::operator::{Operator, at_least};
+use crate::graph::value::Value;
+
+/// Largest stride, padding or dilation; keeps sizes far from overflow.
+const MAX_SETTING: usize = 1 << 16;
+
+/// Convolution of `[N, C, H, W]` with a weight `[O, C / groups, h, w]` and perhaps a bias `[O]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conv {
+    /// Per axis.
+    pub stride: [usize; 2],
+    /// Zeros on either side, per axis.
+    pub padding: [usize; 2],
+    /// Per axis.
+    pub dilation: [usize; 2],
+    /// Channel groups that do not see each other.
+    pub groups: usize,
+}
+
+impl Conv {
+    fn check(&self) -> Result<(), String> {
+        let positive = [self.stride, self.dilation, [self.groups; 2]];
+        if positive.iter().flatten().any(|&value| value == 0) {
+            return Err("stride, dilation and groups must be positive".into());
+        }
+        let settings = [self.stride, self.padding, self.dilation];
+        if settings.iter().flatten().any(|&value| value > MAX_SETTING) {
+            return Err(format!("settings above {MAX_SETTING}"));
+        }
+        Ok(())
+    }
+}
+
+fn check_bias(bias: &[Meta], channels: usize) -> Result<(), String> {
+    match bias {
+        [] => Ok(()),
+        [bias] if bias.float_shape() == Ok([channels]) => Ok(()),
+        _ => Err(format!("expected one bias of {channels} values")),
+    }
+}
+
+impl Operator for Conv {
+    fn infer(&self, arguments: &[Meta]) -> Result<Meta, String> {
+        self.check()?;
+        let ([x, weight], bias) = at_least(arguments)?;
+        let [n, channels, height, width] = x.float_shape()?;
+        let [outputs, inputs, kernel_height, kernel_width] = weight.float_shape()?;
+        if inputs.checked_mul(self.groups) != Some(channels) || outputs % self.groups != 0 {
+            return Err(format!(
+                "{channels} channels meet a weight for {inputs} × {} groups, {outputs} outputs",
+                self.groups
+            ));
+        }
+        check_bias(bias, outputs)?;
+        let extent = |axis: usize, size: usize, kernel: usize| {
+            let reach = self.dilation[axis] * (kernel - 1) + 1;
+            (size + 2 * self.padding[axis])
+                .checked_sub(reach)
+                .map(|room| room / self.stride[axis] + 1)
+                .ok_or_else(|| format!("a side of {size} is too short for a kernel of {reach}"))
+        };
+        let sides = [
+            extent(0, height, kernel_height)?,
+            extent(1, width, kernel_width)?,
+        ];
+        Meta::tensor(DType::Float, [n, outputs, sides[0], sides[1]])
+    }
+
+    fn run<B: Backend>(
+        &self,
+        arguments: Vec<Value<B>>,
+        _shape: &[usize],
+        _device: &B::Device,
+    ) -> Value<B> {
+        let mut tensors = arguments.into_iter().map(Value::float);
+        let (Some(x), Some(weight)) = (tensors.next(), tensors.next()) else {
+            unreachable!("inference checked the number of arguments")
+        };
+        let options = ConvOptions::new(self.stride, self.padding, self.dilation, self.groups);
+        Value::Float(B::conv2d(x, weight, tensors.next(), options))
+    }
+}
+
+/// Transposed convolution of `[N, C, H, W]` with a weight `[C, O / groups, h, w]` and perhaps a
+/// bias `[O]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConvTranspose {
+    /// The settings of the convolution this is the transpose of.
+    pub conv: Conv,
+    /// Extra rows and columns at the bottom right.
+    pub output_padding: [usize; 2],
+}
+
+impl Operator for ConvTranspose {
+    fn infer(&self, arguments: &[Meta]) -> Result<Meta, String> {
+        let conv = &self.conv;
+        conv.check()?;
+        let ([x, weight], bias) = at_least(arguments)?;
+        let [n, channels, height, width] = x.float_shape()?;
+        let [inputs, outputs, kernel_height, kernel_width] = weight.float_shape()?;
+        let outputs = outputs.saturating_mul(conv.groups);
+        if inputs != channels || channels % conv.groups != 0 {
+            return Err(format!("{channels} channels meet a weight for {inputs}"));
+        }
+        check_bias(bias, outputs)?;
+        let extent = |axis: usize, size: usize, kernel: usize| {
+            if self.output_padding[axis] >= conv.stride[axis].max(conv.dilation[axis]) {
+                return Err("the output padding must be smaller than the stride".to_owned());
+            }
+            let full = (size - 1) * conv.stride[axis]
+                + conv.dilation[axis] * (kernel - 1)
+                + self.output_padding[axis]
+                + 1;
+            full.checked_sub(2 * conv.padding[axis])
+                .filter(|&side| side > 0)
+                .ok_or_else(|| "the padding leaves nothing".to_owned())
+        };
+        let sides = [
+            extent(0, height, kernel_height)?,
+            extent(1, width, kernel_width)?,
+        ];
+        Meta::tensor(DType::Float, [n, outputs, sides[0], sides[1]])
+    }
+
+    fn run<B: Backend>(
+        &self,
+        arguments: Vec<Value<B>>,
+        _shape: &[usize],
+        _device: &B::Device,
+    ) -> Value<B> {
+        let mut tensors = arguments.into_iter().map(Value::float);
+        let (Some(x), Some(weight)) = (tensors.next(), tensors.next()) else {
+            unreachable!("inference checked the number of arguments")
+        };
+        let conv = &self.conv;
+        let options = ConvTransposeOptions::new(
+            conv.stride,
+            conv.padding,
+            self.output_padding,
+            conv.dilation,
+            conv.groups,
+        );
+        Value::Float(B::conv_transpose2d(x, weight, tensors.next(), options))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::testing::{check, floats, refused};
+
+    fn conv() -> Conv {
+        Conv {
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        }
+    }
+
+    #[test]
+    fn settings_reach_the_backend() {
+        let x = floats(&[1, 1, 1, 5], &[1.0, 2.0, 3.0, 4.0, 5.0]);
+        let weight = floats(&[1, 1, 1, 2], &[10.0, 1.0]);
+        let bias = floats(&[1], &[0.5]);
+        let strided = Conv {
+            stride: [1, 2],
+            padding: [0, 1],
+            dilation: [1, 2],
+            ..conv()
+        };
+        // Padded: 0 1 2 3 4 5 0; taps two apart, two steps.
+        let expected = [2.5, 24.5, 40.5];
+        check(
+            &strided.into(),
+            &[x.clone(), weight.clone(), bias],
+            &[1, 1, 1, 3],
+            &expected,
+            0.0,
+        );
+        let transposed = ConvTranspose {
+            conv: Conv {
+                stride: [1, 2],
+                ..conv()
+            },
+            output_padding: [0, 1],
+        };
+        let short = floats(&[1, 1, 1, 2], &[1.0, 2.0]);
+        check(
+            &transposed.into(),
+            &[short, weight.clone()],
+            &[1, 1, 1, 5],
+            &[10.0, 1.0, 20.0, 2.0, 0.0],
+            0.0,
+        );
+        refused(
+            &Conv {
+                stride: [0, 1],
+                ..conv()
+            }
+            .into(),
+            &[x.clone(), weight.clone()],
+        );
+        refused(
+            &Conv {
+                groups: 2,
+                ..conv()
+            }
+            .into(),
+            &[x.clone(), weight],
+        );
+        refused(&conv().into(), &[x, floats(&[1, 1, 2, 1], &[1.0, 1.0])]);
+    }
+}

@@ -96,5 +96,7 @@ fn check_shape(model: &Model, shape: &[usize]) -> std::result::Result<(), String
             shape[2], shape[3]
         ));
     }
-    Ok(())
+    architecture
+        .check_input([shape[0], shape[1], shape[2], shape[3]])
+        .map_err(|error| format!("the model does not take `image` {shape:?}: {error}"))
 }

@@ -61,18 +61,9 @@ pub enum Error {
     /// The configuration in `extra/config.yaml` is not JSON or has impossible values.
     #[error("configuration `extra/config.yaml`: {0}")]
     Config(String),
-    /// No supported architecture fits the module tree.
-    #[error(
-        "no supported architecture fits.\n{reasons}Module tree:\n{tree}\
-         Supported: unet (encoder/decoder/head), resnet 18, 34 and 50 (torchvision's names), each \
-         alone or as an ensemble in a ModuleList."
-    )]
-    Unrecognised {
-        /// Top levels of the module tree, indented.
-        tree: String,
-        /// For each near miss, what differs; one per line.
-        reasons: String,
-    },
+    /// The program in `code/` cannot be run as a graph; every reason found, one per line.
+    #[error("the program cannot be imported:\n{0}")]
+    Program(String),
     /// The architecture was recognised, but a tensor is left over, missing or of another shape.
     #[error("weights do not match the recognised architecture: {0}")]
     Mismatch(String),

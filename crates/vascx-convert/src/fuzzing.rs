@@ -5,8 +5,8 @@ use std::io::Cursor;
 
 use crate::module_tree::ScriptModule;
 use crate::pickle;
-use crate::recognise::recognise;
 use crate::release::Release;
+use crate::torchscript::{Program, import};
 
 /// The unpickler and the module tree built from it.
 pub fn unpickle(bytes: &[u8]) {
@@ -17,15 +17,21 @@ pub fn unpickle(bytes: &[u8]) {
     }
 }
 
-/// The archive reader, and recognition and tensor reading behind it.
+/// The archive reader, and import and tensor reading behind it.
 pub fn read_archive(bytes: &[u8]) {
     let Ok(mut release) = Release::read(Cursor::new(bytes)) else {
         return;
     };
     let root = release.root.clone();
-    let program = std::mem::take(&mut release.program);
-    let _ = recognise(&root, &program);
+    let _ = import(&mut release);
     root.for_each_tensor(&mut |path, tensor| {
         let _ = release.tensor(path, tensor);
     });
+}
+
+/// The parser of program text.
+pub fn parse_program(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = Program::default().add_file("fuzz", text);
+    }
 }

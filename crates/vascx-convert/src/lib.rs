@@ -30,10 +30,9 @@ mod manifest;
 mod model;
 mod module_tree;
 mod pickle;
-mod program;
-mod recognise;
 mod release;
 mod tensor;
+mod torchscript;
 mod weights;
 
 pub use config::Blend;

@@ -169,7 +169,17 @@ impl ModelManifest {
         notes: &mut Vec<String>,
     ) -> Result<Self> {
         let task = resolve_task(config, options, &architecture, notes)?;
-        let preprocessing = resolve_preprocessing(config)?;
+        let mut preprocessing = resolve_preprocessing(config)?;
+        // A vector network sees the whole photograph: it is brought to the only size it takes.
+        if let (Some([height, width]), false) = (architecture.fixed_sides(), task.is_spatial())
+            && height == width
+            && preprocessing.input_size() != height
+        {
+            notes.push(format!(
+                "photographs are resized to the network's {height} pixels"
+            ));
+            preprocessing.resize = Some(height);
+        }
         if preprocessing.channels() != architecture.in_channels() {
             return Err(Error::Config(format!(
                 "the network takes {} channels, but contrast_enhance is {}, which gives {}",
@@ -193,7 +203,7 @@ impl ModelManifest {
             task,
             members,
             output_names: output_names(config, options, task, architecture.outputs())?,
-            inference: resolve_inference(config, task)?,
+            inference: resolve_inference(config, task, architecture.fixed_sides())?,
             architecture,
             preprocessing,
             source,
@@ -242,6 +252,15 @@ impl ModelManifest {
                 return invalid(format!("{what} {side} is no multiple of {divisor}"));
             }
         }
+        let [height, width] = if self.task.is_spatial() {
+            self.inference.window
+        } else {
+            [self.preprocessing.input_size(); 2]
+        };
+        let channels = self.architecture.in_channels();
+        self.architecture
+            .check_input([1, channels, height, width])
+            .map_err(|error| format!("the network takes no {height} × {width}: {error}"))?;
         if !(0.0..1.0).contains(&self.inference.overlap) {
             return invalid(format!("overlap {} is outside 0…1", self.inference.overlap));
         }
@@ -336,7 +355,11 @@ fn resolve_preprocessing(config: &ReleaseConfig) -> Result<Preprocessing> {
     })
 }
 
-fn resolve_inference(config: &ReleaseConfig, task: Task) -> Result<InferenceSettings> {
+fn resolve_inference(
+    config: &ReleaseConfig,
+    task: Task,
+    fixed_sides: Option<[usize; 2]>,
+) -> Result<InferenceSettings> {
     let inference = &config.inference;
     let (batch_size, window_batch_size) = match task {
         Task::Segmentation => (4, 16),
@@ -351,7 +374,9 @@ fn resolve_inference(config: &ReleaseConfig, task: Task) -> Result<InferenceSett
     let settings = InferenceSettings {
         window: inference
             .tracing_input_size
-            .map_or([512, 512], super::config::Side::height_width),
+            .map(super::config::Side::height_width)
+            .or(fixed_sides)
+            .unwrap_or([512, 512]),
         overlap: inference.overlap.unwrap_or(0.5),
         blend: inference.blend.unwrap_or_default(),
         batch_size: inference.batch_size.unwrap_or(batch_size),

@@ -14,8 +14,8 @@ use vascx_models::{Ensemble, ParameterSpec, Precision, load_parameters, paramete
 use crate::error::{Error, Result};
 use crate::inspect::TensorInfo;
 use crate::manifest::{ConvertOptions, ModelManifest, Source};
-use crate::recognise::recognise;
 use crate::release::Release;
+use crate::torchscript::import;
 use crate::weights::Weights;
 
 const MANIFEST_FILE: &str = "model.json";
@@ -65,10 +65,10 @@ impl Model {
         })
     }
 
-    /// Reads a TorchScript release and maps it onto our networks. Nothing in it is executed.
+    /// Reads a TorchScript release and imports its program as a graph. Nothing in it is executed.
     ///
     /// # Errors
-    /// When the file is damaged, hostile, foreign, or its architecture is not supported.
+    /// When the file is damaged, hostile, foreign, or its program uses an operator that is not supported.
     pub fn convert(checkpoint: impl AsRef<Path>, options: &ConvertOptions) -> Result<Self> {
         let path = checkpoint.as_ref();
         Self::convert_release(path, options).map_err(|error| error.in_file(path))
@@ -76,14 +76,9 @@ impl Model {
 
     fn convert_release(path: &Path, options: &ConvertOptions) -> Result<Self> {
         let mut release = Release::open(path)?;
-        let root = release.root.clone();
-        let program = std::mem::take(&mut release.program);
-        let recognised = recognise(&root, &program)?;
+        let imported = import(&mut release)?;
         let mut notes = std::mem::take(&mut release.notes);
-        if !recognised.dropped.is_empty() {
-            let count = recognised.dropped.len();
-            notes.push(format!("left out {count} `num_batches_tracked` counters"));
-        }
+        notes.extend(imported.notes);
         let source = Source {
             file: path
                 .file_name()
@@ -95,19 +90,15 @@ impl Model {
         let manifest = ModelManifest::resolve(
             &release.config,
             options,
-            recognised.architecture,
-            recognised.members.len(),
+            imported.architecture,
+            imported.members.len(),
             source,
             &mut notes,
         )?;
         let mut tensors = BTreeMap::new();
-        for (index, member) in recognised.members.into_iter().enumerate() {
-            for (target, source) in member {
-                let mut tensor = release.tensor(&source.path, source.tensor)?;
-                if source.transpose {
-                    tensor = tensor.transposed();
-                }
-                tensors.insert(format!("members.{index}.{target}"), tensor);
+        for (index, member) in imported.members.into_iter().enumerate() {
+            for (name, tensor) in member {
+                tensors.insert(format!("members.{index}.{name}"), tensor);
             }
         }
         let model = Self {
@@ -165,9 +156,8 @@ impl Model {
             .into_iter()
             .map(|info| (info.name, info.shape))
             .collect();
-        let specs = member_specs(&self.manifest)?;
         for member in 0..self.manifest.members {
-            for spec in &specs {
+            for spec in &member_specs(&self.manifest, member)? {
                 let name = format!("members.{member}.{}", spec.name);
                 match available.remove(&name) {
                     Some(shape) if shape == spec.shape => {}
@@ -236,10 +226,11 @@ impl Model {
 
 /// The parameters of one member. Flex serves only to write the network's type down: parameters are
 /// lazy, so none is allocated.
-fn member_specs(manifest: &ModelManifest) -> Result<Vec<ParameterSpec>> {
-    Ok(parameter_specs(
-        &manifest.architecture.init::<Flex>(&Default::default())?,
-    ))
+fn member_specs(manifest: &ModelManifest, member: usize) -> Result<Vec<ParameterSpec>> {
+    let network = manifest
+        .architecture
+        .init::<Flex>(member, &Default::default())?;
+    Ok(parameter_specs(&network))
 }
 
 fn sha256(path: &Path) -> Result<String> {

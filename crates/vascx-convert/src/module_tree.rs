@@ -25,8 +25,61 @@ pub(crate) struct ScriptModule {
 pub(crate) enum Attribute {
     Module(ScriptModule),
     Tensor(TensorRef),
-    /// Constants and flags such as `training`; nothing a network's weights need.
+    /// Numbers, flags such as `training`, texts, and collections of them.
+    Constant(Constant),
+}
+
+/// A Python value beside modules.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Constant {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    Tensor(TensorRef),
+    List(Vec<Constant>),
+    Tuple(Vec<Constant>),
+    Dict(Vec<(Constant, Constant)>),
+    /// Something no program needs to look into.
     Other,
+}
+
+impl Constant {
+    /// The value at `id`.
+    pub(crate) fn from_pickle(
+        pickle: &Pickle,
+        id: Id,
+        depth: usize,
+        remaining: &mut usize,
+    ) -> Result<Self> {
+        *remaining = remaining
+            .checked_sub(1)
+            .filter(|_| depth <= MAX_DEPTH)
+            .ok_or_else(|| Error::entry("data.pkl", "its attributes are too large or too deep"))?;
+        let mut all = |ids: &[Id]| -> Result<Vec<Self>> {
+            let items = ids.iter();
+            items
+                .map(|&id| Self::from_pickle(pickle, id, depth + 1, remaining))
+                .collect()
+        };
+        Ok(match pickle.get(id) {
+            Value::None => Self::None,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Int(value) => Self::Int(*value),
+            Value::Float(value) => Self::Float(*value),
+            Value::Str(text) => Self::Text(text.to_string()),
+            Value::Tensor(tensor) => Self::Tensor((**tensor).clone()),
+            Value::List(items) => Self::List(all(items)?),
+            Value::Tuple(items) => Self::Tuple(all(items)?),
+            Value::Dict(items) => {
+                let keys: Vec<Id> = items.iter().map(|item| item.0).collect();
+                let values: Vec<Id> = items.iter().map(|item| item.1).collect();
+                Self::Dict(all(&keys)?.into_iter().zip(all(&values)?).collect())
+            }
+            Value::Global(_) | Value::Object { .. } | Value::Storage(_) => Self::Other,
+        })
+    }
 }
 
 impl ScriptModule {
@@ -68,7 +121,9 @@ impl ScriptModule {
                 Value::Tensor(tensor) => Attribute::Tensor((**tensor).clone()),
                 _ => match Self::build(pickle, value, depth + 1, remaining)? {
                     Some(module) => Attribute::Module(module),
-                    None => Attribute::Other,
+                    None => {
+                        Attribute::Constant(Constant::from_pickle(pickle, value, depth, remaining)?)
+                    }
                 },
             };
             attributes.push((name.to_string(), attribute));
@@ -84,14 +139,11 @@ impl ScriptModule {
         self.class.rsplit('.').next().unwrap_or(&self.class)
     }
 
-    pub(crate) fn module(&self, name: &str) -> Option<&ScriptModule> {
-        self.modules()
-            .find_map(|(key, module)| (key == name).then_some(module))
-    }
-
-    pub(crate) fn tensor(&self, name: &str) -> Option<&TensorRef> {
-        self.tensors()
-            .find_map(|(key, tensor)| (key == name).then_some(tensor))
+    /// What the module holds under a name.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes
+            .iter()
+            .find_map(|(key, attribute)| (key == name).then_some(attribute))
     }
 
     /// Direct submodules, in order.
@@ -129,7 +181,7 @@ impl ScriptModule {
             match attribute {
                 Attribute::Tensor(tensor) => visit(path, tensor),
                 Attribute::Module(module) => module.visit_tensors(path, visit),
-                Attribute::Other => {}
+                Attribute::Constant(_) => {}
             }
             path.truncate(length);
         }

@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::archive::Archive;
 use crate::config::ReleaseConfig;
 use crate::error::{Error, Result};
-use crate::module_tree::ScriptModule;
+use crate::module_tree::{Constant, ScriptModule};
 use crate::pickle;
-use crate::program::Program;
 use crate::tensor::{HostTensor, TensorRef};
+use crate::torchscript::Program;
 
 /// Largest `data.pkl`; 200 modules take about 50 kB.
 const MAX_PICKLE: u64 = 32 << 20;
@@ -67,7 +67,15 @@ impl<R: Read + Seek> Release<R> {
             notes.push("no configuration (extra/config.yaml); defaults apply".into());
             ReleaseConfig::default()
         };
-        let program = read_program(&mut archive)?;
+        let mut program = read_program(&mut archive)?;
+        if archive.contains("constants.pkl") {
+            let bytes = archive.read("constants.pkl", MAX_PICKLE)?;
+            let pickle = pickle::parse("constants.pkl", &bytes)?;
+            let constants = Constant::from_pickle(&pickle, pickle.root(), 0, &mut 100_000)?;
+            if let Constant::Tuple(items) | Constant::List(items) = constants {
+                program.constants = items;
+            }
+        }
         Ok(Self {
             archive,
             root,
@@ -80,13 +88,31 @@ impl<R: Read + Seek> Release<R> {
 
     /// The values of a tensor of the tree.
     pub(crate) fn tensor(&mut self, path: &str, tensor: &TensorRef) -> Result<HostTensor> {
+        self.stored(path, tensor, false)
+    }
+
+    /// The values of a tensor that the program text holds, `CONSTANTS.c0` and so on.
+    pub(crate) fn constant(&mut self, path: &str, tensor: &TensorRef) -> Result<HostTensor> {
+        self.last_storage = None;
+        let values = self.stored(path, tensor, true);
+        self.last_storage = None;
+        values
+    }
+
+    fn stored(
+        &mut self,
+        path: &str,
+        tensor: &TensorRef,
+        from_constants: bool,
+    ) -> Result<HostTensor> {
         let storage = &tensor.storage;
         let (_, bytes) = match self.last_storage.take() {
             Some((key, bytes)) if key == storage.key => self.last_storage.insert((key, bytes)),
             _ => {
                 let length = storage.elements.checked_mul(storage.dtype.size());
                 let length = length.ok_or_else(|| Error::tensor(path, "impossibly large"))?;
-                let entry = format!("data/{}", storage.key);
+                let folder = if from_constants { "constants" } else { "data" };
+                let entry = format!("{folder}/{}", storage.key);
                 let bytes = self.archive.read_storage(&entry, length as u64)?;
                 self.last_storage.insert((storage.key.clone(), bytes))
             }
@@ -106,7 +132,7 @@ fn read_program<R: Read + Seek>(archive: &mut Archive<R>) -> Result<Program> {
     for module in modules {
         let text = archive.read_text(&format!("code/{module}.py"), remaining)?;
         remaining -= text.len() as u64;
-        program.add_file(&module, &text);
+        program.add_file(&module, &text)?;
     }
     Ok(program)
 }

@@ -134,7 +134,8 @@ impl TensorRef {
         Ok(elements)
     }
 
-    /// The values in row-major order as f32, from the bytes of the storage.
+    /// The values in row-major order as f32, from the bytes of the storage. Integers come out
+    /// exact up to 2²⁴.
     pub(crate) fn gather(&self, path: &str, bytes: &[u8]) -> Result<HostTensor> {
         let elements = self
             .validate()
@@ -148,10 +149,12 @@ impl TensorRef {
             DType::F64 => |b| f64::from_le_bytes(array(b)) as f32,
             DType::F16 => |b| f16::from_le_bytes(array(b)).to_f32(),
             DType::BF16 => |b| bf16::from_le_bytes(array(b)).to_f32(),
-            other => {
-                let reason = format!("holds {}, a parameter must be floating point", other.name());
-                return Err(Error::tensor(path, reason));
-            }
+            DType::I64 => |b| i64::from_le_bytes(array(b)) as f32,
+            DType::I32 => |b| i32::from_le_bytes(array(b)) as f32,
+            DType::I16 => |b| i16::from_le_bytes(array(b)).into(),
+            DType::I8 => |b| i8::from_le_bytes(array(b)).into(),
+            DType::U8 => |b| b[0].into(),
+            DType::Bool => |b| f32::from(u8::from(b[0] != 0)),
         };
         let mut values = Vec::with_capacity(elements);
         let mut index = vec![0_usize; self.shape.len()];
@@ -188,25 +191,6 @@ pub(crate) struct HostTensor {
     pub(crate) shape: Vec<usize>,
     /// Values in row-major order.
     pub(crate) values: Vec<f32>,
-}
-
-impl HostTensor {
-    /// The transpose of a matrix.
-    ///
-    /// # Panics
-    /// When the tensor is not two-dimensional.
-    pub(crate) fn transposed(&self) -> Self {
-        let &[rows, columns] = &self.shape[..] else {
-            panic!("a matrix has two axes")
-        };
-        let values = (0..columns)
-            .flat_map(|column| (0..rows).map(move |row| self.values[row * columns + column]))
-            .collect();
-        Self {
-            shape: vec![columns, rows],
-            values,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl Machine<'_> {
                 }
                 b'.' => return self.pop(), // STOP
                 b'N' => self.push(Value::None)?,
-                0x88 | 0x89 => self.push(Value::Bool)?,
+                opcode @ (0x88 | 0x89) => self.push(Value::Bool(opcode == 0x88))?,
                 b'K' => {
                     let value = self.input.byte()?;
                     self.push(Value::Int(value.into()))?;
@@ -121,8 +121,8 @@ impl Machine<'_> {
                 }
                 0x8a => self.long()?,
                 b'G' => {
-                    self.input.take(8)?;
-                    self.push(Value::Float)?;
+                    let value = f64::from_be_bytes(self.input.array()?);
+                    self.push(Value::Float(value))?;
                 }
                 b'X' => {
                     let length = self.input.u32()? as usize;

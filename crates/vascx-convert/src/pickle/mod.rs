@@ -37,9 +37,9 @@ impl Pickle {
 #[derive(Debug)]
 pub(crate) enum Value {
     None,
-    Bool,
+    Bool(bool),
     Int(i64),
-    Float,
+    Float(f64),
     Str(Box<str>),
     Tuple(Box<[Id]>),
     List(Vec<Id>),

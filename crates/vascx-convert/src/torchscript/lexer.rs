@@ -153,7 +153,9 @@ fn string(text: &str) -> Result<(Token, usize), String> {
             bytes.push(byte);
             continue;
         }
-        let Some((_, escaped)) = rest.next() else { break };
+        let Some((_, escaped)) = rest.next() else {
+            break;
+        };
         match escaped {
             b'n' => bytes.push(b'\n'),
             b't' => bytes.push(b'\t'),
@@ -212,7 +214,14 @@ mod tests {
     #[test]
     fn strings_unescape_and_damage_is_reported() {
         assert_eq!(kinds(r#""a\"\n\101""#)[0], Token::Text("a\"\nA".into()));
-        for damaged in ["\"abc", "a\n   b\n  c", ")", "é", "1e", "99999999999999999999"] {
+        for damaged in [
+            "\"abc",
+            "a\n   b\n  c",
+            ")",
+            "é",
+            "1e",
+            "99999999999999999999",
+        ] {
             assert!(tokens(damaged).is_err(), "{damaged}");
         }
     }

@@ -285,9 +285,9 @@ impl Parser {
             }
             "raise" => {
                 self.next();
-                let value = self.expression()?;
+                self.expression()?;
                 self.newline()?;
-                StatementKind::Raise(value)
+                StatementKind::Raise
             }
             "assert" => {
                 self.next();
@@ -367,10 +367,7 @@ impl Parser {
     fn target(&self, expression: Expression) -> Result<Target> {
         match expression {
             Expression::Name(name) => Ok(Target::Name(name)),
-            Expression::Attribute(object, attribute) => match *object {
-                Expression::Name(name) => Ok(Target::Attribute(name, attribute)),
-                _ => self.error("a name to assign to"),
-            },
+            Expression::Attribute(..) => Ok(Target::Attribute),
             Expression::Tuple(items) => items
                 .into_iter()
                 .map(|item| self.target(item))
@@ -467,7 +464,10 @@ impl Parser {
         while let Some((operator, tokens)) = self.operator(level) {
             turns += 1;
             if turns > MAX_DEPTH {
-                return Err((self.line(), format!("chains more than {MAX_DEPTH} operators")));
+                return Err((
+                    self.line(),
+                    format!("chains more than {MAX_DEPTH} operators"),
+                ));
             }
             for _ in 0..tokens {
                 self.next();
@@ -530,38 +530,17 @@ impl Parser {
         }
     }
 
+    /// One index, or several as types have them.
     fn subscript(&mut self) -> Result<Expression> {
-        let mut parts = [None, None, None];
-        let mut count = 0;
-        let mut slice = false;
-        loop {
-            if self.accept(":") {
-                slice = true;
-                count += 1;
-            } else if self.at("]") || count > 2 {
-                break;
-            } else {
-                let value = self.expression()?;
-                if !slice && self.at(",") {
-                    // `Dict[str, Tensor]`: only types have several indices.
-                    let mut items = vec![value];
-                    while self.accept(",") && !self.at("]") {
-                        items.push(self.expression()?);
-                    }
-                    return Ok(Expression::Tuple(items));
-                }
-                parts[count] = Some(Box::new(value));
-                if !self.at(":") {
-                    break;
-                }
-            }
+        let first = self.expression()?;
+        if !self.at(",") {
+            return Ok(first);
         }
-        let [start, end, step] = parts;
-        match (slice, start) {
-            (true, start) => Ok(Expression::Slice(start, end, step)),
-            (false, Some(index)) => Ok(*index),
-            (false, None) => self.error("an index"),
+        let mut items = vec![first];
+        while self.accept(",") && !self.at("]") {
+            items.push(self.expression()?);
         }
+        Ok(Expression::Tuple(items))
     }
 
     fn call(&mut self, function: Expression) -> Result<Expression> {
@@ -686,7 +665,10 @@ def free(x: List[int]=[0, 0]) -> NoneType:
 "#;
         let file = parse(source).unwrap();
         let class = &file.classes[0];
-        assert_eq!((class.name.as_str(), class.base.as_str()), ("Net", "Module"));
+        assert_eq!(
+            (class.name.as_str(), class.base.as_str()),
+            ("Net", "Module")
+        );
         assert_eq!(class.methods[0].parameters.len(), 3);
         assert_eq!(class.methods[0].body.len(), 5);
         assert_eq!(class.methods[0].body[1].line, 11);

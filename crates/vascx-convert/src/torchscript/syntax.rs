@@ -49,7 +49,7 @@ pub(super) enum StatementKind {
     If(Expression, Vec<Statement>, Vec<Statement>),
     For(Vec<Target>, Expression, Vec<Statement>),
     While(Expression, Vec<Statement>),
-    Raise(Expression),
+    Raise,
     Assert(Expression),
     Break,
     Continue,
@@ -59,8 +59,8 @@ pub(super) enum StatementKind {
 #[derive(Debug)]
 pub(super) enum Target {
     Name(String),
-    /// Attribute of a variable.
-    Attribute(String, String),
+    /// Attribute of a variable; state that a conversion does not follow.
+    Attribute,
     Group(Vec<Target>),
 }
 
@@ -75,7 +75,6 @@ pub(super) enum Expression {
     Attribute(Box<Expression>, String),
     Call(Box<Call>),
     Index(Box<Expression>, Box<Expression>),
-    Slice(Option<Box<Expression>>, Option<Box<Expression>>, Option<Box<Expression>>),
     List(Vec<Expression>),
     Tuple(Vec<Expression>),
     Dict(Vec<(Expression, Expression)>),

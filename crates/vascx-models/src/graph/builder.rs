@@ -39,6 +39,11 @@ impl GraphBuilder {
         &self.metas[node]
     }
 
+    /// How a node is computed.
+    pub fn node(&self, node: usize) -> &Node {
+        &self.nodes[node]
+    }
+
     /// What is known of an argument for the example.
     pub fn argument(&self, argument: Arg) -> Meta {
         match argument {

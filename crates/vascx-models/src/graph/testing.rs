@@ -1,12 +1,12 @@
 //! Running one operator on literal tensors.
 
 use burn::backend::Flex;
-use burn::tensor::{TensorData, ops::FloatTensor};
+use burn::tensor::TensorData;
+use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensorOps};
 
 use super::meta::Meta;
 use super::operator::Op;
 use super::value::Value;
-use burn::tensor::backend::Backend;
 
 type B = Flex;
 

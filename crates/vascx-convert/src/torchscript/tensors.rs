@@ -1,0 +1,270 @@
+//! Tensors of the program: weights, views, and in-place changes with value semantics.
+//!
+//! An in-place operation gives its storage a new value and a new version. A view remembers the
+//! operations that lead to it from its storage, and is computed anew when the version has moved on.
+//! Writing through a view writes the changed part back into the storage.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use vascx_models::graph::{
+    Arg, Constant as Table, DType, Expand, Full, Literal, Meta, Op, Permute, Reshape, SliceAssign,
+    Squeeze, Unsqueeze,
+};
+
+use super::evaluate::{Evaluator, Outcome, Source};
+use super::value::{Tensor, Value};
+use crate::tensor::{DType as Stored, TensorRef};
+
+/// Memory that tensors share.
+#[derive(Debug)]
+pub(super) struct Storage {
+    node: usize,
+    version: usize,
+}
+
+/// Longest table of integers that is read into the graph.
+const MAX_TABLE: usize = 1 << 22;
+
+impl<'a> Evaluator<'a, '_> {
+    /// A new tensor, or the number if there is no tensor to it.
+    pub(super) fn fresh(&mut self, value: Arg) -> Value<'a> {
+        match value {
+            Arg::Node(node) if matches!(self.builder.meta(node), Meta::Tensor { .. }) => {
+                self.storages.push(Storage { node, version: 0 });
+                Value::Tensor(Rc::new(Tensor {
+                    storage: self.storages.len() - 1,
+                    views: Rc::default(),
+                    node: Cell::new((node, 0)),
+                }))
+            }
+            number => Value::Number(number),
+        }
+    }
+
+    /// The tensor stored in the archive under a path.
+    pub(super) fn weight(
+        &mut self,
+        path: String,
+        tensor: &TensorRef,
+        from_constants: bool,
+    ) -> Outcome<Value<'a>> {
+        let key = format!("{from_constants}{tensor:?}");
+        let source = Source {
+            path,
+            tensor: tensor.clone(),
+            from_constants,
+        };
+        let float = matches!(
+            tensor.storage.dtype,
+            Stored::F64 | Stored::F32 | Stored::F16 | Stored::BF16
+        );
+        if let Some(&node) = self.weights.get(&key) {
+            return Ok(self.fresh(Arg::Node(node)));
+        }
+        let elements = tensor.validate()?;
+        if !float {
+            if elements > MAX_TABLE {
+                return Err(format!(
+                    "`{}` is a table of {elements} integers",
+                    source.path
+                ));
+            }
+            let values = (self.read)(&source)?;
+            let is_bool = tensor.storage.dtype == Stored::Bool;
+            if let ([value], true) = (&values[..], tensor.shape.is_empty()) {
+                return Ok(if is_bool {
+                    Value::bool(*value != 0)
+                } else {
+                    Value::int(*value)
+                });
+            }
+            let dtype = if is_bool { DType::Bool } else { DType::Int };
+            let table = Table {
+                dtype,
+                shape: tensor.shape.clone(),
+                values,
+            };
+            let Arg::Node(node) = self.builder.call(table, Vec::new())? else {
+                return Err("a table without a value".into());
+            };
+            self.weights.insert(key, node);
+            return Ok(self.fresh(Arg::Node(node)));
+        }
+        let node = self
+            .builder
+            .parameter(source.path.clone(), tensor.shape.clone())?;
+        self.sources.push(source);
+        self.weights.insert(key, node);
+        Ok(self.fresh(Arg::Node(node)))
+    }
+
+    /// The node of a tensor's present value.
+    pub(super) fn node(&mut self, tensor: &Tensor) -> Outcome<usize> {
+        let storage = &self.storages[tensor.storage];
+        let (node, version) = tensor.node.get();
+        if version == storage.version {
+            return Ok(node);
+        }
+        let version = storage.version;
+        let mut node = storage.node;
+        for (op, arguments) in tensor.views.iter() {
+            node = self.apply(op, node, arguments)?;
+        }
+        tensor.node.set((node, version));
+        Ok(node)
+    }
+
+    fn apply(&mut self, op: &Op, node: usize, arguments: &[Arg]) -> Outcome<usize> {
+        let mut all = vec![Arg::Node(node)];
+        all.extend(arguments);
+        match self.builder.call(op.clone(), all)? {
+            Arg::Node(node) => Ok(node),
+            Arg::Literal(_) => Err("a view of a number".into()),
+        }
+    }
+
+    /// A tensor that shares the memory of another.
+    pub(super) fn view(
+        &mut self,
+        tensor: &Rc<Tensor>,
+        op: impl Into<Op>,
+        arguments: Vec<Arg>,
+    ) -> Outcome<Rc<Tensor>> {
+        let op = op.into();
+        let base = self.node(tensor)?;
+        let node = self.apply(&op, base, &arguments)?;
+        let mut views = tensor.views.to_vec();
+        views.push((op, arguments));
+        let version = self.storages[tensor.storage].version;
+        Ok(Rc::new(Tensor {
+            storage: tensor.storage,
+            views: Rc::new(views),
+            node: Cell::new((node, version)),
+        }))
+    }
+
+    /// The shape for the example.
+    pub(super) fn shape(&mut self, tensor: &Tensor) -> Outcome<Vec<usize>> {
+        let node = self.node(tensor)?;
+        self.node_shape(node)
+    }
+
+    pub(super) fn node_shape(&self, node: usize) -> Outcome<Vec<usize>> {
+        match self.builder.meta(node) {
+            Meta::Tensor { shape, .. } => Ok(shape.clone()),
+            Meta::Number(_) => Err("a number has no shape".into()),
+        }
+    }
+
+    pub(super) fn dtype(&self, node: usize) -> DType {
+        match self.builder.meta(node) {
+            Meta::Tensor { dtype, .. } => *dtype,
+            Meta::Number(number) => number.dtype(),
+        }
+    }
+
+    /// The sizes of a node as numbers of the graph.
+    pub(super) fn sizes(&mut self, node: usize) -> Outcome<Vec<Arg>> {
+        let rank = self.node_shape(node)?.len();
+        (0..rank)
+            .map(|axis| self.builder.size(node, axis))
+            .collect()
+    }
+
+    /// Changes a tensor in place; `value` is broadcast to it.
+    pub(super) fn write(&mut self, tensor: &Rc<Tensor>, value: Arg) -> Outcome<()> {
+        let storage = tensor.storage;
+        // What each view sees before the change, from the storage outwards.
+        let mut seen = vec![self.storages[storage].node];
+        for (op, arguments) in tensor.views.iter() {
+            let last = seen[seen.len() - 1];
+            let node = self.apply(op, last, arguments)?;
+            seen.push(node);
+        }
+        let mut new = self.like(value, seen[seen.len() - 1])?;
+        for (index, (op, arguments)) in tensor.views.iter().enumerate().rev() {
+            new = self.write_back(seen[index], op, arguments, new)?;
+        }
+        let storage = &mut self.storages[storage];
+        storage.node = new;
+        storage.version += 1;
+        Ok(())
+    }
+
+    /// The value in the shape of a node.
+    pub(super) fn like(&mut self, value: Arg, node: usize) -> Outcome<usize> {
+        let target = self.node_shape(node)?;
+        let result = match value {
+            Arg::Node(value) if matches!(self.builder.meta(value), Meta::Tensor { shape, .. } if *shape == target) =>
+            {
+                return Ok(value);
+            }
+            Arg::Node(value) if matches!(self.builder.meta(value), Meta::Tensor { .. }) => {
+                let mut all = vec![Arg::Node(value)];
+                all.extend(self.sizes(node)?);
+                self.builder.call(Expand, all)?
+            }
+            number => {
+                let dtype = self.dtype(node);
+                let mut all = vec![number];
+                all.extend(self.sizes(node)?);
+                self.builder.call(Full(dtype), all)?
+            }
+        };
+        match result {
+            Arg::Node(node) => Ok(node),
+            Arg::Literal(_) => Err("a tensor became a number".into()),
+        }
+    }
+
+    /// The value before a view such that the view gives `new`.
+    fn write_back(
+        &mut self,
+        before: usize,
+        op: &Op,
+        arguments: &[Arg],
+        new: usize,
+    ) -> Outcome<usize> {
+        let rank = self.node_shape(before)?.len();
+        match op {
+            Op::Slice(slice) => {
+                let mut all = vec![Arg::Node(before), Arg::Node(new)];
+                all.extend(arguments);
+                match self.builder.call(SliceAssign(slice.clone()), all)? {
+                    Arg::Node(node) => Ok(node),
+                    Arg::Literal(_) => Err("a slice of a number".into()),
+                }
+            }
+            Op::Reshape(_) => {
+                let sizes = self.sizes(before)?;
+                self.apply(&Reshape.into(), new, &sizes)
+            }
+            Op::Permute(Permute(axes)) => {
+                let mut inverse = vec![0; rank];
+                for (position, &axis) in axes.iter().enumerate() {
+                    inverse[axis] = position;
+                }
+                self.apply(&Permute(inverse).into(), new, &[])
+            }
+            Op::Squeeze(Squeeze(axes)) => axes.iter().try_fold(new, |node, &axis| {
+                self.apply(&Unsqueeze(axis).into(), node, &[])
+            }),
+            Op::Unsqueeze(Unsqueeze(axis)) => self.apply(&Squeeze(vec![*axis]).into(), new, &[]),
+            other => Err(format!("writes through a view by {}", other.name())),
+        }
+    }
+
+    /// A tensor of one number.
+    pub(super) fn full(&mut self, value: Arg, sizes: Vec<Arg>, dtype: DType) -> Outcome<Value<'a>> {
+        let mut all = vec![value];
+        all.extend(sizes);
+        let node = self.builder.call(Full(dtype), all)?;
+        Ok(self.fresh(node))
+    }
+}
+
+/// An integer literal.
+pub(super) fn int(value: i64) -> Arg {
+    Arg::Literal(Literal::Int(value))
+}

@@ -50,19 +50,25 @@ pub fn load_parameters<B: Backend, M: Module<B>, E>(
     }
 }
 
+/// Whether names below this kind of module are part of a path. Variants are not, nor is the field
+/// that holds the weights of a graph, which have full paths of their own.
+fn is_named(container: &str) -> bool {
+    !container.starts_with("Enum:") && container != "Struct:GraphNetwork"
+}
+
 /// Where in the module tree a visitor stands.
 #[derive(Default)]
 struct Path(Vec<String>);
 
 impl Path {
     fn enter(&mut self, name: &str, container: &str) {
-        if !container.starts_with("Enum:") {
+        if is_named(container) {
             self.0.push(name.to_owned());
         }
     }
 
     fn exit(&mut self, container: &str) {
-        if !container.starts_with("Enum:") {
+        if is_named(container) {
             self.0.pop();
         }
     }

@@ -33,7 +33,7 @@ demo OUT="out/demo":
 deny:
     cargo deny check
 
-# Fuzz a target (unpickle, archive, field_of_view) for some seconds; libFuzzer needs unstable compiler flags.
+# Fuzz a target (unpickle, archive, program, field_of_view) for some seconds; libFuzzer needs unstable compiler flags.
 fuzz TARGET SECONDS="600":
     RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024
 

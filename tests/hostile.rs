@@ -270,40 +270,80 @@ fn unusable_configurations_are_refused() {
     refused(&with_entry("extra/config.yaml", b"{}"), &["3 channels"]);
 }
 
-#[test]
-fn unknown_architectures_print_the_module_tree() {
-    let renamed = rewritten(false, |name, mut content| {
-        if name.ends_with("/data.pkl") {
-            let at = content
-                .windows(7)
-                .position(|word| word == b"decoder")
-                .unwrap();
-            content[at..at + 7].copy_from_slice(b"decodes");
-        }
+/// The fixture release with the body of its first `forward` replaced; `extra` follows as a method.
+fn with_program(body: &str, extra: &str) -> Vec<u8> {
+    let program = format!(
+        "class Ensemble(Module):\n  def forward(self, x: Tensor) -> Tensor:\n{body}\n{extra}\n"
+    );
+    rewritten(false, |name, content| {
+        let root = name.ends_with("code/__torch__/reference/networks.py");
+        let content = if root {
+            program.clone().into()
+        } else {
+            content
+        };
         Some((name.to_owned(), content))
-    });
+    })
+}
+
+#[test]
+fn programs_that_run_forever_or_grow_without_bound_are_refused() {
+    let endless = "    while True:\n      a = 1\n    return x";
+    refused(&with_program(endless, ""), &["networks.py:", "steps"]);
+    let long = "    for i in range(9223372036854775807):\n      pass\n    return x";
+    refused(&with_program(long, ""), &["networks.py:3", "range"]);
+    let growing = "    a = [1]\n    while True:\n      a = torch.add(a, a)\n    return x";
+    refused(&with_program(growing, ""), &["list of more than"]);
+    let huge = "    a = torch.zeros([1000000, 1000000, 1000000])\n    return torch.add(x, a)";
+    refused(&with_program(huge, ""), &["too large"]);
+    let large = "    a = x\n    for i in range(60):\n      a = torch.cat([a, a], 0)\n    return a";
+    refused(&with_program(large, ""), &["too large"]);
+}
+
+#[test]
+fn programs_that_nest_too_deeply_are_refused() {
+    let itself = "    return (self).forward(x, )";
+    refused(&with_program(itself, ""), &["calls nest deeper"]);
+    let twice = "    return torch.add((self).again(x, ), 1)";
+    let again = "  def again(self, x: Tensor) -> Tensor:\n    return (self).forward(x, )";
+    refused(&with_program(twice, again), &["calls nest deeper"]);
+    let brackets = format!("    return {}x{}", "(".repeat(200_000), ")".repeat(200_000));
     refused(
-        &renamed,
-        &[
-            "no supported architecture",
-            "models: ModuleList",
-            "decodes",
-            "Supported:",
-        ],
+        &with_program(&brackets, ""),
+        &["networks.py", "line 3", "deeper"],
     );
 }
 
 #[test]
-fn near_misses_say_what_differs() {
-    let strided = rewritten(false, |name, content| {
-        let content = match name.strip_suffix(".py") {
-            Some(_) => {
-                let code = String::from_utf8(content).unwrap();
-                code.replace("[2, 2], [2, 2]", "[3, 3], [2, 2]").into()
-            }
-            None => content,
-        };
-        Some((name.to_owned(), content))
-    });
-    refused(&strided, &["pool", "max_pool2d", "[3, 3]"]);
+fn programs_that_make_no_sense_are_refused() {
+    for (body, named) in [
+        ("    return y", "networks.py:3"),
+        ("    return 1", "answers with"),
+        ("    return torch.view(x, [-1, -1])", "cannot become"),
+        ("    return torch.slice(x, 7)", "axis 7"),
+        ("    return CONSTANTS.c99999", "no constant"),
+        ("    a, b, = [x]\n    return a", "1 values for 2 names"),
+        ("    return self.nothing", "no attribute `nothing`"),
+        ("    return torch.floordiv(1, 0)", "no value"),
+        ("    return torch.conv2d(x, x, None, [0, 0])", "positive"),
+        ("    return (", "line"),
+    ] {
+        refused(&with_program(body, ""), &[named]);
+    }
+}
+
+#[test]
+fn every_unsupported_operator_is_named_with_its_place() {
+    let body = "    a = torch.fft_rfft2(x)\n    b = torch.lstsq(x, a)\n    return torch.det(x)";
+    refused(
+        &with_program(body, ""),
+        &[
+            "unsupported operators",
+            "fft_rfft2",
+            "networks.py:3",
+            "det",
+            "networks.py:5",
+            "(root)",
+        ],
+    );
 }

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use crate::module_tree::ScriptModule;
 use crate::pickle;
 use crate::release::Release;
-use crate::torchscript::{Program, import};
+use crate::torchscript::{import, import_source};
 
 /// The unpickler and the module tree built from it.
 pub fn unpickle(bytes: &[u8]) {
@@ -29,9 +29,12 @@ pub fn read_archive(bytes: &[u8]) {
     });
 }
 
-/// The parser of program text.
-pub fn parse_program(bytes: &[u8]) {
+/// The parser and the graph builder: the text becomes the only method of a module without weights.
+pub fn import_program(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = Program::default().add_file("fuzz", text);
+        let body = text.replace('\n', "\n    ");
+        let source =
+            format!("class Net(Module):\n  def forward(self, x: Tensor) -> Tensor:\n    {body}\n");
+        import_source(&source);
     }
 }

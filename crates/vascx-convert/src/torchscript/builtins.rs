@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use vascx_models::graph::{Arg, Cast, DType, Meta};
+use vascx_models::graph::{Cast, DType, Meta};
 
 use super::evaluate::{Evaluator, MAX_LIST, Outcome};
 use super::lower::Arguments;
@@ -297,13 +297,6 @@ impl<'a> Evaluator<'a, '_> {
                     b'f' => DType::Float,
                     _ => DType::Bool,
                 };
-                if self.builder.argument(number)
-                    == Meta::Number(vascx_models::graph::Literal::Int(0))
-                    && dtype == DType::Int
-                    && matches!(number, Arg::Literal(_))
-                {
-                    return Ok(value);
-                }
                 match self.builder.argument(number) {
                     Meta::Number(literal) if literal.dtype() == dtype => Ok(value),
                     _ => Ok(Value::Number(self.builder.call(Cast(dtype), vec![number])?)),

@@ -196,3 +196,23 @@ fn examples<R>(release: &Release<R>) -> Vec<[usize; 4]> {
     }
     examples
 }
+
+/// Evaluates the source of a class `Net` without attributes on a small image.
+#[cfg(fuzzing)]
+pub(crate) fn import_source(source: &str) {
+    let mut program = super::Program::default();
+    if program.add_file("net", source).is_err() {
+        return;
+    }
+    let root = ScriptModule {
+        class: "net.Net".into(),
+        attributes: Vec::new(),
+    };
+    let builder = GraphBuilder::new([2, 3, 32, 32]).expect("a small image");
+    let mut no_integers = |_: &Source| Err("there are no tensors".to_owned());
+    let mut evaluator = Evaluator::new(&program, builder, &mut no_integers);
+    let image = evaluator.fresh(Arg::Node(0));
+    if let Ok(answer) = evaluator.method(&root, &"".into(), "forward", vec![image], Vec::new()) {
+        let _ = members(&mut evaluator, answer);
+    }
+}

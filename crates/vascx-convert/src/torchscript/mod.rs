@@ -19,6 +19,8 @@ mod value;
 use std::collections::HashMap;
 
 pub(crate) use import::import;
+#[cfg(fuzzing)]
+pub(crate) use import::import_source;
 
 use crate::error::{Error, Result};
 use crate::module_tree::Constant;

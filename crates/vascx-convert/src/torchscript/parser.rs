@@ -679,7 +679,7 @@ def free(x: List[int]=[0, 0]) -> NoneType:
     fn damage_and_depth_are_errors_with_their_line() {
         for (source, line) in [
             ("x = 1\n", 1),
-            ("def f():\n  return (1\n", 3),
+            ("def f():\n  return (1\n", 2),
             ("def f():\n  a b\n", 2),
             ("def f():\n", 1),
             ("class A(\n", 2),

@@ -90,7 +90,7 @@ impl<B: Backend> GraphNetwork<B> {
             let mut parts = vec![chunk];
             let missing = batch - parts[0].dims()[0];
             if missing > 0 {
-                let last = parts[0].clone().slice([0..1]);
+                let last = parts[0].clone().slice(0..1);
                 parts.extend(std::iter::repeat_n(last, missing));
             }
             match self.run(Tensor::cat(parts, 0))? {
@@ -99,9 +99,9 @@ impl<B: Backend> GraphNetwork<B> {
             }
         }
         Ok(if vectors.is_empty() {
-            MemberOutput::Spatial(Tensor::cat(maps, 0).slice([0..count]))
+            MemberOutput::Spatial(Tensor::cat(maps, 0).slice(0..count))
         } else {
-            MemberOutput::Vector(Tensor::cat(vectors, 0).slice([0..count]))
+            MemberOutput::Vector(Tensor::cat(vectors, 0).slice(0..count))
         })
     }
 

@@ -82,8 +82,7 @@ impl Operator for Arange {
         let [start, end, step] = exactly(arguments)?;
         let [start, end, step] = [start.number()?, end.number()?, step.number()?];
         let count = ((end.as_f64() - start.as_f64()) / step.as_f64()).ceil();
-        // The comparison is false for NaN.
-        if !(count >= 0.0 && count < 1e9) {
+        if !(0.0..1e9).contains(&count) {
             return Err(format!(
                 "{count} numbers from {start:?} to {end:?} by {step:?}"
             ));

@@ -55,7 +55,9 @@ impl Operator for Reshape {
         let open: Vec<usize> = (0..sizes.len()).filter(|&axis| sizes[axis] == -1).collect();
         match open[..] {
             [] => {}
-            [axis] if known > 0 && elements % known == 0 => result[axis] = elements / known,
+            [axis] if known > 0 && elements.is_multiple_of(known) => {
+                result[axis] = elements / known;
+            }
             _ => return Err(refused()),
         }
         if result.iter().product::<usize>() != elements {
@@ -276,17 +278,29 @@ mod tests {
             &row,
             0.0,
         );
-        check(&Unsqueeze(1).into(), &[x.clone()], &[2, 1, 3], &row, 0.0);
+        check(
+            &Unsqueeze(1).into(),
+            std::slice::from_ref(&x),
+            &[2, 1, 3],
+            &row,
+            0.0,
+        );
         let turned = [1.0, 4.0, 2.0, 5.0, 3.0, 6.0];
         check(
             &Permute(vec![1, 0]).into(),
-            &[x.clone()],
+            std::slice::from_ref(&x),
             &[3, 2],
             &turned,
             0.0,
         );
         let flipped = [3.0, 2.0, 1.0, 6.0, 5.0, 4.0];
-        check(&Flip(vec![1]).into(), &[x.clone()], &[2, 3], &flipped, 0.0);
+        check(
+            &Flip(vec![1]).into(),
+            std::slice::from_ref(&x),
+            &[2, 3],
+            &flipped,
+            0.0,
+        );
         let doubled = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 4.0, 5.0, 6.0];
         check(
             &Cat(1).into(),
@@ -311,8 +325,8 @@ mod tests {
                 &[x.clone(), number(sizes[0]), number(sizes[1])],
             );
         }
-        refused(&Permute(vec![0, 0]).into(), &[x.clone()]);
-        refused(&Squeeze(vec![0]).into(), &[x.clone()]);
+        refused(&Permute(vec![0, 0]).into(), std::slice::from_ref(&x));
+        refused(&Squeeze(vec![0]).into(), std::slice::from_ref(&x));
         refused(&Cat(1).into(), &[x, floats(&[1, 3], &[0.0; 3])]);
     }
 }

@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use vascx_models::graph::{Cast, DType, Meta};
 
-use super::evaluate::{Evaluator, MAX_LIST, Outcome};
+use super::evaluate::{Evaluator, MAX_LIST, Outcome, items};
 use super::lower::Arguments;
 use super::value::Value;
 
 impl<'a> Evaluator<'a, '_> {
     /// Calls a function that TorchScript itself provides, by its name without `torch.`.
+    #[allow(clippy::too_many_lines)] // A table: one arm per function.
     pub(super) fn builtin(
         &mut self,
         name: &str,
@@ -25,6 +26,9 @@ impl<'a> Evaluator<'a, '_> {
             // Once something is unknown, so is all that follows from it; it was reported.
             return Ok(Value::Unknown);
         }
+        if let ("unchecked_unwrap_optional" | "_unwrap_optional", Some(value)) = (name, &first) {
+            return Ok(value.clone());
+        }
         match (name, first, second) {
             ("RaiseException", message, _) => {
                 let text = match message {
@@ -33,7 +37,10 @@ impl<'a> Evaluator<'a, '_> {
                 };
                 Err(format!("the program refuses such images: {text}"))
             }
-            ("warn" | "print" | "manual_seed" | "_is_tracing", ..) => Ok(Value::None),
+            // Devices mean nothing to a graph.
+            ("warn" | "print" | "manual_seed" | "device" | "type" | "layout", ..) => {
+                Ok(Value::None)
+            }
             ("is_scripting", ..) => Ok(Value::bool(true)),
             (
                 "is_tracing"
@@ -59,7 +66,7 @@ impl<'a> Evaluator<'a, '_> {
             }
             ("len", Some(value), None) => match &value {
                 Value::List(_) | Value::Tuple(_) | Value::Dict(_) => {
-                    Ok(Value::int(self.items(&value)?.len() as i64))
+                    Ok(Value::int(items(&value)?.len() as i64))
                 }
                 Value::Text(text) => Ok(Value::int(text.len() as i64)),
                 Value::Module(module, path) => {
@@ -78,8 +85,8 @@ impl<'a> Evaluator<'a, '_> {
                 list.borrow_mut().push(item);
                 Ok(Value::None)
             }
-            ("extend", Some(Value::List(list)), Some(items)) => {
-                let items = self.items(&items)?;
+            ("extend", Some(Value::List(list)), Some(more)) => {
+                let items = items(&more)?;
                 if list.borrow().len() + items.len() > MAX_LIST {
                     return Err(format!("a list of more than {MAX_LIST} items"));
                 }
@@ -159,7 +166,7 @@ impl<'a> Evaluator<'a, '_> {
                 Ok(Value::bool(found))
             }
             ("__contains__", Some(list @ (Value::List(_) | Value::Tuple(_))), Some(item)) => {
-                let items = self.items(&list)?;
+                let items = items(&list)?;
                 for other in items {
                     if self.same(&item, &other)? {
                         return Ok(Value::bool(true));
@@ -173,13 +180,13 @@ impl<'a> Evaluator<'a, '_> {
                 Some(index),
             ) => self.index(&value, &index),
             ("list" | "copy", Some(value @ (Value::List(_) | Value::Tuple(_))), None) => {
-                let items = self.items(&value)?;
+                let items = items(&value)?;
                 Ok(Value::list(items))
             }
-            ("tuple", Some(value), None) => Ok(Value::Tuple(Rc::new(self.items(&value)?))),
+            ("tuple", Some(value), None) => Ok(Value::Tuple(Rc::new(items(&value)?))),
             ("range" | "__range_length", Some(_), _) => self.range(&arguments.positional),
             ("slice", Some(list @ (Value::List(_) | Value::Tuple(_))), _) => {
-                let items = self.items(&list)?;
+                let items = items(&list)?;
                 let length = items.len() as i64;
                 let mut bound = |index: usize, default: i64| -> Outcome<i64> {
                     match arguments.positional.get(index) {
@@ -211,15 +218,15 @@ impl<'a> Evaluator<'a, '_> {
                 })
             }
             ("add" | "add_", Some(a @ Value::List(_)), Some(b @ Value::List(_))) => {
-                let mut items = self.items(&a)?;
-                items.extend(self.items(&b)?);
-                if items.len() > MAX_LIST {
+                let mut joined = items(&a)?;
+                joined.extend(items(&b)?);
+                if joined.len() > MAX_LIST {
                     return Err(format!("a list of more than {MAX_LIST} items"));
                 }
-                Ok(Value::list(items))
+                Ok(Value::list(joined))
             }
             ("mul", Some(list @ Value::List(_)), Some(count)) => {
-                let items = self.items(&list)?;
+                let items = items(&list)?;
                 let count = self.integer(&count)?.max(0) as usize;
                 if items.len().saturating_mul(count) > MAX_LIST {
                     return Err(format!("a list of more than {MAX_LIST} items"));
@@ -228,7 +235,7 @@ impl<'a> Evaluator<'a, '_> {
                 Ok(Value::list(items.into_iter().cycle().take(total).collect()))
             }
             ("sum" | "max" | "min", Some(list @ Value::List(_)), None) => {
-                let items = self.items(&list)?;
+                let items = items(&list)?;
                 let name = if name == "sum" { "add" } else { name };
                 let mut items = items.into_iter();
                 let first = items.next().unwrap_or(Value::int(0));
@@ -252,8 +259,6 @@ impl<'a> Evaluator<'a, '_> {
                 self.module_attribute(module, &path, &name)
             }
             ("getattr" | "hasattr" | "isinstance", ..) => Err(format!("calls {name}")),
-            // Devices mean nothing to a graph.
-            ("device" | "type" | "layout", ..) => Ok(Value::None),
             ("dtype", Some(Value::Tensor(tensor)), None) => {
                 let node = self.node(&tensor)?;
                 Ok(Value::int(match self.dtype(node) {
@@ -262,7 +267,6 @@ impl<'a> Evaluator<'a, '_> {
                     DType::Bool => 11,
                 }))
             }
-            ("unchecked_unwrap_optional" | "_unwrap_optional", Some(value), _) => Ok(value),
             (
                 "NumToTensor"
                 | "ScalarImplicit"
@@ -350,7 +354,7 @@ impl<'a> Evaluator<'a, '_> {
     pub(super) fn index(&mut self, object: &Value<'a>, index: &Value<'a>) -> Outcome<Value<'a>> {
         match object {
             Value::List(_) | Value::Tuple(_) => {
-                let items = self.items(object)?;
+                let items = items(object)?;
                 let at = self.position(index, items.len())?;
                 Ok(items[at].clone())
             }
@@ -384,7 +388,7 @@ impl<'a> Evaluator<'a, '_> {
             }
             (Value::None, Value::None) => Ok(true),
             (Value::List(_) | Value::Tuple(_), Value::List(_) | Value::Tuple(_)) => {
-                let (a, b) = (self.items(a)?, self.items(b)?);
+                let (a, b) = (items(a)?, items(b)?);
                 if a.len() != b.len() {
                     return Ok(false);
                 }

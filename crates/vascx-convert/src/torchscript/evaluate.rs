@@ -215,7 +215,7 @@ impl<'a, 'r> Evaluator<'a, 'r> {
             }
             StatementKind::For(targets, iterable, body) => {
                 let iterable = self.expression(iterable, frame)?;
-                for item in self.items(&iterable)? {
+                for item in items(&iterable)? {
                     match &targets[..] {
                         [target] => self.assign(target, item, frame)?,
                         targets => self.unpack(targets, item, frame)?,
@@ -273,7 +273,7 @@ impl<'a, 'r> Evaluator<'a, 'r> {
     ) -> Outcome<()> {
         let items = match value {
             Value::Unknown => vec![Value::Unknown; targets.len()],
-            value => self.items(&value)?,
+            value => items(&value)?,
         };
         if items.len() != targets.len() {
             return Err(format!(
@@ -297,16 +297,6 @@ impl<'a, 'r> Evaluator<'a, 'r> {
             Value::List(items) => Ok(!items.borrow().is_empty()),
             Value::Tensor(_) => Err("a decision depends on the values of a tensor".into()),
             other => Err(format!("{} is no condition", other.kind())),
-        }
-    }
-
-    /// What a loop or an unpacking goes through.
-    pub(super) fn items(&mut self, value: &Value<'a>) -> Outcome<Vec<Value<'a>>> {
-        match value {
-            Value::List(items) => Ok(items.borrow().clone()),
-            Value::Tuple(items) => Ok(items.to_vec()),
-            Value::Dict(items) => Ok(items.borrow().iter().map(|(key, _)| key.clone()).collect()),
-            other => Err(format!("cannot go through {}", other.kind())),
         }
     }
 
@@ -606,5 +596,15 @@ impl<'a, 'r> Evaluator<'a, 'r> {
             Value::Tensor(tensor) => Ok(Arg::Node(self.node(tensor)?)),
             other => Err(format!("{} is neither number nor tensor", other.kind())),
         }
+    }
+}
+
+/// What a loop or an unpacking goes through.
+pub(super) fn items<'a>(value: &Value<'a>) -> Outcome<Vec<Value<'a>>> {
+    match value {
+        Value::List(items) => Ok(items.borrow().clone()),
+        Value::Tuple(items) => Ok(items.to_vec()),
+        Value::Dict(items) => Ok(items.borrow().iter().map(|(key, _)| key.clone()).collect()),
+        other => Err(format!("cannot go through {}", other.kind())),
     }
 }

@@ -11,7 +11,7 @@ use vascx_models::graph::{
     UnaryKind, Unsqueeze, Where,
 };
 
-use super::evaluate::{Evaluator, Outcome};
+use super::evaluate::{Evaluator, Outcome, items};
 use super::tensors::int;
 use super::value::{Tensor, Value};
 
@@ -118,18 +118,11 @@ impl<'a> Evaluator<'a, '_> {
         self.builder.call(op, arguments)
     }
 
-    fn tensor(&mut self, value: &Value<'a>) -> Outcome<Rc<Tensor>> {
-        match value {
-            Value::Tensor(tensor) => Ok(tensor.clone()),
-            other => Err(format!("{} stands where a tensor is needed", other.kind())),
-        }
-    }
-
     /// The numbers of a list, or a number alone.
     fn list(&mut self, value: &Value<'a>) -> Outcome<Vec<Arg>> {
         match value {
             Value::List(_) | Value::Tuple(_) => {
-                let items = self.items(value)?;
+                let items = items(value)?;
                 items.iter().map(|item| self.argument(item)).collect()
             }
             value => Ok(vec![self.argument(value)?]),
@@ -139,7 +132,7 @@ impl<'a> Evaluator<'a, '_> {
     fn integers(&mut self, value: &Value<'a>) -> Outcome<Vec<i64>> {
         match value {
             Value::List(_) | Value::Tuple(_) => {
-                let items = self.items(value)?;
+                let items = items(value)?;
                 items.iter().map(|item| self.integer(item)).collect()
             }
             value => Ok(vec![self.integer(value)?]),
@@ -181,7 +174,7 @@ impl<'a> Evaluator<'a, '_> {
     /// Axes counted from the front, ascending; all when left out.
     fn axes(&mut self, value: Option<Value<'a>>, rank: usize) -> Outcome<Vec<usize>> {
         let given = match value {
-            Some(value @ (Value::List(_) | Value::Tuple(_))) => self.items(&value)?,
+            Some(value @ (Value::List(_) | Value::Tuple(_))) => items(&value)?,
             Some(value) => vec![value],
             None => Vec::new(),
         };
@@ -199,6 +192,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// An operator of PyTorch on tensors or numbers.
+    #[allow(clippy::too_many_lines)] // A table: one arm per name.
     pub(super) fn operator(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         if let Some(plain) = name.strip_suffix('_')
             && !plain.ends_with('_')
@@ -346,7 +340,7 @@ impl<'a> Evaluator<'a, '_> {
             }
             "prelu" => self.prelu(a),
             "softmax" | "log_softmax" | "_softmax" | "_log_softmax" => {
-                let x = self.tensor(&a.need(0, "self")?)?;
+                let x = tensor(&a.need(0, "self")?)?;
                 let rank = self.shape(&x)?.len();
                 let axis = self.axis(&a.need(1, "dim")?, rank)?;
                 let node = Arg::Node(self.node(&x)?);
@@ -404,6 +398,7 @@ impl<'a> Evaluator<'a, '_> {
                 self.emit(Binary(BinaryKind::Add), vec![product, bias])
             }
             "scaled_dot_product_attention" => self.attention(a),
+            "_native_multi_head_attention" => self.multi_head_attention(a),
             "batch_norm" | "instance_norm" | "group_norm" | "layer_norm" => self.norm(name, a),
             "max_pool2d" | "avg_pool2d" | "max_pool2d_with_indices" => self.pool(name, a),
             "adaptive_avg_pool2d" | "adaptive_max_pool2d" | "adaptive_avg_pool1d" => {
@@ -718,15 +713,14 @@ impl<'a> Evaluator<'a, '_> {
             return Ok(self.unsupported("causal attention"));
         }
         let rank = self.rank(k)?;
-        let scale = match a.get(6, "scale") {
-            Some(scale) => self.argument(&scale)?,
-            None => {
-                let Arg::Node(query) = q else {
-                    return Err("a query that is a number".into());
-                };
-                let width = self.builder.size(query, rank - 1)?;
-                self.then(Unary(UnaryKind::Rsqrt), vec![width])?
-            }
+        let scale = if let Some(scale) = a.get(6, "scale") {
+            self.argument(&scale)?
+        } else {
+            let Arg::Node(query) = q else {
+                return Err("a query that is a number".into());
+            };
+            let width = self.builder.size(query, rank - 1)?;
+            self.then(Unary(UnaryKind::Rsqrt), vec![width])?
         };
         let q = self.then(Binary(BinaryKind::Mul), vec![q, scale])?;
         let mut axes: Vec<usize> = (0..rank).collect();
@@ -757,6 +751,59 @@ impl<'a> Evaluator<'a, '_> {
             vec![scores],
         )?;
         self.emit(MatMul, vec![weights, v])
+    }
+
+    /// Self-attention with its projections, as PyTorch's fast path for evaluation calls it.
+    fn multi_head_attention(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let call = |this: &mut Self, name: &str, all: Vec<Value<'a>>| {
+            this.operator(
+                name,
+                &Arguments {
+                    positional: all,
+                    named: Vec::new(),
+                },
+            )
+        };
+        let (query, key) = (a.need(0, "query")?, a.need(1, "key")?);
+        let (query_node, key_node) = (self.argument(&query)?, self.argument(&key)?);
+        let Arg::Node(node) = query_node else {
+            return Err("attends to a number".into());
+        };
+        if query_node != key_node || a.get(9, "mask").is_some() {
+            return Ok(self.unsupported("_native_multi_head_attention beyond plain self-attention"));
+        }
+        let [batch, length, width] = self.sizes(node)?[..] else {
+            return Err("attends to other than three axes".into());
+        };
+        let heads = a.need(4, "num_head")?;
+        let heads = int(self.integer(&heads)?);
+        let each = self.then(Binary(BinaryKind::FloorDiv), vec![width, heads])?;
+        let all = call(
+            self,
+            "linear",
+            vec![query, a.need(5, "qkv_weight")?, a.need(6, "qkv_bias")?],
+        )?;
+        let all = self.argument(&all)?;
+        let all = self.then(Reshape, vec![all, batch, length, int(3), heads, each])?;
+        let all = self.emit(Permute(vec![2, 0, 3, 1, 4]), vec![all])?;
+        let mut parts = Vec::new();
+        for index in 0..3 {
+            parts.push(call(
+                self,
+                "select",
+                vec![all.clone(), Value::int(0), Value::int(index)],
+            )?);
+        }
+        let mixed = call(self, "scaled_dot_product_attention", parts)?;
+        let mixed = self.argument(&mixed)?;
+        let mixed = self.then(Permute(vec![0, 2, 1, 3]), vec![mixed])?;
+        let mixed = self.emit(Reshape, vec![mixed, batch, length, width])?;
+        let answer = call(
+            self,
+            "linear",
+            vec![mixed, a.need(7, "proj_weight")?, a.need(8, "proj_bias")?],
+        )?;
+        Ok(Value::Tuple(Rc::new(vec![answer, Value::Unknown])))
     }
 
     fn norm(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
@@ -799,8 +846,15 @@ impl<'a> Evaluator<'a, '_> {
                 let epsilon = number(self, 7)?;
                 let stored = a.get(3, "running_mean").zip(a.get(4, "running_var"));
                 let Some((mean, variance)) = stored.filter(|_| !own) else {
+                    // With statistics of its own, a batch of one is what instance norm sees.
                     if name == "batch_norm" {
-                        return Ok(self.unsupported("batch_norm in training mode"));
+                        if shape[0] != 1 {
+                            return Ok(self.unsupported("batch_norm in training mode"));
+                        }
+                        if let Arg::Node(node) = x {
+                            let size = self.builder.size(node, 0)?;
+                            self.builder.pin(size)?;
+                        }
                     }
                     all.extend(affine(self, 1, 2)?);
                     return self.emit(
@@ -870,7 +924,7 @@ impl<'a> Evaluator<'a, '_> {
         let mut x = self.argument(&a.need(0, "self")?)?;
         let sizes = a.need(1, "output_size")?;
         let items = match &sizes {
-            Value::List(_) | Value::Tuple(_) => self.items(&sizes)?,
+            Value::List(_) | Value::Tuple(_) => items(&sizes)?,
             single => vec![single.clone()],
         };
         if name == "adaptive_avg_pool1d" {
@@ -922,7 +976,7 @@ impl<'a> Evaluator<'a, '_> {
         {
             match &value {
                 Value::List(_) => {
-                    for item in self.items(&value)? {
+                    for item in items(&value)? {
                         factors.push(self.number(&item)?);
                     }
                 }
@@ -934,17 +988,16 @@ impl<'a> Evaluator<'a, '_> {
             return Err("resamples a number".into());
         };
         let mut all = vec![x];
-        match a.get(1, "output_size") {
-            Some(sizes) => all.extend(self.list(&sizes)?),
-            None => {
-                let factors = factors.ok_or("has neither size nor factors")?;
-                for (axis, factor) in factors.into_iter().enumerate() {
-                    let size = self.builder.size(node, 2 + axis)?;
-                    let factor = Arg::Literal(Literal::Float(factor));
-                    let size = self.then(Binary(BinaryKind::Mul), vec![size, factor])?;
-                    let size = self.then(Unary(UnaryKind::Floor), vec![size])?;
-                    all.push(self.then(Cast(DType::Int), vec![size])?);
-                }
+        if let Some(sizes) = a.get(1, "output_size") {
+            all.extend(self.list(&sizes)?);
+        } else {
+            let factors = factors.ok_or("has neither size nor factors")?;
+            for (axis, factor) in factors.into_iter().enumerate() {
+                let size = self.builder.size(node, 2 + axis)?;
+                let factor = Arg::Literal(Literal::Float(factor));
+                let size = self.then(Binary(BinaryKind::Mul), vec![size, factor])?;
+                let size = self.then(Unary(UnaryKind::Floor), vec![size])?;
+                all.push(self.then(Cast(DType::Int), vec![size])?);
             }
         }
         self.emit(
@@ -983,10 +1036,13 @@ impl<'a> Evaluator<'a, '_> {
 
     fn join(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let list = a.need(0, "tensors")?;
-        let items = self.items(&list)?;
+        let items = items(&list)?;
         let mut tensors = Vec::with_capacity(items.len());
         for item in items {
-            tensors.push(self.argument(&item)?);
+            // Some programs begin a concatenation with a tensor of no channels.
+            if !matches!(item, Value::Empty) {
+                tensors.push(self.argument(&item)?);
+            }
         }
         let first = *tensors.first().ok_or("joins nothing")?;
         if tensors
@@ -1034,7 +1090,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     fn split(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let x = self.tensor(&a.need(0, "self")?)?;
+        let x = tensor(&a.need(0, "self")?)?;
         let shape = self.shape(&x)?;
         let position = if name == "unbind" { 1 } else { 2 };
         let axis = a.get(position, "dim").unwrap_or(Value::int(0));
@@ -1098,8 +1154,9 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// Views, which share memory with their tensor.
+    #[allow(clippy::too_many_lines)] // A table: one arm per name.
     fn reshape(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let x = self.tensor(&a.need(0, "self")?)?;
+        let x = tensor(&a.need(0, "self")?)?;
         let node = self.node(&x)?;
         let rank = self.node_shape(node)?.len();
         let (op, arguments): (Op, Vec<Arg>) = match name {
@@ -1109,7 +1166,7 @@ impl<'a> Evaluator<'a, '_> {
                 (Reshape.into(), self.list(&sizes)?)
             }
             "view_as" | "reshape_as" | "expand_as" => {
-                let other = self.tensor(&a.need(1, "other")?)?;
+                let other = tensor(&a.need(1, "other")?)?;
                 let other = self.node(&other)?;
                 let op = if name == "expand_as" {
                     Expand.into()
@@ -1320,7 +1377,7 @@ impl<'a> Evaluator<'a, '_> {
 
     /// `x[:, i, j]`: neighbouring axes with indices are merged into one.
     fn index_by_tensors(&mut self, mut x: Arg, indices: &Value<'a>) -> Outcome<Value<'a>> {
-        let items = self.items(indices)?;
+        let items = items(indices)?;
         let mut used = Vec::new();
         for (axis, item) in items.iter().enumerate() {
             if !matches!(item, Value::None) {
@@ -1362,6 +1419,7 @@ impl<'a> Evaluator<'a, '_> {
         self.emit(IndexSelect(first), vec![x, index])
     }
 
+    #[allow(clippy::too_many_lines)] // A table: one arm per name.
     fn reduce(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let first = a.need(0, "self")?;
         let x = self.argument(&first)?;
@@ -1563,7 +1621,7 @@ impl<'a> Evaluator<'a, '_> {
         let new = name.starts_with("new_");
         let mut present = DType::Float;
         let sizes = if like || new {
-            let x = self.tensor(&a.need(0, "self")?)?;
+            let x = tensor(&a.need(0, "self")?)?;
             let node = self.node(&x)?;
             present = self.dtype(node);
             if like {
@@ -1575,9 +1633,8 @@ impl<'a> Evaluator<'a, '_> {
             self.list(&a.need(0, "size")?)?
         };
         let (fill, code) = match name {
-            "full" => (a.need(1, "fill_value")?, a.positional.get(2)),
             "new_full" => (a.need(2, "fill_value")?, a.positional.get(3)),
-            "full_like" => (a.need(1, "fill_value")?, a.positional.get(2)),
+            "full" | "full_like" => (a.need(1, "fill_value")?, a.positional.get(2)),
             "ones" | "ones_like" => (Value::int(1), a.positional.get(1)),
             "new_ones" => (Value::int(1), a.positional.get(2)),
             "new_zeros" | "new_empty" => (Value::int(0), a.positional.get(2)),
@@ -1608,7 +1665,7 @@ impl<'a> Evaluator<'a, '_> {
             }
             Value::List(_) => {
                 let mut parts = Vec::new();
-                for item in self.items(value)? {
+                for item in items(value)? {
                     let Value::Number(number) = item else {
                         return Ok(self.unsupported("tensor of lists"));
                     };
@@ -1627,7 +1684,7 @@ impl<'a> Evaluator<'a, '_> {
 
     fn meshgrid(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let list = a.need(0, "tensors")?;
-        let items = self.items(&list)?;
+        let items = items(&list)?;
         let xy = matches!(a.get(1, "indexing"), Some(Value::Text(text)) if &*text == "xy");
         if xy || items.len() != 2 {
             return Ok(self.unsupported("meshgrid other than of two axes by `ij`"));
@@ -1650,7 +1707,7 @@ impl<'a> Evaluator<'a, '_> {
             return Err("lacks an equation".into());
         };
         let equation: String = equation.chars().filter(|c| *c != ' ').collect();
-        let items = self.items(&list)?;
+        let items = items(&list)?;
         let parts = equation.split_once("->").and_then(|(inputs, output)| {
             let (left, right) = inputs.split_once(',')?;
             Some([left, right, output])
@@ -1702,6 +1759,13 @@ impl<'a> Evaluator<'a, '_> {
             },
             vec![product],
         )
+    }
+}
+
+fn tensor(value: &Value) -> Outcome<Rc<Tensor>> {
+    match value {
+        Value::Tensor(tensor) => Ok(tensor.clone()),
+        other => Err(format!("{} stands where a tensor is needed", other.kind())),
     }
 }
 

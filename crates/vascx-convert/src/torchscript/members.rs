@@ -65,7 +65,7 @@ pub(super) fn member(builder: &GraphBuilder, sources: &[Source], output: usize) 
     let prefix = common_prefix(&sources);
     for (weight, source) in graph.parameters.iter_mut().zip(&sources) {
         if !source.from_constants {
-            weight.name = source.path[prefix..].to_owned();
+            source.path[prefix..].clone_into(&mut weight.name);
         }
     }
     let folded = fold_batch_norms(&graph);

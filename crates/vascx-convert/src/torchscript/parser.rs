@@ -83,13 +83,12 @@ impl Parser {
     }
 
     fn name(&mut self) -> Result<String> {
-        match self.next() {
-            Token::Name(name) => Ok(name),
-            _ => {
-                self.position = self.position.saturating_sub(1);
-                self.error("a name")
-            }
-        }
+        let Token::Name(name) = self.peek() else {
+            return self.error("a name");
+        };
+        let name = name.clone();
+        self.next();
+        Ok(name)
     }
 
     fn newline(&mut self) -> Result<()> {
@@ -337,6 +336,10 @@ impl Parser {
     /// An assignment or an expression.
     fn simple(&mut self) -> Result<StatementKind> {
         let value = self.expression_list()?;
+        if self.accept(":") {
+            // The type of a variable.
+            self.expression()?;
+        }
         let kind = if self.accept("=") {
             let targets = match value {
                 Expression::Tuple(items) => items

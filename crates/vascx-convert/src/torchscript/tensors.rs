@@ -257,6 +257,9 @@ impl<'a> Evaluator<'a, '_> {
 
     /// A tensor of one number.
     pub(super) fn full(&mut self, value: Arg, sizes: Vec<Arg>, dtype: DType) -> Outcome<Value<'a>> {
+        if sizes.contains(&int(0)) {
+            return Ok(Value::Empty);
+        }
         let mut all = vec![value];
         all.extend(sizes);
         let node = self.builder.call(Full(dtype), all)?;

@@ -21,6 +21,8 @@ pub(super) enum Value<'a> {
     Module(&'a ScriptModule, Rc<str>),
     /// A function or class by its qualified name.
     Global(Rc<str>),
+    /// A tensor without elements, which only concatenation takes.
+    Empty,
     /// What an unsupported operator would have given.
     Unknown,
 }
@@ -64,6 +66,7 @@ impl Value<'_> {
             Self::Dict(_) => "a dictionary",
             Self::Module(..) => "a module",
             Self::Global(_) => "a function",
+            Self::Empty => "an empty tensor",
             Self::Unknown => "an unknown value",
         }
     }

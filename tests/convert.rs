@@ -16,7 +16,6 @@ const MODELS: [&str; 7] = [
 ];
 
 /// What happens to the bytes of a file.
-type Damage = fn(Vec<u8>) -> Vec<u8>;
 
 fn tensor(path: &std::path::Path, name: &str) -> (Vec<usize>, Vec<f32>) {
     let bytes = std::fs::read(path).unwrap();
@@ -138,33 +137,40 @@ fn a_model_directory_is_complete_described_and_not_overwritten() {
 fn a_damaged_model_directory_is_an_error_that_names_the_file() {
     let workspace = Workspace::new();
     let checkpoint = fixture("models/unet_m1.pt");
-    let two_members: Damage = |bytes| {
+    let two_members = |bytes| {
         let text = String::from_utf8(bytes).unwrap();
         text.replace("\"members\": 1", "\"members\": 2").into()
     };
-    let truncated: Damage = |bytes| bytes[..bytes.len() - 9].to_vec();
-    let huge: Damage = |bytes| {
-        let text = String::from_utf8(bytes).unwrap();
-        text.replace("\"in_channels\": 3", "\"in_channels\": 9000000000000000000")
-            .into()
-    };
-    let dropout: Damage = |bytes| {
-        let text = String::from_utf8(bytes).unwrap();
-        text.replace("\"dropout\": 0.0", "\"dropout\": 7.0").into()
-    };
-    let no_levels: Damage = |bytes| {
+    let truncated = |bytes: Vec<u8>| bytes[..bytes.len() - 9].to_vec();
+    let changed = |bytes: Vec<u8>, pointer: &str, value: serde_json::Value| -> Vec<u8> {
         let mut json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-        json["architecture"]["unet"]["widths"] = serde_json::json!([]);
+        *json.pointer_mut(pointer).unwrap() = value;
         json.to_string().into()
     };
-    let damages: [(&str, Damage, &str); 7] = [
-        ("model.json", huge, "1 to 65536"),
-        ("model.json", dropout, "dropout"),
-        ("model.json", no_levels, "levels"),
-        ("weights.safetensors", truncated, "weights.safetensors"),
-        ("weights.safetensors", |_| Vec::new(), "weights.safetensors"),
-        ("model.json", |_| b"{}".to_vec(), "model.json"),
-        ("model.json", two_members, "members.1"),
+    let huge = |bytes| {
+        changed(
+            bytes,
+            "/architecture/graph/0/parameters/0/shape/0",
+            9_000_000_000_000_000_000_u64.into(),
+        )
+    };
+    let endless = |bytes| {
+        let node = serde_json::json!({"call": [{"unary": "relu"}, [999_999]]});
+        changed(bytes, "/architecture/graph/0/nodes/2", node)
+    };
+    let no_graph = |bytes| changed(bytes, "/architecture/graph", serde_json::json!([]));
+    let damages: [(&str, &dyn Fn(Vec<u8>) -> Vec<u8>, &str); 7] = [
+        ("model.json", &huge, "too large"),
+        ("model.json", &endless, "runs too early"),
+        ("model.json", &no_graph, "graph"),
+        ("weights.safetensors", &truncated, "weights.safetensors"),
+        (
+            "weights.safetensors",
+            &|_| Vec::new(),
+            "weights.safetensors",
+        ),
+        ("model.json", &|_| b"{}".to_vec(), "model.json"),
+        ("model.json", &two_members, "members.1"),
     ];
     for (index, (file, damage, named)) in damages.into_iter().enumerate() {
         let model = format!("model{index}");

@@ -685,7 +685,7 @@ def free(x: List[int]=[0, 0]) -> NoneType:
             ("def f():\n  return (1\n", 2),
             ("def f():\n  a b\n", 2),
             ("def f():\n", 1),
-            ("class A(\n", 2),
+            ("class A(\n", 1),
         ] {
             assert_eq!(parse(source).unwrap_err().0, line, "{source:?}");
         }

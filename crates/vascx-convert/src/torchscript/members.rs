@@ -68,7 +68,9 @@ pub(super) fn member(builder: &GraphBuilder, sources: &[Source], output: usize) 
             source.path[prefix..].clone_into(&mut weight.name);
         }
     }
-    let folded = fold_batch_norms(&graph);
+    // Folding leaves the convolutions without norm behind.
+    let (folded, kept) = remove_dead_code(&fold_batch_norms(&graph));
+    let sources: Vec<Source> = kept.iter().map(|&index| sources[index].clone()).collect();
     let (mut graph, part) = split_constants(&folded).map_err(|error| error.to_string())?;
     describe_input(&mut graph);
     graph.validate().map_err(|error| error.to_string())?;

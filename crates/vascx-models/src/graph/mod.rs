@@ -12,6 +12,7 @@ mod network;
 mod operator;
 mod ops;
 pub mod passes;
+mod plan;
 #[cfg(test)]
 mod testing;
 mod value;

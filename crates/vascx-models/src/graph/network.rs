@@ -9,6 +9,7 @@ use burn::module::{
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorPrimitive};
 
+use super::plan::{Plan, Step};
 use super::value::Value;
 use super::{Arg, Graph, GraphError, Meta, Node};
 use crate::MemberOutput;
@@ -19,34 +20,6 @@ pub struct GraphNetwork<B: Backend> {
     weights: Weights<B>,
     #[module(skip)]
     plan: Plan,
-}
-
-/// The graph, and when each value was used for the last time.
-#[derive(Clone, Debug)]
-struct Plan {
-    graph: Arc<Graph>,
-    /// Per node, the last node that uses it.
-    last_use: Arc<[usize]>,
-}
-
-impl Plan {
-    fn new(graph: Arc<Graph>) -> Self {
-        let mut last_use: Vec<usize> = (0..graph.nodes.len()).collect();
-        for (index, node) in graph.nodes.iter().enumerate() {
-            if let Node::Call(_, arguments) = node {
-                for argument in arguments {
-                    if let Arg::Node(used) = argument {
-                        last_use[*used] = index;
-                    }
-                }
-            }
-        }
-        last_use[graph.output.node] = graph.nodes.len();
-        Self {
-            graph,
-            last_use: last_use.into(),
-        }
-    }
 }
 
 impl<B: Backend> GraphNetwork<B> {
@@ -117,8 +90,25 @@ impl<B: Backend> GraphNetwork<B> {
                 (Node::Input, _) => image.take().map(Value::Float),
                 (Node::Parameter(weight), _) => Some(self.weights.tensors[*weight].value()),
                 (Node::Call(op, arguments), Meta::Tensor { shape, .. }) => {
-                    let arguments = self.arguments(index, arguments, &mut values);
-                    Some(op.run(arguments, shape, &device))
+                    let arguments = match &self.plan.steps[index] {
+                        Step::Convolve { arguments, .. } => arguments,
+                        _ => arguments,
+                    };
+                    let mut arguments = || self.arguments(index, arguments, &mut values);
+                    match &self.plan.steps[index] {
+                        Step::Absorbed => None,
+                        Step::Alone => Some(op.run(arguments(), shape, &device)),
+                        Step::Convolve {
+                            conv,
+                            activation,
+                            parts,
+                            packed,
+                            ..
+                        } => Some(conv.run_fused(packed, arguments(), *parts, *activation)),
+                        Step::ConvolveTransposed { conv, packed } => {
+                            Some(conv.run_packed(packed, arguments()))
+                        }
+                    }
                 }
             };
             // A value that nothing uses is dropped where it arises.

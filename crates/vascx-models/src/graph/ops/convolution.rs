@@ -1,9 +1,13 @@
 //! Two-dimensional convolution and its transpose.
 
+use burn::module::Param;
+use burn::nn::PaddingConfig2d;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{Tensor, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
+use crate::Activation;
+use crate::fused::{Packed, convolve, convolve_transposed};
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, at_least};
 use crate::graph::value::Value;
@@ -46,6 +50,40 @@ fn check_bias(bias: &[Meta], channels: usize) -> Result<(), String> {
     }
 }
 
+impl Conv {
+    /// Runs with what stands around it: `arguments` are `parts` maps to concatenate, the weight and
+    /// perhaps a bias; the activation follows.
+    pub(crate) fn run_fused<B: Backend>(
+        &self,
+        packed: &Packed,
+        arguments: Vec<Value<B>>,
+        parts: usize,
+        activation: Option<Activation>,
+    ) -> Value<B> {
+        let mut maps: Vec<Tensor<B, 4>> = Vec::with_capacity(parts);
+        let mut arguments = arguments.into_iter().map(Value::float);
+        maps.extend(arguments.by_ref().take(parts).map(tensor));
+        let weight = tensor::<B, 4>(arguments.next().expect("inference checked the arguments"));
+        let [_, _, height, width] = weight.dims();
+        let [vertical, horizontal] = self.padding;
+        let conv = burn::nn::conv::Conv2d {
+            weight: Param::from_tensor(weight),
+            bias: arguments.next().map(tensor).map(Param::from_tensor),
+            stride: self.stride,
+            kernel_size: [height, width],
+            dilation: self.dilation,
+            groups: self.groups,
+            padding: PaddingConfig2d::Explicit(vertical, horizontal, vertical, horizontal),
+        };
+        let output = convolve(packed, &conv, None, maps, activation);
+        Value::Float(output.into_primitive().tensor())
+    }
+}
+
+fn tensor<B: Backend, const D: usize>(primitive: B::FloatTensorPrimitive) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
 impl Operator for Conv {
     fn infer(&self, arguments: &[Meta]) -> Result<Meta, String> {
         self.check()?;
@@ -79,12 +117,7 @@ impl Operator for Conv {
         _shape: &[usize],
         _device: &B::Device,
     ) -> Value<B> {
-        let mut tensors = arguments.into_iter().map(Value::float);
-        let (Some(x), Some(weight)) = (tensors.next(), tensors.next()) else {
-            unreachable!("inference checked the number of arguments")
-        };
-        let options = ConvOptions::new(self.stride, self.padding, self.dilation, self.groups);
-        Value::Float(B::conv2d(x, weight, tensors.next(), options))
+        self.run_fused(&Packed::default(), arguments, 1, None)
     }
 }
 
@@ -96,6 +129,35 @@ pub struct ConvTranspose {
     pub conv: Conv,
     /// Extra rows and columns at the bottom right.
     pub output_padding: [usize; 2],
+}
+
+impl ConvTranspose {
+    /// Runs with packed weights where there is a kernel for it.
+    pub(crate) fn run_packed<B: Backend>(
+        &self,
+        packed: &Packed,
+        arguments: Vec<Value<B>>,
+    ) -> Value<B> {
+        let mut arguments = arguments.into_iter().map(Value::float);
+        let (Some(x), Some(weight)) = (arguments.next(), arguments.next()) else {
+            unreachable!("inference checked the number of arguments")
+        };
+        let weight = tensor::<B, 4>(weight);
+        let [inputs, outputs, height, width] = weight.dims();
+        let conv = burn::nn::conv::ConvTranspose2d {
+            weight: Param::from_tensor(weight),
+            bias: arguments.next().map(tensor).map(Param::from_tensor),
+            stride: self.conv.stride,
+            kernel_size: [height, width],
+            dilation: self.conv.dilation,
+            groups: self.conv.groups,
+            padding: self.conv.padding,
+            padding_out: self.output_padding,
+            channels: [inputs, outputs * self.conv.groups],
+        };
+        let output = convolve_transposed(packed, &conv, tensor(x));
+        Value::Float(output.into_primitive().tensor())
+    }
 }
 
 impl Operator for ConvTranspose {
@@ -135,19 +197,7 @@ impl Operator for ConvTranspose {
         _shape: &[usize],
         _device: &B::Device,
     ) -> Value<B> {
-        let mut tensors = arguments.into_iter().map(Value::float);
-        let (Some(x), Some(weight)) = (tensors.next(), tensors.next()) else {
-            unreachable!("inference checked the number of arguments")
-        };
-        let conv = &self.conv;
-        let options = ConvTransposeOptions::new(
-            conv.stride,
-            conv.padding,
-            self.output_padding,
-            conv.dilation,
-            conv.groups,
-        );
-        Value::Float(B::conv_transpose2d(x, weight, tensors.next(), options))
+        self.run_packed(&Packed::default(), arguments)
     }
 }
 

@@ -1,8 +1,12 @@
 //! Pooling over windows of `[N, C, H, W]`.
 
+use burn::nn::PaddingConfig2d;
+use burn::nn::pool::MaxPool2d;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
+use crate::fused::max_pool;
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, exactly, take};
 use crate::graph::value::Value;
@@ -84,14 +88,16 @@ impl Operator for MaxPool {
         _device: &B::Device,
     ) -> Value<B> {
         let [x] = take(arguments);
-        Value::Float(B::max_pool2d(
-            x.float(),
-            self.kernel,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.ceil,
-        ))
+        let [vertical, horizontal] = self.padding;
+        let pool = MaxPool2d {
+            stride: self.stride,
+            kernel_size: self.kernel,
+            padding: PaddingConfig2d::Explicit(vertical, horizontal, vertical, horizontal),
+            dilation: self.dilation,
+            ceil_mode: self.ceil,
+        };
+        let x = Tensor::<B, 4>::from_primitive(TensorPrimitive::Float(x.float()));
+        Value::Float(max_pool(&pool, x).into_primitive().tensor())
     }
 }
 

@@ -40,7 +40,8 @@ impl Precision {
 }
 
 /// Casts the weights of a module, except those of normalisations: their statistics are taken in
-/// f32 whatever the feature maps are, because sums over whole maps need its range.
+/// f32 whatever the feature maps are, because sums over whole maps need its range. Imported graphs,
+/// whose normalisations may be spelt out in arithmetic, stay in f32 altogether.
 pub(crate) fn cast_weights<B: Backend, M: Module<B>>(module: M, precision: Precision) -> M {
     module.map(&mut Cast {
         dtype: precision.dtype(),
@@ -54,7 +55,7 @@ struct Cast {
 }
 
 fn is_norm(container: &str) -> bool {
-    container.ends_with("Norm")
+    container.ends_with("Norm") || container == "Struct:GraphNetwork"
 }
 
 impl<B: Backend> ModuleMapper<B> for Cast {

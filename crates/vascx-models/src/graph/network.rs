@@ -7,7 +7,7 @@ use burn::module::{
     ModuleVisitor, Param,
 };
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{FloatDType, Tensor, TensorPrimitive};
 
 use super::value::Value;
 use super::{Arg, Graph, GraphError, Meta, Node};
@@ -109,6 +109,8 @@ impl<B: Backend> GraphNetwork<B> {
         let graph = &self.plan.graph;
         let device = image.device();
         let metas = graph.infer(image.dims())?;
+        // Normalisations may be spelt out in arithmetic, which needs the range of f32.
+        let image = image.cast(FloatDType::F32);
         let mut image = Some(image.into_primitive().tensor());
         let mut values: Vec<Option<Value<B>>> = Vec::with_capacity(graph.nodes.len());
         for (index, node) in graph.nodes.iter().enumerate() {

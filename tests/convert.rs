@@ -16,6 +16,7 @@ const MODELS: [&str; 7] = [
 ];
 
 /// What happens to the bytes of a file.
+type Damage = dyn Fn(Vec<u8>) -> Vec<u8>;
 
 fn tensor(path: &std::path::Path, name: &str) -> (Vec<usize>, Vec<f32>) {
     let bytes = std::fs::read(path).unwrap();
@@ -133,6 +134,13 @@ fn a_model_directory_is_complete_described_and_not_overwritten() {
     assert_eq!(workspace.list("photos"), ["a.png"]);
 }
 
+/// The JSON with the value at a pointer replaced.
+fn changed(bytes: Vec<u8>, pointer: &str, value: serde_json::Value) -> Vec<u8> {
+    let mut json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    *json.pointer_mut(pointer).unwrap() = value;
+    json.to_string().into()
+}
+
 #[test]
 fn a_damaged_model_directory_is_an_error_that_names_the_file() {
     let workspace = Workspace::new();
@@ -142,11 +150,6 @@ fn a_damaged_model_directory_is_an_error_that_names_the_file() {
         text.replace("\"members\": 1", "\"members\": 2").into()
     };
     let truncated = |bytes: Vec<u8>| bytes[..bytes.len() - 9].to_vec();
-    let changed = |bytes: Vec<u8>, pointer: &str, value: serde_json::Value| -> Vec<u8> {
-        let mut json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-        *json.pointer_mut(pointer).unwrap() = value;
-        json.to_string().into()
-    };
     let huge = |bytes| {
         changed(
             bytes,
@@ -159,7 +162,7 @@ fn a_damaged_model_directory_is_an_error_that_names_the_file() {
         changed(bytes, "/architecture/graph/0/nodes/2", node)
     };
     let no_graph = |bytes| changed(bytes, "/architecture/graph", serde_json::json!([]));
-    let damages: [(&str, &dyn Fn(Vec<u8>) -> Vec<u8>, &str); 7] = [
+    let damages: [(&str, &Damage, &str); 7] = [
         ("model.json", &huge, "too large"),
         ("model.json", &endless, "runs too early"),
         ("model.json", &no_graph, "graph"),

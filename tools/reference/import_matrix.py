@@ -177,7 +177,7 @@ TRACED = {
     "smp FPN": (smp("FPN"), SEGMENTATION, 3, 64, 1),
     "smp Linknet": (smp("Linknet"), SEGMENTATION, 3, 64, 1),
     "smp MAnet": (smp("MAnet"), SEGMENTATION, 3, 64, 1),
-    "smp PAN": (smp("PAN"), SEGMENTATION, 3, 64, 1),
+    "smp PAN": (smp("PAN"), SEGMENTATION, 3, 256, 1),
     "smp PSPNet": (smp("PSPNet"), SEGMENTATION, 3, 64, 1),
     "smp DeepLabV3Plus": (smp("DeepLabV3Plus"), SEGMENTATION, 3, 64, 1),
     "smp UPerNet": (smp("UPerNet"), SEGMENTATION, 3, 64, 1),
@@ -187,10 +187,8 @@ TRACED = {
     "monai AttentionUnet": (monai("AttentionUnet", spatial_dims=2, in_channels=3, out_channels=2, channels=(8, 16, 16), strides=(2, 2)), SEGMENTATION, 3, 64, 1),
     "monai SegResNet": (monai("SegResNet", spatial_dims=2, in_channels=3, out_channels=2, init_filters=8), SEGMENTATION, 3, 64, 1),
     "monai DynUNet": (monai("DynUNet", spatial_dims=2, in_channels=3, out_channels=2, kernel_size=[3, 3, 3], strides=[1, 2, 2], upsample_kernel_size=[2, 2], filters=[8, 16, 16]), SEGMENTATION, 3, 64, 1),
-    "monai VNet": (monai("VNet", spatial_dims=2, in_channels=3, out_channels=2), SEGMENTATION, 3, 64, 1),
 }
 SCRIPTED = {
-    "vascx unet": TRACED["vascx unet"],
     "plain looping": (Looping, SEGMENTATION, 3, 32, 2),
     **{
         name: TRACED[name]

@@ -694,7 +694,7 @@ def free(x: List[int]=[0, 0]) -> NoneType:
             assert!(parse(&source).unwrap_err().1.contains("deeper"), "{part}");
         }
         for part in ["+ 1", ".a", "(1)", " and 1"] {
-            let source = format!("def f():\n  x = 1{}\n", part.repeat(100_000));
+            let source = format!("def f():\n  x = y{}\n", part.repeat(100_000));
             assert!(parse(&source).unwrap_err().1.contains("chains"), "{part}");
         }
     }

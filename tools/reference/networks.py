@@ -1,9 +1,4 @@
-"""U-Net and ResNet in PyTorch, with the attribute names that `vascx-convert` recognises.
-
-These are the reference implementations that the burn definitions in `crates/vascx-models` are
-compared with. Attribute names and their order are part of the release format: renaming one here
-means teaching `crates/vascx-convert/src/recognise/` the new name.
-"""
+"""U-Net and ResNet in PyTorch: the networks of the demonstration models and of most fixtures."""
 
 from __future__ import annotations
 

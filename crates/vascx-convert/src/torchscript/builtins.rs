@@ -60,6 +60,7 @@ impl<'a> Evaluator<'a, '_> {
                     (Value::None, Value::None) => true,
                     (Value::None, _) | (_, Value::None) => false,
                     (Value::Number(a), Value::Number(b)) => a == b,
+                    (Value::Tensor(a), Value::Tensor(b)) => self.node(a)? == self.node(b)?,
                     _ => return Err("compares identities".into()),
                 };
                 Ok(Value::bool(same == (name == "__is__")))
@@ -184,34 +185,22 @@ impl<'a> Evaluator<'a, '_> {
                 Ok(Value::list(items))
             }
             ("tuple", Some(value), None) => Ok(Value::Tuple(Rc::new(items(&value)?))),
-            ("range" | "__range_length", Some(_), _) => self.range(&arguments.positional),
+            ("range", Some(_), _) => self.range(&arguments.positional),
+            ("__range_length", Some(_), _) => {
+                let numbers = self.range(&arguments.positional)?;
+                Ok(Value::int(items(&numbers)?.len() as i64))
+            }
+            ("__derive_index", Some(index), Some(start)) => {
+                let step = arguments.positional.get(2).ok_or("lacks a step")?;
+                let (index, start) = (self.integer(&index)?, self.integer(&start)?);
+                let offset = index.checked_mul(self.integer(step)?);
+                let value = offset.and_then(|offset| offset.checked_add(start));
+                value
+                    .map(Value::int)
+                    .ok_or_else(|| "an impossible range".into())
+            }
             ("slice", Some(list @ (Value::List(_) | Value::Tuple(_))), _) => {
-                let items = items(&list)?;
-                let length = items.len() as i64;
-                let mut bound = |index: usize, default: i64| -> Outcome<i64> {
-                    match arguments.positional.get(index) {
-                        None | Some(Value::None) => Ok(default),
-                        Some(value) => {
-                            let value = self.integer(value)?;
-                            let value = if value < 0 {
-                                value.saturating_add(length)
-                            } else {
-                                value
-                            };
-                            Ok(value.clamp(0, length))
-                        }
-                    }
-                };
-                let (start, end) = (bound(1, 0)?, bound(2, length)?);
-                let step = match arguments.positional.get(3) {
-                    None | Some(Value::None) => 1,
-                    Some(step) => self.integer(step)?,
-                };
-                if step < 1 {
-                    return Err("a list in steps below one".into());
-                }
-                let part = &items[start as usize..end.max(start) as usize];
-                let part = part.iter().step_by(step as usize).cloned().collect();
+                let part = self.slice_list(&items(&list)?, &arguments.positional[1..])?;
                 Ok(match list {
                     Value::Tuple(_) => Value::Tuple(Rc::new(part)),
                     _ => Value::list(part),
@@ -307,6 +296,43 @@ impl<'a> Evaluator<'a, '_> {
                 }
             }
             _ => self.operator(name, &arguments),
+        }
+    }
+
+    /// `items[start:end:step]` with Python's conventions.
+    fn slice_list(&mut self, items: &[Value<'a>], bounds: &[Value<'a>]) -> Outcome<Vec<Value<'a>>> {
+        let mut given = [None; 3];
+        for (number, bound) in given.iter_mut().zip(bounds) {
+            if !matches!(bound, Value::None) {
+                *number = Some(self.integer(bound)?);
+            }
+        }
+        let [start, end, step] = given;
+        let step = step.unwrap_or(1);
+        let length = items.len() as i64;
+        let (low, high) = if step > 0 {
+            (0, length)
+        } else {
+            (-1, length - 1)
+        };
+        let bound = |value: Option<i64>, default: i64| match value {
+            None => default,
+            Some(value) if value < 0 => value.saturating_add(length).clamp(low, high),
+            Some(value) => value.clamp(low, high),
+        };
+        let every = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX);
+        match step {
+            0 => Err("a list in steps of zero".into()),
+            1.. => {
+                let (start, end) = (bound(start, low), bound(end, high));
+                let part = &items[start as usize..end.max(start) as usize];
+                Ok(part.iter().step_by(every).cloned().collect())
+            }
+            _ => {
+                let (start, end) = (bound(start, high), bound(end, low));
+                let part = &items[(end + 1) as usize..(start + 1).max(end + 1) as usize];
+                Ok(part.iter().rev().step_by(every).cloned().collect())
+            }
         }
     }
 

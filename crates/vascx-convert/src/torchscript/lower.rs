@@ -856,7 +856,7 @@ impl<'a> Evaluator<'a, '_> {
                             self.builder.pin(size)?;
                         }
                     }
-                    all.extend(affine(self, 1, 2)?);
+                    all.extend(self.scale_and_shift(a, shape[1])?);
                     return self.emit(
                         GroupNorm {
                             groups: shape[1],
@@ -867,18 +867,22 @@ impl<'a> Evaluator<'a, '_> {
                 };
                 all.push(self.argument(&mean)?);
                 all.push(self.argument(&variance)?);
-                for (index, name, default) in [(1, "weight", 1), (2, "bias", 0)] {
-                    let value = match a.get(index, name) {
-                        Some(value) => value,
-                        None => {
-                            self.full(int(default), vec![int(shape[1] as i64)], DType::Float)?
-                        }
-                    };
-                    all.push(self.argument(&value)?);
-                }
+                all.extend(self.scale_and_shift(a, shape[1])?);
                 self.emit(BatchNorm { epsilon }, all)
             }
         }
+    }
+
+    /// The weight and bias of a batch or instance norm; ones and zeros where it has none.
+    fn scale_and_shift(&mut self, a: &Arguments<'a>, channels: usize) -> Outcome<[Arg; 2]> {
+        let mut given = |index: usize, name: &str, default: i64| {
+            let value = match a.get(index, name) {
+                Some(value) => value,
+                None => self.full(int(default), vec![int(channels as i64)], DType::Float)?,
+            };
+            self.argument(&value)
+        };
+        Ok([given(1, "weight", 1)?, given(2, "bias", 0)?])
     }
 
     fn pool(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {

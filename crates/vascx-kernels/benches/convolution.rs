@@ -35,7 +35,12 @@ fn convolutions(criterion: &mut Criterion) {
         group.bench_function(format!("{side}² {inputs} → {outputs}"), |bencher| {
             bencher.iter(|| {
                 let parts = [(black_box(&input[..]), inputs)];
-                convolution.run(shape, &parts, Activation::Relu, black_box(&mut output));
+                convolution.run(
+                    shape,
+                    &parts,
+                    Activation::Relu.into(),
+                    black_box(&mut output),
+                );
             });
         });
     }

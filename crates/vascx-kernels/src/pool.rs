@@ -52,30 +52,27 @@ struct Line<'a> {
 }
 
 impl Kernel for Line<'_> {
-    /// The plain loops become vector instructions by themselves, once they are inlined here.
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Shape { height, width, .. } = self.shape;
         let (channels, window) = (self.channels, self.window);
         for (x, output) in self.output.chunks_exact_mut(channels).enumerate() {
-            output.fill(f32::NEG_INFINITY);
-            for row in 0..window.kernel[0] {
-                let Some(y) = window.source(0, self.y, row, height) else {
-                    continue;
-                };
-                for column in 0..window.kernel[1] {
-                    let Some(x) = window.source(1, x, column, width) else {
+            for channel in (0..channels).step_by(V::LANES) {
+                let count = V::LANES.min(channels - channel);
+                let mut largest = V::splat(f32::NEG_INFINITY);
+                for row in 0..window.kernel[0] {
+                    let Some(y) = window.source(0, self.y, row, height) else {
                         continue;
                     };
-                    let values = &self.image[(y * width + x) * channels..][..channels];
-                    for (output, &value) in output.iter_mut().zip(values) {
-                        *output = if *output > value || output.is_nan() {
-                            *output
-                        } else {
-                            value
+                    for column in 0..window.kernel[1] {
+                        let Some(x) = window.source(1, x, column, width) else {
+                            continue;
                         };
+                        let at = (y * width + x) * channels + channel;
+                        largest = largest.max_or_nan(V::load_part(&self.image[at..], count));
                     }
                 }
+                largest.store_part(&mut output[channel..], count);
             }
         }
     }

@@ -90,7 +90,9 @@ fn group_norm_follows_its_definition() {
         let groups = divisors[random.usize(..divisors.len())];
         let mut input = values(&mut random, shape.pixels() * channels);
         // A mean far from zero, of which nothing may remain.
-        input.iter_mut().for_each(|value| *value += 30.0);
+        for value in &mut input {
+            *value += 30.0;
+        }
         let (scale, shift) = (values(&mut random, channels), values(&mut random, channels));
         let affine = random.bool();
         let norm = GroupNorm {

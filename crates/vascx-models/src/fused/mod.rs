@@ -59,6 +59,7 @@ pub(crate) fn convolve_onto<B: Backend>(
         native::convolve(packed, conv, norm, &inputs, residual.as_ref(), activation)
     {
         count(&output);
+        native::recycle(inputs.into_iter().chain(residual));
         return output;
     }
     #[cfg(not(feature = "flex"))]
@@ -89,6 +90,7 @@ pub(crate) fn convolve_transposed<B: Backend>(
     work::note(input.shape().num_elements(), outputs * height * width);
     #[cfg(feature = "flex")]
     if let Some(output) = native::convolve_transposed(packed, conv, &input) {
+        native::recycle([input]);
         return output;
     }
     #[cfg(not(feature = "flex"))]
@@ -113,10 +115,27 @@ pub(crate) fn multiply<B: Backend>(
     }
 }
 
+/// How many images are best run together: on the CPU as few as keep all cores busy, so that
+/// feature maps stay in the caches and little memory is needed; elsewhere all of them.
+pub(crate) fn images_per_pass<B: Backend>(images: &Tensor<B, 4>) -> usize {
+    let [count, _, height, width] = images.dims();
+    #[cfg(feature = "flex")]
+    if native::has_kernels(images) {
+        return (ENOUGH_PIXELS / (height * width).max(1)).clamp(1, count.max(1));
+    }
+    let _ = (height, width);
+    count.max(1)
+}
+
+/// Pixels of an image that keep all cores busy down to the smallest feature maps.
+#[cfg(feature = "flex")]
+const ENOUGH_PIXELS: usize = 256 * 256;
+
 /// Max-pooling.
 pub(crate) fn max_pool<B: Backend>(pool: &MaxPool2d, input: Tensor<B, 4>) -> Tensor<B, 4> {
     #[cfg(feature = "flex")]
     if let Some(output) = native::max_pool::<B>(pool, &primitive(&input)) {
+        native::recycle([input]);
         return tensor(output);
     }
     pool.forward(input)
@@ -126,6 +145,7 @@ pub(crate) fn max_pool<B: Backend>(pool: &MaxPool2d, input: Tensor<B, 4>) -> Ten
 pub(crate) fn global_average<B: Backend>(input: Tensor<B, 4>) -> Tensor<B, 4> {
     #[cfg(feature = "flex")]
     if let Some(output) = native::global_average::<B>(&primitive(&input)) {
+        native::recycle([input]);
         return tensor(output);
     }
     input.mean_dim(3).mean_dim(2)

@@ -13,7 +13,7 @@ use vascx_kernels::{
     Conv3x3, Convolution, DepthwiseConvolution, Epilogue, Shape, Sliding, TransposedConv2x2,
 };
 
-use super::{Map, flex, flex_of, map, primitive, split};
+use super::{Map, buffers, flex, flex_of, map, primitive, split};
 use crate::Activation;
 use crate::fused::folded;
 
@@ -153,7 +153,7 @@ pub(in crate::fused) fn convolve<B: Backend>(
         residual: residual.as_ref().map(Map::values),
         activation,
     };
-    let mut output = vec![0.0; results.pixels() * outputs];
+    let mut output = buffers::take(results.pixels() * outputs);
     let parts: Vec<_> = maps
         .iter()
         .map(|map| (map.values(), map.channels))
@@ -197,7 +197,7 @@ pub(in crate::fused) fn convolve_transposed<B: Backend>(
     let Kernel::Transposed(kernel) = &*kernel else {
         unreachable!("packed by a convolution")
     };
-    let mut output = vec![0.0; shape.pixels() * 4 * outputs];
+    let mut output = buffers::take(shape.pixels() * 4 * outputs);
     let input = last.as_slice().expect("contiguous f32");
     kernel.run(shape, input, &mut output);
     let doubled = Shape {
@@ -247,7 +247,7 @@ pub(in crate::fused) fn multiply<B: Backend>(
         height: 1,
         width: values.len() / inputs,
     };
-    let mut output = vec![0.0; rows.width * outputs];
+    let mut output = buffers::take(rows.width * outputs);
     kernel.run(
         rows,
         &[(values, inputs)],

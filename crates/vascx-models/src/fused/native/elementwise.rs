@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Shape as TensorShape, TensorData};
 use vascx_kernels::{InstructionSet, activate_all, combine};
 
-use super::{flex, primitive, split};
+use super::{buffers, flex, primitive, split};
 use crate::Activation;
 use crate::fused::Arithmetic;
 
@@ -89,7 +89,7 @@ pub(in crate::fused) fn activate<B: Backend>(
         return None;
     };
     let tensor = Dense::of(flex::<B>(tensor)?)?;
-    let mut output = vec![0.0; tensor.values().len()];
+    let mut output = buffers::take(tensor.values().len());
     activate_all(
         InstructionSet::current(),
         activation,
@@ -148,7 +148,7 @@ pub(in crate::fused) fn arithmetic<B: Backend>(
         Arithmetic::Divide => vascx_kernels::Arithmetic::Divide,
     };
     let b = &b.storage()[start..][..sizes.iter().product()];
-    let mut output = vec![0.0; a.values().len()];
+    let mut output = buffers::take(a.values().len());
     let identity = vascx_kernels::Activation::Identity;
     let set = InstructionSet::current();
     combine(set, kernel, a.values(), b, extents, identity, &mut output);

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Shape as TensorShape, TensorData};
 use vascx_kernels::{Affine, GroupNorm, InstructionSet, Neighbours, Shape, Sliding};
 
-use super::{Map, flex, map, primitive, split};
+use super::{Map, buffers, flex, map, primitive, split};
 use crate::Activation;
 
 pub(in crate::fused) fn max_pool<B: Backend>(
@@ -33,7 +33,7 @@ pub(in crate::fused) fn max_pool<B: Backend>(
     let input = Map::of(&flex::<B>(input)?)?;
     let results = window.output(input.shape)?;
     let (shape, channels) = (input.shape, input.channels);
-    let mut output = vec![0.0; results.pixels() * channels];
+    let mut output = buffers::take(results.pixels() * channels);
     let set = InstructionSet::current();
     vascx_kernels::max_pool(set, shape, channels, window, input.values(), &mut output);
     Some(primitive::<B>(map(output, results, channels)))
@@ -44,7 +44,7 @@ pub(in crate::fused) fn global_average<B: Backend>(
     input: &B::FloatTensorPrimitive,
 ) -> Option<B::FloatTensorPrimitive> {
     let input = Map::of(&flex::<B>(input)?)?;
-    let mut output = vec![0.0; input.shape.images * input.channels];
+    let mut output = buffers::take(input.shape.images * input.channels);
     vascx_kernels::global_average(input.shape, input.channels, input.values(), &mut output);
     let point = Shape {
         height: 1,
@@ -73,7 +73,7 @@ pub(in crate::fused) fn group_norm<B: Backend>(
         affine: affine.as_ref().map(affine_of),
         activation,
     };
-    let mut output = vec![0.0; input.values().len()];
+    let mut output = buffers::take(input.values().len());
     let set = InstructionSet::current();
     norm.run(
         set,
@@ -94,7 +94,7 @@ pub(in crate::fused) fn layer_norm<B: Backend>(
     let input = flex::<B>(input)?.to_contiguous();
     let affine = contiguous::<B>(Some(affine))??;
     let values: &[f32] = input.as_slice()?;
-    let mut output = vec![0.0; values.len()];
+    let mut output = buffers::take(values.len());
     let set = InstructionSet::current();
     vascx_kernels::layer_norm(set, epsilon, affine_of(&affine), values, &mut output);
     let shape = TensorShape::from(input.layout().shape().to_vec());
@@ -133,7 +133,7 @@ pub(in crate::fused) fn resize<B: Backend>(
         ..input.shape
     };
     let (shape, channels) = (input.shape, input.channels);
-    let mut output = vec![0.0; results.pixels() * channels];
+    let mut output = buffers::take(results.pixels() * channels);
     let set = InstructionSet::current();
     let axes = [rows, columns];
     vascx_kernels::resize(set, shape, channels, axes, input.values(), &mut output);

@@ -1,6 +1,7 @@
 //! The kernels of `vascx-kernels` on Flex tensors. Every function gives `None` where it has no
 //! kernel for what it is asked, and for tensors of other backends or element types.
 
+mod buffers;
 mod convolution;
 mod elementwise;
 mod maps;
@@ -12,6 +13,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData, TensorMetadata, TensorPrimitive};
 use vascx_kernels::Shape;
 
+pub(super) use buffers::recycle;
 pub(super) use convolution::{convolve, convolve_transposed, multiply};
 pub(super) use elementwise::{activate, arithmetic, memory_order};
 pub(super) use maps::{global_average, group_norm, layer_norm, max_pool, resize};
@@ -107,4 +109,9 @@ fn kernel_activation(activation: Activation) -> Option<vascx_kernels::Activation
         Activation::HardSwish => Kernel::HardSwish,
         Activation::Clamp { min, max } => Kernel::Clamp(min as f32, max as f32),
     })
+}
+
+/// Whether there are kernels for such tensors.
+pub(super) fn has_kernels<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> bool {
+    flex_of(tensor).is_some()
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::backend::Flex;
 use vascx::convert::Model;
-use vascx::inference::{HeatmapEnsemble, PredictOptions, BatchSize, resolve_inputs};
+use vascx::inference::{BatchSize, HeatmapEnsemble, PredictOptions, resolve_inputs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/fovea.pt")?;

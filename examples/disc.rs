@@ -2,7 +2,7 @@
 
 use burn::backend::Flex;
 use vascx::convert::Model;
-use vascx::inference::{PredictOptions, BatchSize, SegmentationEnsemble, resolve_inputs};
+use vascx::inference::{BatchSize, PredictOptions, SegmentationEnsemble, resolve_inputs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/disc.pt")?;

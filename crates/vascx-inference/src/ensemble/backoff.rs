@@ -186,7 +186,7 @@ mod tests {
         let (results, _) = run(1, &mut 0);
         let message = results.unwrap_err().to_string();
         assert!(
-            message.contains("one window") && message.contains("("),
+            message.contains("one window") && message.contains("OUT_OF_MEMORY"),
             "{message}"
         );
     }

@@ -43,6 +43,9 @@ pub(crate) struct Batch<'a, T> {
 /// Where a batch, or the panic it ended in, will arrive.
 pub(crate) type Promise<'a, T> = Receiver<thread::Result<Batch<'a, T>>>;
 
+/// A chunk to compute and where its batch is waited for.
+pub(super) type Order<'a, T> = (Chunk<'a, T>, SyncSender<thread::Result<Batch<'a, T>>>);
+
 /// The sending end for [`prepare_ahead`] and the receiving one for a [`Queue`].
 pub(super) fn channel<'a, T>() -> (SyncSender<Chunk<'a, T>>, Receiver<Chunk<'a, T>>) {
     sync_channel(WAITING_CHUNKS)
@@ -92,9 +95,8 @@ impl<'a, T> Queue<'a, T> {
         Self(Arc::new(Mutex::new(Ends { chunks, order })))
     }
 
-    /// The next chunk and where its batch is waited for; none when there are no more or nobody
-    /// waits.
-    pub(super) fn next(&self) -> Option<(Chunk<'a, T>, SyncSender<thread::Result<Batch<'a, T>>>)> {
+    /// The next chunk; none when there are no more or nobody waits.
+    pub(super) fn next(&self) -> Option<Order<'a, T>> {
         let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let chunk = ends.chunks.recv().ok()?;
         let (promised, promise) = sync_channel(1);

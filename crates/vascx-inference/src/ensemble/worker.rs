@@ -13,6 +13,7 @@ use super::stream::{Batch, Chunk, Computed, Queue};
 use super::values::{Reduced, Values};
 use super::{Classification, FromMembers, Keypoints, Regression, Segmentation};
 use crate::augment::{flip_maps, mean_over_flips};
+use crate::geometry::Geometry;
 use crate::preprocess::Pixels;
 use crate::source::Loaded;
 use crate::window::WindowPlan;
@@ -66,7 +67,7 @@ impl<'e, B: Backend> Worker<'e, B> {
 
     /// Computes what the queue holds, until it is empty for good. A panic goes to where its batch
     /// was promised.
-    pub(super) fn work<'a, T>(mut self, queue: &Queue<'a, T>) {
+    pub(super) fn work<T>(mut self, queue: &Queue<'_, T>) {
         while let Some((chunk, promised)) = queue.next() {
             let batch = catch_unwind(AssertUnwindSafe(|| self.batch(chunk)));
             let failed = batch.is_err();
@@ -103,7 +104,7 @@ impl<'e, B: Backend> Worker<'e, B> {
         }
         self.limits = limits;
         let mut values = values.into_iter();
-        let result = |loaded: Loaded<'a>| match (values.next(), &failure) {
+        let mut result = |loaded: Loaded<'a>| match (values.next(), &failure) {
             (Some(values), _) => Ok(Computed {
                 values,
                 geometry: loaded.geometry,
@@ -113,7 +114,6 @@ impl<'e, B: Backend> Worker<'e, B> {
             (None, Some(error)) => Err(error.clone().into()),
             (None, None) => unreachable!("as many results as inputs"),
         };
-        let mut result = result;
         let results = chunk
             .into_iter()
             .map(|(tag, loaded)| (tag, loaded.and_then(&mut result)))
@@ -198,7 +198,7 @@ impl<'e, B: Backend> Worker<'e, B> {
 }
 
 type Combine<B> = fn(&Pass<B>, Tensor<B, 4>) -> Tensor<B, 4>;
-type Reduce<B> = fn(Tensor<B, 4>, &[&crate::geometry::Geometry]) -> Reduced<B>;
+type Reduce<B> = fn(Tensor<B, 4>, &[&Geometry]) -> Reduced<B>;
 
 fn steps<A: FromMembers, B: Backend>() -> (Combine<B>, Reduce<B>) {
     (A::combine, A::reduce)

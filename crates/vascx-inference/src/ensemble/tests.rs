@@ -402,30 +402,26 @@ fn assert_same_on_a_card<A: FromMembers + PartialEq + std::fmt::Debug>(
     model: &str,
     preprocess: PreprocessMode,
 ) {
-    let photographs = seventeen();
-    let options = |batch_size| PredictOptions {
-        batch_size: Some(BatchSize::Photographs(batch_size)),
+    let photographs = &seventeen()[..9];
+    let options = PredictOptions {
+        batch_size: Some(BatchSize::Photographs(4)),
         preprocess: Some(preprocess),
         ..PredictOptions::default()
     };
     let unwrap = |results: Result<Vec<Result<A>>>| -> Vec<A> {
         results.unwrap().into_iter().map(Result::unwrap).collect()
     };
-    let host = load::<A>(model);
-    for batch_size in [1, 4, 17] {
-        let options = options(batch_size);
-        let expected = unwrap(host.predict_with(&photographs, &options));
-        for (devices, bytes) in [(1, true), (1, false), (3, true)] {
-            let card = as_card::<A>(model, devices, bytes);
-            assert_eq!(card.runner.workers(), 2 * devices);
-            let found = unwrap(card.predict_with(&photographs, &options));
-            for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                assert!(
-                    found == expected,
-                    "{model}, {preprocess:?}, {batch_size} on {devices} devices, bytes {bytes}: \
-                     photograph {index} differs"
-                );
-            }
+    let expected = unwrap(load::<A>(model).predict_with(photographs, &options));
+    for (devices, bytes) in [(1, false), (3, true)] {
+        let card = as_card::<A>(model, devices, bytes);
+        assert_eq!(card.runner.workers(), 2 * devices);
+        let found = unwrap(card.predict_with(photographs, &options));
+        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!(
+                found == expected,
+                "{model}, {preprocess:?} on {devices} devices, bytes {bytes}: photograph {index} \
+                 differs"
+            );
         }
     }
 }

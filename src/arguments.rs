@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Preprocess(PreprocessArguments),
     /// Run the bare ensemble on a tensor: no preprocessing, no tiling.
     Forward(ForwardArguments),
+    /// Measure seconds per forward pass.
+    Bench(BenchArguments),
     /// List what this build and machine can compute on.
     Devices,
     /// Run the bundled demonstration models on the bundled photographs.
@@ -150,6 +152,56 @@ pub(crate) struct ForwardArguments {
     /// Element type of weights and feature maps; sums, softmax and blending stay in f32.
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: DTypeArgument,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("network").required(true).args(["model", "arch"]))]
+pub(crate) struct BenchArguments {
+    /// Checkpoint or model directory.
+    #[arg(long)]
+    pub(crate) model: Option<PathBuf>,
+    /// A published network with random weights instead.
+    #[arg(long)]
+    pub(crate) arch: Option<BenchArchitecture>,
+    /// Side of the images in pixels [default: the model's window or input; 512].
+    #[arg(long)]
+    pub(crate) size: Option<usize>,
+    /// Images per pass.
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
+    pub(crate) batch: usize,
+    /// Measured passes, after one that is not counted.
+    #[arg(long, default_value_t = 5, value_parser = at_least_one)]
+    pub(crate) runs: usize,
+    /// cpu, ndarray, cuda[:index] or wgpu.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: Device,
+    /// Element type of weights and feature maps.
+    #[arg(long, default_value = "f32")]
+    pub(crate) dtype: DTypeArgument,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Photographs, folders or CSV files: also measure from file to answer.
+    #[arg(conflicts_with = "arch")]
+    pub(crate) inputs: Vec<PathBuf>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("must be a whole number".into()),
+    }
+}
+
+/// Networks that can be measured without a file.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BenchArchitecture {
+    /// U-Net of base width 32 and depth 5.
+    Unet,
+    Resnet18,
+    Resnet34,
+    Resnet50,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vascx::convert::Task;
-use vascx::inference::{Device, PreprocessMode};
+use vascx::inference::{BatchSize, Device, Devices, PreprocessMode};
 use vascx::models::Precision;
 
 /// Retinal model ensembles in pure Rust: convert PyTorch releases, run them on photographs.
@@ -77,9 +77,10 @@ pub(crate) struct PredictArguments {
     /// Folder for the results; created when missing.
     #[arg(long)]
     pub(crate) out: PathBuf,
-    /// Photographs per chunk [default: the model's]. Results do not depend on it, memory does.
-    #[arg(long)]
-    pub(crate) batch_size: Option<usize>,
+    /// Photographs per chunk, or `auto` for what fits a GPU [default: the model's]. Results do not
+    /// depend on it, memory does.
+    #[arg(long, value_name = "N|auto", value_parser = parse_batch_size)]
+    pub(crate) batch_size: Option<BatchSize>,
     /// Windows per forward pass [default: the model's].
     #[arg(long)]
     pub(crate) window_batch_size: Option<usize>,
@@ -89,9 +90,12 @@ pub(crate) struct PredictArguments {
     /// How photographs are brought to the network's square.
     #[arg(long, default_value = "auto")]
     pub(crate) preprocess: PreprocessArgument,
-    /// cpu, ndarray, cuda[:index] or wgpu.
+    /// cpu, ndarray, cuda[:index], wgpu, or several CUDA devices: cuda:0,cuda:1.
     #[arg(long, default_value = "cpu")]
-    pub(crate) device: Device,
+    pub(crate) device: Devices,
+    /// Folder that keeps what a GPU's kernels are compiled and tuned to, for later runs.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) autotune_cache: Option<PathBuf>,
     /// Element type of weights and feature maps; sums, softmax and blending stay in f32.
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: DTypeArgument,
@@ -246,6 +250,16 @@ impl From<DTypeArgument> for Precision {
             DTypeArgument::F16 => Self::F16,
             DTypeArgument::Bf16 => Self::BF16,
         }
+    }
+}
+
+fn parse_batch_size(text: &str) -> Result<BatchSize, String> {
+    match text {
+        "auto" => Ok(BatchSize::Auto),
+        _ => text
+            .parse()
+            .map(BatchSize::Photographs)
+            .map_err(|_| "expected a number or `auto`".into()),
     }
 }
 

@@ -88,7 +88,8 @@ struct Bench<'a> {
 impl DeviceWork for Bench<'_> {
     type Output = std::result::Result<Report, Failure>;
 
-    fn run<B: Backend>(self, device: &B::Device) -> Self::Output {
+    fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
+        let device = &devices[0];
         let arguments = self.arguments;
         let precision: Precision = arguments.dtype.into();
         if !precision.is_supported::<B>(device) {

@@ -43,7 +43,8 @@ struct Forward<'a> {
 impl DeviceWork for Forward<'_> {
     type Output = vascx::inference::Result<TensorData>;
 
-    fn run<B: Backend>(self, device: &B::Device) -> Self::Output {
+    fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
+        let device = &devices[0];
         if !self.precision.is_supported::<B>(device) {
             return Err(vascx::inference::Error::Precision(self.precision));
         }

@@ -74,9 +74,15 @@ impl Epilogue<'_> {
 /// Bounds come first in `max` and `min`: in this order NaN stays NaN.
 #[inline(always)]
 pub(crate) fn activate<V: Vector>(x: V, activation: Activation) -> V {
+    // The two common ones by comparison: a table of jumps would cost more than they do.
+    if activation == Activation::Relu {
+        return V::splat(0.0).max(x);
+    }
+    if activation == Activation::Identity {
+        return x;
+    }
     match activation {
-        Activation::Identity => x,
-        Activation::Relu => V::splat(0.0).max(x),
+        Activation::Identity | Activation::Relu => x,
         Activation::LeakyRelu(slope) => x.mul(V::splat(slope)).max(x),
         Activation::Clamp(least, most) => V::splat(most).min(V::splat(least).max(x)),
         Activation::Sigmoid => sigmoid(x),

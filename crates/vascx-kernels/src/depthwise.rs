@@ -105,36 +105,51 @@ struct Line<'a> {
     output: &'a mut [f32],
 }
 
+/// A tap of the kernel within the image's rows.
+struct Tap {
+    /// Of its weights.
+    weights: usize,
+    /// Of its values, from those of the leftmost tap in the image's first row.
+    values: usize,
+}
+
 impl Kernel for Line<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let DepthwiseConvolution {
-            channels,
-            sliding,
-            ref bias,
-            ..
+            channels, sliding, ..
         } = *self.convolution;
+        let Sliding {
+            kernel: [_, columns],
+            stride: [_, stride],
+            padding: [_, padding],
+            dilation: [_, dilation],
+        } = sliding;
+        let taps = self.taps();
         let width = self.output.len() / channels;
+        let reach = (columns - 1) * dilation;
         let mut x = 0;
         while x < width {
-            let inside = (x * sliding.stride[1]) >= sliding.padding[1]
-                && (x + TOGETHER - 1) * sliding.stride[1]
-                    + (sliding.kernel[1] - 1) * sliding.dilation[1]
-                    < self.shape.width + sliding.padding[1];
+            let last = (x + TOGETHER - 1) * stride + reach;
+            let inside = x * stride >= padding && last < self.shape.width + padding;
             let together = inside && x + TOGETHER <= width;
             for channel in (0..channels).step_by(V::LANES) {
                 let count = V::LANES.min(channels - channel);
-                let bias = V::load(&bias[channel..]);
                 let at = x * channels + channel;
-                if together {
-                    let sums = self.sums::<V, TOGETHER>(x, channel, count, bias);
+                if together && count == V::LANES {
+                    let first = (x * stride - padding) * channels + channel;
+                    let sums = self.sums::<V>(&taps, first, channel);
                     for (offset, sum) in sums.into_iter().enumerate() {
                         let at = at + offset * channels;
                         self.epilogue.store(sum, self.output, at, count);
                     }
                 } else {
-                    let [sum] = self.sums::<V, 1>(x, channel, count, bias);
-                    self.epilogue.store(sum, self.output, at, count);
+                    let results = if together { TOGETHER } else { 1 };
+                    for offset in 0..results {
+                        let sum = self.sum::<V>(x + offset, channel, count);
+                        let at = at + offset * channels;
+                        self.epilogue.store(sum, self.output, at, count);
+                    }
                 }
             }
             x += if together { TOGETHER } else { 1 };
@@ -143,25 +158,58 @@ impl Kernel for Line<'_> {
 }
 
 impl Line<'_> {
-    /// Sums of COUNT neighbouring results. More than one only where all taps lie in the image's
-    /// columns.
+    fn taps(&self) -> Vec<Tap> {
+        let DepthwiseConvolution {
+            channels, sliding, ..
+        } = *self.convolution;
+        let padded = channels.next_multiple_of(LANES);
+        let [rows, columns] = sliding.kernel;
+        let Shape { height, width, .. } = self.shape;
+        let rows = (0..rows).filter_map(|row| {
+            let y = sliding.source(0, self.y, row, height)?;
+            Some((row, y))
+        });
+        rows.flat_map(|(row, y)| {
+            (0..columns).map(move |column| Tap {
+                weights: (row * columns + column) * padded,
+                values: (y * width + column * sliding.dilation[1]) * channels,
+            })
+        })
+        .collect()
+    }
+
+    /// Neighbouring results with all taps in the image's columns. `first` is the first value under
+    /// the leftmost tap, were it in the image's first row.
     #[inline(always)]
-    fn sums<V: Vector, const COUNT: usize>(
-        &self,
-        x: usize,
-        channel: usize,
-        count: usize,
-        bias: V,
-    ) -> [V; COUNT] {
+    fn sums<V: Vector>(&self, taps: &[Tap], first: usize, channel: usize) -> [V; TOGETHER] {
+        let convolution = self.convolution;
+        let step = convolution.sliding.stride[1] * convolution.channels;
+        let weights = &convolution.weights[channel..];
+        let values = &self.image[first..];
+        let mut sums = [V::load(&convolution.bias[channel..]); TOGETHER];
+        for tap in taps {
+            let weight = V::load(&weights[tap.weights..]);
+            let values = &values[tap.values..][..(TOGETHER - 1) * step + V::LANES];
+            for (offset, sum) in sums.iter_mut().enumerate() {
+                *sum = V::load(&values[offset * step..]).mul_add(weight, *sum);
+            }
+        }
+        sums
+    }
+
+    /// One result anywhere.
+    #[inline(always)]
+    fn sum<V: Vector>(&self, x: usize, channel: usize, count: usize) -> V {
         let DepthwiseConvolution {
             channels,
             sliding,
             ref weights,
+            ref bias,
             ..
         } = *self.convolution;
         let padded = channels.next_multiple_of(LANES);
         let Shape { height, width, .. } = self.shape;
-        let mut sums = [bias; COUNT];
+        let mut sum = V::load(&bias[channel..]);
         for row in 0..sliding.kernel[0] {
             let Some(y) = sliding.source(0, self.y, row, height) else {
                 continue;
@@ -172,13 +220,10 @@ impl Line<'_> {
                 };
                 let tap = row * sliding.kernel[1] + column;
                 let weight = V::load(&weights[tap * padded + channel..]);
-                for (offset, sum) in sums.iter_mut().enumerate() {
-                    let pixel = y * width + x + offset * sliding.stride[1];
-                    let value = V::load_part(&self.image[pixel * channels + channel..], count);
-                    *sum = value.mul_add(weight, *sum);
-                }
+                let at = (y * width + x) * channels + channel;
+                sum = V::load_part(&self.image[at..], count).mul_add(weight, sum);
             }
         }
-        sums
+        sum
     }
 }

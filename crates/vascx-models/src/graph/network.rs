@@ -9,6 +9,7 @@ use burn::module::{
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorPrimitive};
 
+use super::ops::linear::Linear;
 use super::plan::{Layer, Plan, Step};
 use super::value::Value;
 use super::{Arg, Graph, GraphError, Meta, Node};
@@ -170,7 +171,7 @@ impl Layer {
                 residual,
             } => conv.run_fused(packed, arguments, parts, residual, activation),
             Self::ConvTranspose(conv) => conv.run_packed(packed, arguments),
-            Self::Linear(linear) => linear.run_fused(packed, arguments, shape, activation),
+            Self::Linear => Linear::run_fused(packed, arguments, shape, activation),
             Self::GroupNorm(norm) => norm.run_fused(arguments, shape, activation),
         }
     }

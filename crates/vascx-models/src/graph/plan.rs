@@ -50,7 +50,7 @@ pub(super) enum Layer {
         residual: bool,
     },
     ConvTranspose(ConvTranspose),
-    Linear(Linear),
+    Linear,
     GroupNorm(GroupNorm),
 }
 
@@ -71,12 +71,10 @@ impl Plan {
             if let Some(step) = layer(&graph, &uses, &mut steps, op, arguments) {
                 steps[index] = step;
             } else if let Some(activation) = fusible_activation(op) {
-                let absorbed = |step: &Step| match step {
-                    // Transposed convolutions have no activation in their kernel.
-                    Step::Layer {
-                        layer, activation, ..
-                    } => activation.is_none() && !matches!(layer, Layer::ConvTranspose(_)),
-                    _ => false,
+                // Transposed convolutions have no activation in their kernel.
+                let absorbed = |step: &Step| {
+                    matches!(step, Step::Layer { layer, activation: None, .. }
+                        if !matches!(layer, Layer::ConvTranspose(_)))
                 };
                 if let &[Arg::Node(inner)] = arguments.as_slice()
                     && uses[inner] == 1
@@ -133,7 +131,7 @@ fn layer(
             }
         }
         Op::ConvTranspose(conv) => Layer::ConvTranspose(conv.clone()),
-        Op::Linear(linear) => Layer::Linear(linear.clone()),
+        Op::Linear(Linear) => Layer::Linear,
         Op::GroupNorm(norm) => Layer::GroupNorm(norm.clone()),
         _ => return None,
     };
@@ -235,7 +233,7 @@ fn last_uses(graph: &Graph, steps: &[Step]) -> Vec<usize> {
             Step::Layer { arguments, .. } => {
                 nodes(arguments).for_each(|used| last_use[used] = index);
             }
-            _ => used_by(node).for_each(|used| last_use[used] = index),
+            Step::Alone => used_by(node).for_each(|used| last_use[used] = index),
         }
     }
     last_use[graph.output.node] = graph.nodes.len();

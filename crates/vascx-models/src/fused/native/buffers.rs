@@ -11,7 +11,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorPrimitive};
 
 /// Most buffers kept. A network needs few at a time, and what is kept counts as its memory.
-const MOST: usize = 4;
+const MOST: usize = 2;
 
 thread_local! {
     /// Smallest first.

@@ -84,14 +84,13 @@ impl Operator for Linear {
         shape: &[usize],
         _device: &B::Device,
     ) -> Value<B> {
-        self.run_fused(&Packed::default(), arguments, shape, None)
+        Self::run_fused(&Packed::default(), arguments, shape, None)
     }
 }
 
 impl Linear {
     /// Runs with packed weights where there is a kernel, and with the activation that follows.
     pub(crate) fn run_fused<B: Backend>(
-        &self,
         packed: &Packed,
         arguments: Vec<Value<B>>,
         shape: &[usize],

@@ -1,8 +1,10 @@
 //! Activation functions, as configuration data.
 
 use burn::tensor::activation;
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{Tensor, TensorPrimitive, backend::Backend};
 use serde::{Deserialize, Serialize};
+
+use crate::fused;
 
 /// A parameter-free activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,17 +26,46 @@ pub enum Activation {
     Silu,
     /// `x · Φ(x)` with the exact Gaussian distribution function.
     Gelu,
+    /// `x · clamp(x/6 + 1/2, 0, 1)`.
+    HardSwish,
+    /// `1 / (1 + e⁻ˣ)`.
+    Sigmoid,
+    /// `clamp(x/6 + 1/2, 0, 1)`.
+    HardSigmoid,
+    /// Not below `min`, not above `max`; ReLU6 goes from 0 to 6.
+    Clamp {
+        /// Lower bound.
+        min: f64,
+        /// Upper bound.
+        max: f64,
+    },
 }
 
 impl Activation {
     /// Applies the function to every element.
     pub fn forward<B: Backend, const D: usize>(self, input: Tensor<B, D>) -> Tensor<B, D> {
+        let primitive = input.clone().into_primitive().tensor();
+        match fused::activate::<B>(self, &primitive) {
+            Some(output) => Tensor::from_primitive(TensorPrimitive::Float(output)),
+            None => self.forward_by_burn(input),
+        }
+    }
+
+    fn forward_by_burn<B: Backend, const D: usize>(self, input: Tensor<B, D>) -> Tensor<B, D> {
         match self {
             Self::Relu => activation::relu(input),
             Self::LeakyRelu { negative_slope } => activation::leaky_relu(input, negative_slope),
             Self::Elu { alpha } => activation::elu(input, alpha),
             Self::Silu => activation::silu(input),
             Self::Gelu => activation::gelu(input),
+            Self::HardSwish => hard_sigmoid(input.clone()) * input,
+            Self::Sigmoid => activation::sigmoid(input),
+            Self::HardSigmoid => hard_sigmoid(input),
+            Self::Clamp { min, max } => input.clamp(min, max),
         }
     }
+}
+
+fn hard_sigmoid<B: Backend, const D: usize>(input: Tensor<B, D>) -> Tensor<B, D> {
+    (input / 6.0 + 0.5).clamp(0.0, 1.0)
 }

@@ -29,6 +29,7 @@ mod parameters;
 mod precision;
 mod resnet;
 mod unet;
+mod work;
 
 pub use activation::Activation;
 pub use ensemble::{Ensemble, Prediction};
@@ -38,6 +39,7 @@ pub use parameters::{ParameterSpec, load_parameters, parameter_specs};
 pub use precision::Precision;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use unet::{UNet, UNetConfig, Upsampling};
+pub use work::count_operations;
 
 /// Most channels of any layer. Configurations come from files; this keeps their products far from
 /// overflow.

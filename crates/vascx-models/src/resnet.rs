@@ -6,11 +6,10 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::fused::{Packed, convolve};
+use crate::fused::{Packed, convolve, convolve_onto, global_average, max_pool};
 use crate::{Activation, ConfigError, MAX_CHANNELS};
 
 /// Published depths of a [`ResNet`].
@@ -188,11 +187,10 @@ impl<B: Backend> ResNet<B> {
         let features = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
             .flatten()
-            .fold(self.maxpool.forward(stem), |features, block| {
+            .fold(max_pool(&self.maxpool, stem), |features, block| {
                 block.forward(features)
             });
-        self.fc
-            .forward(self.avgpool.forward(features).flatten(1, 3))
+        self.fc.forward(global_average(features).flatten(1, 3))
     }
 }
 
@@ -257,18 +255,17 @@ impl<B: Backend> Block<B> {
         };
         let [packed1, packed2, packed3] = &self.packed;
         let activation = Some(Activation::Relu);
-        let run = |packed, conv, bn, input, activation| {
-            convolve(packed, conv, Some(bn), vec![input], activation)
+        let run = |packed, conv, bn, input, residual| {
+            convolve_onto(packed, conv, Some(bn), vec![input], residual, activation)
         };
-        let features = run(packed1, &self.conv1, &self.bn1, input, activation);
-        let features = match (&self.conv3, &self.bn3) {
+        let features = run(packed1, &self.conv1, &self.bn1, input, None);
+        match (&self.conv3, &self.bn3) {
             (Some(conv3), Some(bn3)) => {
-                let features = run(packed2, &self.conv2, &self.bn2, features, activation);
-                run(packed3, conv3, bn3, features, None)
+                let features = run(packed2, &self.conv2, &self.bn2, features, None);
+                run(packed3, conv3, bn3, features, Some(shortcut))
             }
-            _ => run(packed2, &self.conv2, &self.bn2, features, None),
-        };
-        relu(features + shortcut)
+            _ => run(packed2, &self.conv2, &self.bn2, features, Some(shortcut)),
+        }
     }
 }
 

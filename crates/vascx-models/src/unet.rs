@@ -6,12 +6,11 @@ use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfi
 use burn::nn::norm::Normalization;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Dropout, DropoutConfig, PaddingConfig2d};
-use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::fused::{Packed, convolve, convolve_transposed, max_pool};
+use crate::fused::{Packed, convolve, convolve_transposed, interpolate, max_pool};
 use crate::norm::normalise;
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
@@ -255,7 +254,7 @@ impl<B: Backend> ConvLayer<B> {
             }
             Some(norm) => {
                 let features = convolve(packed, conv, None, inputs, None);
-                activation.forward(normalise(norm, features))
+                normalise(norm, features, activation)
             }
             None => convolve(packed, conv, None, inputs, Some(activation)),
         };

@@ -18,6 +18,8 @@ use crate::members::{Imported, Member, assemble, examples, members};
 const CONFIG_KEYS: [&str; 3] = ["config", "config.yaml", "extra/config.yaml"];
 /// Largest file; the format itself ends at two gigabytes.
 const MAX_FILE: u64 = 1 << 31;
+/// Versions of the standard operators whose meaning is known.
+const OPSETS: std::ops::RangeInclusive<i64> = 9..=23;
 
 /// Whether a file may be an ONNX model: it begins with the version of the format, field 1 of its
 /// message. A safetensors file whose header is that long has a brace where ONNX has none.
@@ -51,6 +53,14 @@ pub(crate) fn import_bytes(
     folder: Option<&Path>,
 ) -> Result<(Imported, ReleaseConfig)> {
     let model = Model::parse(bytes).map_err(foreign)?;
+    if !OPSETS.contains(&model.opset) {
+        return Err(Error::Program(format!(
+            "operators of version {}; known are {} to {}: export with one of them",
+            model.opset,
+            OPSETS.start(),
+            OPSETS.end()
+        )));
+    }
     let mut notes = Vec::new();
     let config = model
         .metadata

@@ -13,7 +13,7 @@ use crate::tensor::DType as Element;
 pub(super) type Outcome<T> = std::result::Result<T, String>;
 
 /// Longest list of numbers that is followed one by one; shapes are a handful.
-const MAX_NUMBERS: usize = 64;
+pub(super) const MAX_NUMBERS: usize = 64;
 /// Longest table of integers that is read into the graph.
 const MAX_TABLE: usize = 1 << 22;
 /// Unsupported operators that are listed.

@@ -57,6 +57,7 @@ pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Opt
     Some(match name {
         "Where" => importer.choose(call),
         "IsNaN" => importer.is_nan(call),
+        "Mod" if call.int("fmod", 0) != 0 => importer.unsupported(call, " with `fmod`"),
         _ => match (unary(name), binary(name)) {
             (Some(kind), _) => importer.map(kind, call),
             (_, Some(kind)) => importer.combine(kind, call),
@@ -106,7 +107,12 @@ impl<'m> Importer<'m> {
         }
         let (x, y) = (self.argument(x)?, self.argument(y)?);
         let result = self.combine_numbers(kind, x, y)?;
-        Ok(self.value(result))
+        let result = self.value(result);
+        let whole = |value| self.dtype(value) == DType::Int;
+        if kind == BinaryKind::Div && matches!(result, Value::Tensor(_)) && whole(x) && whole(y) {
+            return Err("divides tensors of integers".into());
+        }
+        Ok(result)
     }
 
     fn combine_numbers(&mut self, kind: BinaryKind, x: Arg, y: Arg) -> Outcome<Arg> {
@@ -126,7 +132,8 @@ impl<'m> Importer<'m> {
             let (x, y) = (self.numbers(x)?, self.numbers(y)?);
             let pairs = broadcast(&x, &y)?;
             let condition = self.numbers(condition)?;
-            let conditions = broadcast(&condition, &vec![condition[0]; pairs.len()])?;
+            let first = *condition.first().ok_or("chooses by no numbers")?;
+            let conditions = broadcast(&condition, &vec![first; pairs.len()])?;
             let mut items = Vec::with_capacity(conditions.len());
             for (index, (condition, _)) in conditions.into_iter().enumerate() {
                 let (x, y) = pairs[index.min(pairs.len() - 1)];

@@ -8,6 +8,7 @@ use crate::onnx::importer::{Call, Importer, Outcome, Value, dtype_of, float, int
 /// What an operator of this family becomes.
 pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
     Some(match call.node.operator {
+        "Dropout" if call.get(2).is_some() => importer.unsupported(call, " in training mode"),
         "Identity" | "Dropout" => call.need(0).map(|value| vec![value.clone()]),
         "Constant" => importer.constant_value(call),
         "ConstantOfShape" => importer.filled(call),

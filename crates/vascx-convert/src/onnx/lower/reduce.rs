@@ -10,7 +10,7 @@ pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Opt
     Some(match call.node.operator {
         "ArgMax" => importer.arg_max(call),
         "ReduceMean" => importer.reduce(ReduceKind::Mean, call),
-        "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "ReduceLogSumExp" => {
+        "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" => {
             importer.reduce(ReduceKind::Sum, call)
         }
         "ReduceMax" => importer.reduce(ReduceKind::Max, call),
@@ -54,13 +54,11 @@ impl<'m> Importer<'m> {
         let before = match call.node.operator {
             "ReduceSumSquare" | "ReduceL2" => self.node(Binary(BinaryKind::Mul), vec![x, x])?,
             "ReduceL1" => self.node(Unary(UnaryKind::Abs), vec![x])?,
-            "ReduceLogSumExp" => self.node(Unary(UnaryKind::Exp), vec![x])?,
             _ => node,
         };
         let after = self.node(Reduce { kind, axes, keep }, vec![Arg::Node(before)])?;
         match call.node.operator {
             "ReduceL2" => self.emit(Unary(UnaryKind::Sqrt), vec![Arg::Node(after)]),
-            "ReduceLogSumExp" => self.emit(Unary(UnaryKind::Log), vec![Arg::Node(after)]),
             _ => Ok(vec![Value::Tensor(after)]),
         }
     }

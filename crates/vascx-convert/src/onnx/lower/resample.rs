@@ -1,7 +1,8 @@
 //! Resampling and padding.
 
 use vascx_models::graph::{
-    Arg, Binary, BinaryKind, DType, Literal, Pad, PadMode, Resize, ResizeMode, Unary, UnaryKind,
+    Arg, Binary, BinaryKind, DType, Literal, Meta, Pad, PadMode, Resize, ResizeMode, Unary,
+    UnaryKind,
 };
 
 use super::Outputs;
@@ -41,8 +42,9 @@ impl<'m> Importer<'m> {
                 return self.unsupported(call, &format!(" by `{mode}`, `{placed}`, `{rounded}`"));
             }
         };
-        if call.int("antialias", 0) != 0 || call.ints("axes").is_some() {
-            return self.unsupported(call, " with antialiasing or axes of its own");
+        let stretched = call.text("keep_aspect_ratio_policy", "stretch") == "stretch";
+        if call.int("antialias", 0) != 0 || call.ints("axes").is_some() || !stretched {
+            return self.unsupported(call, " with antialiasing, an aspect or axes of its own");
         }
         let x = self.tensor(call.need(0)?)?;
         if self.shape(x)?.len() != 4 {
@@ -51,7 +53,15 @@ impl<'m> Importer<'m> {
         let mut all = vec![Arg::Node(x)];
         if let Some(sizes) = call.get(3) {
             let sizes = self.numbers(sizes)?;
-            all.extend(sizes.get(2..4).ok_or("lacks sizes")?);
+            let (outer, sizes) = sizes.split_at_checked(2).ok_or("lacks sizes")?;
+            let shape = self.shape(x)?;
+            for (&size, &before) in outer.iter().zip(&shape) {
+                // A size computed from the image's holds for every image if it holds for one.
+                if self.builder.argument(size) != Meta::Number(Literal::Int(before as i64)) {
+                    return self.unsupported(call, " of images or channels");
+                }
+            }
+            all.extend(sizes);
             return self.emit(
                 Resize {
                     mode,
@@ -62,7 +72,15 @@ impl<'m> Importer<'m> {
             );
         }
         let scales = self.numbers(call.need(if early { 1 } else { 2 })?)?;
-        let scales = scales.get(2..4).ok_or("lacks scales")?;
+        let (outer, scales) = scales.split_at_checked(2).ok_or("lacks scales")?;
+        for &scale in outer {
+            if self.builder.pin(scale)?.as_f64().to_bits() != 1.0_f64.to_bits() {
+                return self.unsupported(call, " of images or channels");
+            }
+        }
+        if scales.len() != 2 {
+            return Err("lacks scales".into());
+        }
         let mut factors = [0.0; 2];
         for (axis, &scale) in scales.iter().enumerate() {
             factors[axis] = self.builder.pin(scale)?.as_f64();

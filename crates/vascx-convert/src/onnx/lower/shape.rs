@@ -6,7 +6,7 @@ use vascx_models::graph::{
 };
 
 use super::Outputs;
-use crate::onnx::importer::{Call, Importer, Outcome, Value, int};
+use crate::onnx::importer::{Call, Importer, MAX_NUMBERS, Outcome, Value, int};
 
 /// What an operator of this family becomes.
 pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
@@ -22,10 +22,7 @@ pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Opt
         "Tile" => importer.tile(call),
         "Concat" => importer.concat(call.inputs.iter().flatten().cloned().collect(), call),
         "Split" => importer.split(call),
-        "SequenceConstruct" => {
-            let parts = call.inputs.iter().flatten().cloned().collect();
-            Ok(vec![Value::Sequence(parts)])
-        }
+        "SequenceConstruct" => importer.sequence(call),
         "SequenceAt" => importer.sequence_at(call),
         "ConcatFromSequence" => importer.concat_sequence(call),
         "DepthToSpace" => importer.depth_to_space(call),
@@ -259,6 +256,9 @@ impl<'m> Importer<'m> {
             let mut items = Vec::new();
             for part in &parts {
                 items.extend(self.numbers(part)?);
+                if items.len() > MAX_NUMBERS {
+                    return Err(format!("joins more than {MAX_NUMBERS} numbers"));
+                }
             }
             return Ok(vec![Value::Numbers {
                 items,
@@ -274,6 +274,15 @@ impl<'m> Importer<'m> {
         };
         let axis = self.axis(call.int("axis", 0), self.shape(first)?.len())?;
         self.emit(Cat(axis), tensors)
+    }
+
+    /// A sequence, whose items are copied: those of sequences would grow without bounds.
+    fn sequence(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        let parts: Vec<_> = call.inputs.iter().flatten().cloned().collect();
+        if parts.iter().any(|part| matches!(part, Value::Sequence(_))) {
+            return self.unsupported(call, " of sequences");
+        }
+        Ok(vec![Value::Sequence(parts)])
     }
 
     fn concat_sequence(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {

@@ -237,11 +237,11 @@ mod build {
         bytes(5, &content)
     }
 
-    /// A file that maps `x` `[2, 3, 32, 32]` to `prediction`.
+    /// A file that maps `x` `[2, 6, 32, 32]` to `prediction`.
     pub(crate) fn file(opset: i64, parts: &[Vec<u8>]) -> Vec<u8> {
         let mut graph = parts.concat();
-        graph.extend(port(11, "x", &[2, 3, 32, 32]));
-        graph.extend(port(12, "prediction", &[2, 3, 32, 32]));
+        graph.extend(port(11, "x", &[2, 6, 32, 32]));
+        graph.extend(port(12, "prediction", &[2, 6, 32, 32]));
         [int(1, 8), bytes(7, &graph), bytes(8, &int(2, opset))].concat()
     }
 }
@@ -267,12 +267,12 @@ fn the_smallest_file_converts() {
 fn impossible_sizes_are_refused_before_memory_is_touched() {
     let conv = build::node("Conv", &["x", "w"], "prediction", &[]);
     for sizes in [
-        &[i64::MAX, i64::MAX, 3, 3][..],
-        &[1 << 40, 3, 1, 1],
-        &[-1, 3, 1, 1],
+        &[i64::MAX, i64::MAX, 6, 3][..],
+        &[1 << 40, 6, 1, 1],
+        &[-1, 6, 1, 1],
         &[i64::MIN, 0, 1, 1],
-        &[0, 3, 1, 1],
-        &[3, 3, 1, 1],
+        &[0, 6, 1, 1],
+        &[6, 6, 1, 1],
     ] {
         let weight = build::weight("w", 1, sizes, &[0; 8]);
         refusal(&build::file(17, &[weight, conv.clone()]));
@@ -351,7 +351,7 @@ fn values_are_read_from_beside_the_model_only() {
         ]
         .concat();
         let content = [
-            [3, 3, 1, 1].map(|size| build::int(1, size)).concat(),
+            [6, 6, 1, 1].map(|size| build::int(1, size)).concat(),
             build::int(2, 1),
             build::bytes(8, b"w"),
             build::bytes(13, &entry),

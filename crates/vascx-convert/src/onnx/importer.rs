@@ -28,6 +28,8 @@ pub(super) enum Value<'m> {
         items: Vec<Arg>,
         vector: bool,
     },
+    /// Rows of numbers of equal length, as PyTorch's older exporter turns paddings around in.
+    Table(Vec<Vec<Arg>>),
     /// A tensor of the file, until something uses it.
     Stored(&'m Stored<'m>),
     Sequence(Vec<Value<'m>>),
@@ -264,6 +266,7 @@ impl<'m> Importer<'m> {
                     .ok_or_else(|| "an empty scalar".into())
             }
             Value::Stored(stored) => self.load(stored).map(Arg::Node),
+            Value::Table(_) => Err("rows of numbers stand where a tensor is needed".into()),
             Value::Sequence(_) => Err("a sequence stands where a tensor is needed".into()),
             Value::Unknown => Err("an unknown value".into()),
         }

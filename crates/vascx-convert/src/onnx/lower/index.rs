@@ -51,6 +51,12 @@ impl<'m> Importer<'m> {
                 vector: true,
             }]);
         }
+        if let (Value::Table(rows), [start], [end], [0], [-1]) =
+            (value, &starts[..], &ends[..], &axes[..], &steps[..])
+            && whole_backwards(*start, *end)
+        {
+            return Ok(vec![Value::Table(rows.iter().rev().cloned().collect())]);
+        }
         let mut x = self.tensor(value)?;
         let rank = self.shape(x)?.len();
         for (index, &axis) in axes.iter().enumerate() {

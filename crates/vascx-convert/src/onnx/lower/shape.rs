@@ -83,9 +83,24 @@ impl<'m> Importer<'m> {
             Some(shape) => shape.iter().map(|&size| int(size)).collect(),
             None => self.numbers(call.need(1)?)?,
         };
+        if let (Value::Table(rows), [_]) = (call.need(0)?, &sizes[..]) {
+            return Ok(vec![Value::Numbers {
+                items: rows.concat(),
+                vector: true,
+            }]);
+        }
         if let Value::Numbers { items, .. } = call.need(0)? {
+            if let [rows, Arg::Literal(Literal::Int(columns @ 1..))] = sizes[..] {
+                let columns = usize::try_from(columns).unwrap_or(usize::MAX);
+                let count = (items.len() / columns) as i64;
+                if items.len() % columns != 0 || rows != int(-1) && rows != int(count) {
+                    return Err(format!("{} numbers in rows of {columns}", items.len()));
+                }
+                let rows = items.chunks(columns).map(<[_]>::to_vec);
+                return Ok(vec![Value::Table(rows.collect())]);
+            }
             if sizes.len() > 1 {
-                return Err("numbers in rows and columns".into());
+                return Err("numbers over several axes".into());
             }
             let vector = !sizes.is_empty();
             if !vector && items.len() != 1 {
@@ -135,6 +150,14 @@ impl<'m> Importer<'m> {
     }
 
     fn transpose(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        if let Value::Table(rows) = call.need(0)? {
+            if !matches!(call.ints("perm"), None | Some([1, 0])) {
+                return Err("rows of numbers keep their order".into());
+            }
+            let columns = rows.first().map_or(0, Vec::len);
+            let column = |index: usize| rows.iter().map(|row| row[index]).collect();
+            return Ok(vec![Value::Table((0..columns).map(column).collect())]);
+        }
         let x = self.tensor(call.need(0)?)?;
         let rank = self.shape(x)?.len();
         let order = match call.ints("perm") {

@@ -86,7 +86,7 @@ pub(crate) fn import_bytes(
             .iter()
             .map(|weight| (weight.name, weight)),
     )?;
-    let constants = model.graph.nodes.iter().flat_map(|node| {
+    let constants = model.graph.nodes.iter().filter_map(|node| {
         let tensor = node
             .attributes
             .iter()

@@ -165,6 +165,7 @@ impl<'m> Importer<'m> {
     }
 
     /// Notes an operator that there is nothing for.
+    #[allow(clippy::unnecessary_wraps)] // Ends the lowering of an operator like any other result.
     pub(super) fn unsupported(&mut self, call: &Call, what: &str) -> Outcome<Vec<Value<'m>>> {
         let domain = match call.node.domain {
             "" => String::new(),
@@ -310,6 +311,7 @@ impl<'m> Importer<'m> {
     }
 
     /// Whether a value is a scalar or short vector whose numbers can be known.
+    #[allow(clippy::unused_self)] // Reads like the other conversions.
     pub(super) fn is_numbers(&self, value: &Value) -> bool {
         match value {
             Value::Numbers { .. } => true,

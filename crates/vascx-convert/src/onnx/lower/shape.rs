@@ -355,25 +355,24 @@ impl<'m> Importer<'m> {
         }
         let x = self.tensor(call.need(0)?)?;
         let axis = self.axis(call.int("axis", 0), self.shape(x)?.len())?;
-        let sizes = match sizes {
-            Some(sizes) => sizes,
-            None => {
-                // Parts of ⌈total / count⌉, the last one perhaps smaller; slices end at the end.
-                let count = call
-                    .int("num_outputs", call.node.outputs.len() as i64)
-                    .max(1);
-                let total = self.builder.size(x, axis)?;
-                let raised = self.add(total, int(count - 1))?;
-                let each = self
-                    .builder
-                    .call(Binary(BinaryKind::FloorDiv), vec![raised, int(count)])?;
-                vec![
-                    each;
-                    usize::try_from(count)
-                        .unwrap_or(1)
-                        .min(call.node.outputs.len())
-                ]
-            }
+        let sizes = if let Some(sizes) = sizes {
+            sizes
+        } else {
+            // Parts of ⌈total / count⌉, the last one perhaps smaller; slices end at the end.
+            let count = call
+                .int("num_outputs", call.node.outputs.len() as i64)
+                .max(1);
+            let total = self.builder.size(x, axis)?;
+            let raised = self.add(total, int(count - 1))?;
+            let each = self
+                .builder
+                .call(Binary(BinaryKind::FloorDiv), vec![raised, int(count)])?;
+            vec![
+                each;
+                usize::try_from(count)
+                    .unwrap_or(1)
+                    .min(call.node.outputs.len())
+            ]
         };
         let mut parts = Vec::with_capacity(sizes.len());
         let mut start = int(0);

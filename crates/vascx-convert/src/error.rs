@@ -61,7 +61,7 @@ pub enum Error {
     /// The configuration in `extra/config.yaml` is not JSON or has impossible values.
     #[error("configuration `extra/config.yaml`: {0}")]
     Config(String),
-    /// The program in `code/` cannot be run as a graph; every reason found, one per line.
+    /// The program in a release's `code/` or an ONNX file cannot be run as a graph; every reason found, one per line.
     #[error("the program cannot be imported:\n{0}")]
     Program(String),
     /// The architecture was recognised, but a tensor is left over, missing or of another shape.

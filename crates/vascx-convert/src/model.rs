@@ -14,6 +14,7 @@ use vascx_models::{Ensemble, ParameterSpec, Precision, load_parameters, paramete
 use crate::error::{Error, Result};
 use crate::inspect::TensorInfo;
 use crate::manifest::{ConvertOptions, ModelManifest, Source};
+use crate::onnx;
 use crate::release::Release;
 use crate::torchscript::import;
 use crate::weights::Weights;
@@ -65,7 +66,8 @@ impl Model {
         })
     }
 
-    /// Reads a TorchScript release and imports its program as a graph. Nothing in it is executed.
+    /// Reads a TorchScript release or an ONNX file and imports its program as a graph. Nothing in it
+    /// is executed.
     ///
     /// # Errors
     /// When the file is damaged, hostile, foreign, or its program uses an operator that is not supported.
@@ -75,9 +77,14 @@ impl Model {
     }
 
     fn convert_release(path: &Path, options: &ConvertOptions) -> Result<Self> {
-        let mut release = Release::open(path)?;
-        let imported = import(&mut release)?;
-        let mut notes = std::mem::take(&mut release.notes);
+        let (imported, config, mut notes) = if onnx::is_onnx(path)? {
+            let (imported, config) = onnx::import(path)?;
+            (imported, config, Vec::new())
+        } else {
+            let mut release = Release::open(path)?;
+            let imported = import(&mut release)?;
+            (imported, release.config, release.notes)
+        };
         notes.extend(imported.notes);
         let source = Source {
             file: path
@@ -88,7 +95,7 @@ impl Model {
             sha256: sha256(path)?,
         };
         let manifest = ModelManifest::resolve(
-            &release.config,
+            &config,
             options,
             imported.architecture,
             imported.members.len(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::manifest::{ConvertOptions, ModelManifest};
 use crate::model::Model;
+use crate::onnx;
 use crate::release::Release;
 
 /// What `vascx inspect` tells.
@@ -51,6 +52,16 @@ impl Inspection {
                 module_tree: None,
                 model: Ok(model.manifest().clone()),
                 notes: Vec::new(),
+            });
+        }
+        if onnx::is_onnx(path).map_err(|error| error.in_file(path))? {
+            let model = Model::convert(path, &ConvertOptions::default())?;
+            return Ok(Self {
+                kind: "ONNX file",
+                tensors: model.stored_tensors(),
+                module_tree: None,
+                model: Ok(model.manifest().clone()),
+                notes: model.notes().to_vec(),
             });
         }
         let release = Release::open(path).map_err(|error| error.in_file(path))?;

@@ -240,7 +240,7 @@ def main() -> None:
 
     env = dict(os.environ, RAYON_NUM_THREADS=str(arguments.threads))
     rivals = ["onnxruntime", "torch eager", "torch channels-last", "torch bf16"]
-    # Without instructions for it PyTorch's bfloat16 takes ten times as long as its f32.
+    # Without instructions for it PyTorch's bfloat16 takes many times as long as its f32.
     if arguments.isa or "avx512_bf16" not in flags():
         rivals.remove("torch bf16")
     if arguments.isa == "avx2":

@@ -96,11 +96,11 @@ fn read_gauge<B: Backend>(device: &B::Device) -> Option<Gauge> {
         use cubecl::cuda::{CudaDevice, CudaRuntime};
         let device: &dyn std::any::Any = device;
         let client = CudaRuntime::client(device.downcast_ref::<CudaDevice>()?);
-        return Some(Gauge {
+        Some(Gauge {
             // A page may be as large as a quarter of the memory.
             total: 4 * client.properties().memory.max_page_size,
             reserved: client.memory_usage().ok()?.bytes_reserved,
-        });
+        })
     }
     #[cfg(not(feature = "cuda"))]
     {

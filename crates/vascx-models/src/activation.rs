@@ -24,6 +24,12 @@ pub enum Activation {
     Silu,
     /// `x · Φ(x)` with the exact Gaussian distribution function.
     Gelu,
+    /// `x · clamp(x/6 + 1/2, 0, 1)`.
+    HardSwish,
+    /// `1 / (1 + e⁻ˣ)`.
+    Sigmoid,
+    /// `clamp(x/6 + 1/2, 0, 1)`.
+    HardSigmoid,
 }
 
 impl Activation {
@@ -35,6 +41,13 @@ impl Activation {
             Self::Elu { alpha } => activation::elu(input, alpha),
             Self::Silu => activation::silu(input),
             Self::Gelu => activation::gelu(input),
+            Self::HardSwish => hard_sigmoid(input.clone()) * input,
+            Self::Sigmoid => activation::sigmoid(input),
+            Self::HardSigmoid => hard_sigmoid(input),
         }
     }
+}
+
+fn hard_sigmoid<B: Backend, const D: usize>(input: Tensor<B, D>) -> Tensor<B, D> {
+    (input / 6.0 + 0.5).clamp(0.0, 1.0)
 }

@@ -130,10 +130,13 @@ impl DynUNetConfig {
         self.validate()?;
         let widths = self.levels.iter().map(|level| level.width);
         let inputs = std::iter::once(self.in_channels).chain(widths);
-        let encoder = inputs
+        let mut encoder = inputs
             .zip(&self.levels)
-            .map(|(inputs, level)| self.block(inputs, *level, self.residual, device))
-            .collect();
+            .map(|(inputs, level)| self.block(inputs, *level, self.residual, device));
+        let mut next_block = || encoder.next().expect("a validated network has levels");
+        let input_block = next_block();
+        let downs = (2..self.levels.len()).map(|_| next_block()).collect();
+        let bottleneck = next_block();
         let decoder = self
             .levels
             .windows(2)
@@ -160,7 +163,9 @@ impl DynUNetConfig {
         };
         let supervised = self.levels[1..].iter().take(self.supervised_levels);
         Ok(DynUNet {
-            encoder,
+            input_block,
+            downs,
+            bottleneck,
             decoder,
             head: head(&self.levels[0]),
             packed_head: Packed::default(),
@@ -201,7 +206,9 @@ impl DynUNetConfig {
 /// U-Net with chosen kernels and strides, input `[N, C, H, W]`, output `[N, out_channels, H, W]`.
 #[derive(Module, Debug)]
 pub struct DynUNet<B: Backend> {
-    encoder: Vec<Block<B>>,
+    input_block: Block<B>,
+    downs: Vec<Block<B>>,
+    bottleneck: Block<B>,
     decoder: Vec<UpBlock<B>>,
     head: Conv2d<B>,
     #[module(skip)]
@@ -234,12 +241,13 @@ impl<B: Backend> DynUNet<B> {
 
     /// The features of every level of the decoder, lowest resolution first.
     fn decode(&self, image: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
-        let mut skips: Vec<Tensor<B, 4>> = Vec::with_capacity(self.encoder.len());
-        for block in &self.encoder {
-            let input = skips.last().unwrap_or(&image).clone();
-            skips.push(block.forward(vec![input]));
+        let mut skips = vec![self.input_block.forward(vec![image])];
+        for block in &self.downs {
+            let above = skips[skips.len() - 1].clone();
+            skips.push(block.forward(vec![above]));
         }
-        let mut features = skips.pop().expect("a validated network has levels");
+        let above = skips[skips.len() - 1].clone();
+        let mut features = self.bottleneck.forward(vec![above]);
         let mut levels = Vec::with_capacity(self.decoder.len());
         for block in &self.decoder {
             let skip = skips.pop().expect("a skip connection per step up");

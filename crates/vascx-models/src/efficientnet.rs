@@ -7,8 +7,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::conv_layer::{ConvLayer, ConvLayerConfig};
-use crate::inverted_residual::{InvertedResidual, InvertedResidualConfig};
+use crate::conv_layer::ConvLayerConfig;
+use crate::inverted_residual::{Feature, InvertedResidualConfig};
 use crate::squeeze_excitation::channel_means;
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS, Norm};
 
@@ -149,8 +149,21 @@ impl EfficientNetConfig {
     /// When sizes are zero or too large.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<EfficientNet<B>, ConfigError> {
         self.validate()?;
+        let layer = |inputs, outputs, kernel_size, stride| {
+            let layer = ConvLayerConfig {
+                kernel_size,
+                stride,
+                norm: Norm::Batch {
+                    epsilon: self.epsilon,
+                },
+                activation: Some(Activation::Silu),
+                ..ConvLayerConfig::new(inputs, outputs)
+            };
+            Feature::Layer(layer.init(device))
+        };
+        let mut features = vec![layer(self.in_channels, self.stem_width, 3, 2)];
         let mut inputs = self.stem_width;
-        let stages = self.stages.iter().map(|stage| {
+        for stage in &self.stages {
             let blocks = (0..stage.blocks).map(|index| {
                 let block = InvertedResidualConfig {
                     inputs,
@@ -166,25 +179,11 @@ impl EfficientNetConfig {
                 inputs = stage.width;
                 block.init(device)
             });
-            blocks.collect()
-        });
-        let stages = stages.collect();
-        let layer = |inputs, outputs, kernel_size, stride| {
-            let layer = ConvLayerConfig {
-                kernel_size,
-                stride,
-                norm: Norm::Batch {
-                    epsilon: self.epsilon,
-                },
-                activation: Some(Activation::Silu),
-                ..ConvLayerConfig::new(inputs, outputs)
-            };
-            layer.init(device)
-        };
+            features.push(Feature::Stage(blocks.collect()));
+        }
+        features.push(layer(inputs, self.head_width, 1, 1));
         Ok(EfficientNet {
-            stem: layer(self.in_channels, self.stem_width, 3, 2),
-            stages,
-            head: layer(inputs, self.head_width, 1, 1),
+            features,
             classifier: LinearConfig::new(self.head_width, self.outputs).init(device),
         })
     }
@@ -193,20 +192,15 @@ impl EfficientNetConfig {
 /// EfficientNet, input `[N, C, H, W]`, output `[N, outputs]`: class logits or regressed values.
 #[derive(Module, Debug)]
 pub struct EfficientNet<B: Backend> {
-    stem: ConvLayer<B>,
-    stages: Vec<Vec<InvertedResidual<B>>>,
-    head: ConvLayer<B>,
+    features: Vec<Feature<B>>,
     classifier: Linear<B>,
 }
 
 impl<B: Backend> EfficientNet<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
-        let blocks = self.stages.iter().flatten();
-        let features = blocks.fold(self.stem.forward(vec![image]), |features, block| {
-            block.forward(features)
-        });
-        let means = channel_means(self.head.forward(vec![features]));
+        let features = self.features.iter();
+        let means = channel_means(features.fold(image, |image, feature| feature.forward(image)));
         self.classifier.forward(means.flatten(1, 3))
     }
 }

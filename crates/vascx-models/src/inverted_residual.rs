@@ -89,3 +89,23 @@ enum Stage<B: Backend> {
     Conv(ConvLayer<B>),
     Squeeze(SqueezeExcitation<B>),
 }
+
+/// A part of a mobile network, numbered as torchvision numbers them.
+#[derive(Module, Debug)]
+pub(crate) enum Feature<B: Backend> {
+    Layer(ConvLayer<B>),
+    Block(InvertedResidual<B>),
+    Stage(Vec<InvertedResidual<B>>),
+}
+
+impl<B: Backend> Feature<B> {
+    pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        match self {
+            Self::Layer(layer) => layer.forward(vec![input]),
+            Self::Block(block) => block.forward(input),
+            Self::Stage(blocks) => blocks
+                .iter()
+                .fold(input, |features, block| block.forward(features)),
+        }
+    }
+}

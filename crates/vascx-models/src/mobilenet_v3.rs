@@ -7,8 +7,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::conv_layer::{ConvLayer, ConvLayerConfig};
-use crate::inverted_residual::{InvertedResidual, InvertedResidualConfig};
+use crate::conv_layer::ConvLayerConfig;
+use crate::inverted_residual::{Feature, InvertedResidualConfig};
 use crate::squeeze_excitation::channel_means;
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS, Norm};
 
@@ -158,8 +158,21 @@ impl MobileNetV3Config {
     /// When sizes are zero or too large.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<MobileNetV3<B>, ConfigError> {
         self.validate()?;
+        let layer = |inputs, outputs, kernel_size, stride| {
+            let layer = ConvLayerConfig {
+                kernel_size,
+                stride,
+                norm: Norm::Batch {
+                    epsilon: self.epsilon,
+                },
+                activation: Some(Activation::HardSwish),
+                ..ConvLayerConfig::new(inputs, outputs)
+            };
+            Feature::Layer(layer.init(device))
+        };
+        let mut features = vec![layer(self.in_channels, self.stem_width, 3, 2)];
         let mut inputs = self.stem_width;
-        let blocks = self.blocks.iter().map(|block| {
+        for block in &self.blocks {
             let config = InvertedResidualConfig {
                 inputs,
                 expanded: block.expanded,
@@ -175,26 +188,12 @@ impl MobileNetV3Config {
                 },
                 epsilon: self.epsilon,
             };
+            features.push(Feature::Block(config.init(device)));
             inputs = block.width;
-            config.init(device)
-        });
-        let blocks = blocks.collect();
-        let layer = |inputs, outputs, kernel_size, stride| {
-            let layer = ConvLayerConfig {
-                kernel_size,
-                stride,
-                norm: Norm::Batch {
-                    epsilon: self.epsilon,
-                },
-                activation: Some(Activation::HardSwish),
-                ..ConvLayerConfig::new(inputs, outputs)
-            };
-            layer.init(device)
-        };
+        }
+        features.push(layer(inputs, self.head_width, 1, 1));
         Ok(MobileNetV3 {
-            stem: layer(self.in_channels, self.stem_width, 3, 2),
-            blocks,
-            head: layer(inputs, self.head_width, 1, 1),
+            features,
             hidden: LinearConfig::new(self.head_width, self.hidden_width).init(device),
             classifier: LinearConfig::new(self.hidden_width, self.outputs).init(device),
         })
@@ -204,9 +203,7 @@ impl MobileNetV3Config {
 /// MobileNetV3, input `[N, C, H, W]`, output `[N, outputs]`: class logits or regressed values.
 #[derive(Module, Debug)]
 pub struct MobileNetV3<B: Backend> {
-    stem: ConvLayer<B>,
-    blocks: Vec<InvertedResidual<B>>,
-    head: ConvLayer<B>,
+    features: Vec<Feature<B>>,
     hidden: Linear<B>,
     classifier: Linear<B>,
 }
@@ -214,11 +211,8 @@ pub struct MobileNetV3<B: Backend> {
 impl<B: Backend> MobileNetV3<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
-        let blocks = self.blocks.iter();
-        let features = blocks.fold(self.stem.forward(vec![image]), |features, block| {
-            block.forward(features)
-        });
-        let means = channel_means(self.head.forward(vec![features]));
+        let features = self.features.iter();
+        let means = channel_means(features.fold(image, |image, feature| feature.forward(image)));
         let hidden = self.hidden.forward(means.flatten(1, 3));
         self.classifier
             .forward(Activation::HardSwish.forward(hidden))

@@ -25,6 +25,21 @@ doc:
 check-gpu:
     cargo clippy --workspace --features cuda,wgpu -- -D warnings
 
+# Correctness and speed on this machine's card, against PyTorch (see docs/gpu.md).
+gpu-check DEVICE="cuda:0" PYTHON="python3":
+    cargo build --release --features cuda
+    {{PYTHON}} tools/compare/gpu.py run --device {{DEVICE}}
+
+# The same as an archive for another machine.
+gpu-pack PYTHON="python3":
+    cargo build --release --features cuda
+    {{PYTHON}} tools/compare/gpu.py pack
+
+# A network on Vulkan, in software where there is no card (Debian: mesa-vulkan-drivers).
+wgpu-check PYTHON="python3":
+    cargo build --release --features wgpu
+    {{PYTHON}} tools/compare/gpu.py run --device wgpu --checks-only --dtypes f32
+
 # The main job on the bundled models and photographs.
 demo OUT="out/demo":
     cargo run --release -- demo --out {{OUT}}

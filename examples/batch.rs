@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::backend::Flex;
 use vascx::convert::Model;
-use vascx::inference::{HeatmapEnsemble, PredictOptions, resolve_inputs};
+use vascx::inference::{BatchSize, HeatmapEnsemble, PredictOptions, resolve_inputs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/fovea.pt")?;
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cohort = cohort.into_iter().cycle().take(12);
     for batch_size in [1, 4] {
         let options = PredictOptions {
-            batch_size: Some(batch_size),
+            batch_size: Some(BatchSize::Photographs(batch_size)),
             ..PredictOptions::default()
         };
         let started = Instant::now();

@@ -2,7 +2,7 @@
 
 use burn::backend::Flex;
 use vascx::convert::Model;
-use vascx::inference::{PredictOptions, SegmentationEnsemble, resolve_inputs};
+use vascx::inference::{BatchSize, PredictOptions, SegmentationEnsemble, resolve_inputs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/disc.pt")?;
@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let inputs = resolve_inputs(&["examples/images".into()])?;
     let paths: Vec<_> = inputs.iter().map(|input| input.path.clone()).collect();
     let options = PredictOptions {
-        batch_size: Some(2),
+        batch_size: Some(BatchSize::Photographs(2)),
         ..PredictOptions::default()
     };
     for (input, disc) in inputs.iter().zip(ensemble.predict_with(&paths, &options)?) {

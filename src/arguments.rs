@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vascx::convert::Task;
-use vascx::inference::{Device, PreprocessMode};
+use vascx::inference::{BatchSize, Device, Devices, PreprocessMode};
 use vascx::models::Precision;
 
 /// Retinal model ensembles in pure Rust: convert PyTorch releases, run them on photographs.
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Preprocess(PreprocessArguments),
     /// Run the bare ensemble on a tensor: no preprocessing, no tiling.
     Forward(ForwardArguments),
+    /// Measure seconds per forward pass.
+    Bench(BenchArguments),
     /// List what this build and machine can compute on.
     Devices,
     /// Run the bundled demonstration models on the bundled photographs.
@@ -88,9 +90,10 @@ pub(crate) struct PredictArguments {
     /// Folder for the results; created when missing.
     #[arg(long)]
     pub(crate) out: PathBuf,
-    /// Photographs per chunk [default: the model's]. Results do not depend on it, memory does.
-    #[arg(long)]
-    pub(crate) batch_size: Option<usize>,
+    /// Photographs per chunk, or `auto` for what fits a GPU [default: the model's]. Results do not
+    /// depend on it, memory does.
+    #[arg(long, value_name = "N|auto", value_parser = parse_batch_size)]
+    pub(crate) batch_size: Option<BatchSize>,
     /// Windows per forward pass [default: the model's].
     #[arg(long)]
     pub(crate) window_batch_size: Option<usize>,
@@ -100,9 +103,12 @@ pub(crate) struct PredictArguments {
     /// How photographs are brought to the network's square.
     #[arg(long, default_value = "auto")]
     pub(crate) preprocess: PreprocessArgument,
-    /// cpu, ndarray, cuda[:index] or wgpu.
+    /// cpu, ndarray, cuda[:index], wgpu, or several CUDA devices: cuda:0,cuda:1.
     #[arg(long, default_value = "cpu")]
-    pub(crate) device: Device,
+    pub(crate) device: Devices,
+    /// Folder that keeps what a GPU's kernels are compiled and tuned to, for later runs.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) autotune_cache: Option<PathBuf>,
     /// Element type of weights and feature maps; sums, softmax and blending stay in f32.
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: DTypeArgument,
@@ -162,6 +168,56 @@ pub(crate) struct ForwardArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("network").required(true).args(["model", "arch"]))]
+pub(crate) struct BenchArguments {
+    /// Checkpoint or model directory.
+    #[arg(long)]
+    pub(crate) model: Option<PathBuf>,
+    /// A published network with random weights instead.
+    #[arg(long)]
+    pub(crate) arch: Option<BenchArchitecture>,
+    /// Side of the images in pixels [default: the model's window or input; 512].
+    #[arg(long)]
+    pub(crate) size: Option<usize>,
+    /// Images per pass.
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
+    pub(crate) batch: usize,
+    /// Measured passes, after one that is not counted.
+    #[arg(long, default_value_t = 5, value_parser = at_least_one)]
+    pub(crate) runs: usize,
+    /// cpu, ndarray, cuda[:index] or wgpu.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: Device,
+    /// Element type of weights and feature maps.
+    #[arg(long, default_value = "f32")]
+    pub(crate) dtype: DTypeArgument,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Photographs, folders or CSV files: also measure from file to answer.
+    #[arg(conflicts_with = "arch")]
+    pub(crate) inputs: Vec<PathBuf>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("must be a whole number".into()),
+    }
+}
+
+/// Networks that can be measured without a file.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BenchArchitecture {
+    /// U-Net of base width 32 and depth 5.
+    Unet,
+    Resnet18,
+    Resnet34,
+    Resnet50,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
     /// Folder for the results.
     #[arg(long, default_value = "out/demo")]
@@ -207,6 +263,16 @@ impl From<DTypeArgument> for Precision {
             DTypeArgument::F16 => Self::F16,
             DTypeArgument::Bf16 => Self::BF16,
         }
+    }
+}
+
+fn parse_batch_size(text: &str) -> Result<BatchSize, String> {
+    match text {
+        "auto" => Ok(BatchSize::Auto),
+        _ => text
+            .parse()
+            .map(BatchSize::Photographs)
+            .map_err(|_| "expected a number or `auto`".into()),
     }
 }
 

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Predict(arguments) => commands::predict::run(&arguments),
         Command::Preprocess(arguments) => commands::preprocess::run(&arguments),
         Command::Forward(arguments) => commands::forward::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Devices => {
             commands::devices::run();
             Ok(commands::Done::All)

@@ -56,7 +56,8 @@ impl Reporter {
         self.bar.inc(1);
     }
 
-    pub(crate) fn finish(&self, summary: Summary, out: &Path) {
+    /// `first_apart`: whether the first chunk's time says nothing about the others'.
+    pub(crate) fn finish(&self, summary: Summary, out: &Path, first_apart: bool) {
         self.bar.finish_and_clear();
         if self.quiet {
             return;
@@ -66,6 +67,8 @@ impl Reporter {
             failed,
             resumed,
             left,
+            first_chunk,
+            per_photograph,
         } = summary;
         let resumed = match resumed {
             0 => String::new(),
@@ -75,7 +78,19 @@ impl Reporter {
             0 => String::new(),
             _ => format!(", {left} not begun (--resume goes on)"),
         };
+        let pace = match (first_chunk.filter(|_| first_apart), per_photograph) {
+            (Some(first), Some(each)) => format!(
+                "; {:.1} s for the first chunk, kernels compiled and tuned, then {:.3} s per photograph",
+                first.as_secs_f64(),
+                each.as_secs_f64()
+            ),
+            (Some(first), None) => format!(
+                "; {:.1} s on the device, kernels compiled and tuned",
+                first.as_secs_f64()
+            ),
+            (None, _) => String::new(),
+        };
         let out = out.display();
-        println!("{succeeded} done, {failed} failed{resumed}{left}; results in {out}");
+        println!("{succeeded} done, {failed} failed{resumed}{left}{pace}; results in {out}");
     }
 }

@@ -261,3 +261,62 @@ fn half_precision_gives_nearly_the_same_maps_or_says_that_it_cannot() {
         assert!(equal * 100 >= half.as_raw().len() * 97, "{id}: {equal}");
     }
 }
+
+#[test]
+fn devices_batches_and_caches_are_checked_before_any_work() {
+    let workspace = Workspace::new();
+    photographs(&workspace, 3);
+    let model = model("resnet18_m3");
+    let run = |code, out: &str, extra: &[&str]| {
+        let mut arguments = vec!["predict", "--model", &model, "--out", out];
+        arguments.extend(extra);
+        arguments.push("photos");
+        workspace.vascx(code, &arguments)
+    };
+    run(2, "out", &["--device", "cuda:0,cuda:0"]).error_names(&["cuda:0", "twice"]);
+    run(2, "out", &["--device", "cpu,cuda:0"]).error_names(&["cpu,cuda:0", "CUDA devices only"]);
+    run(2, "out", &["--batch-size", "many"]).error_names(&["many", "auto"]);
+    if !cfg!(any(feature = "cuda", feature = "wgpu")) {
+        run(2, "out", &["--autotune-cache", "kernels"]).error_names(&[
+            "kernels",
+            "--features cuda",
+            "--autotune-cache",
+        ]);
+    }
+    assert!(!workspace.path("out").exists() && !workspace.path("kernels").exists());
+
+    // `auto` is the model's batch size where there is no card, and the pace is reported.
+    run(0, "auto", &["--device", DEVICE, "--batch-size", "auto"]);
+    let run = std::fs::read_to_string(workspace.path("auto/run.json")).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&run).unwrap();
+    assert_eq!(run["batch_size"], 16);
+    assert!(run["first_chunk_seconds"].as_f64().unwrap() > 0.0, "{run}");
+    assert!(run["seconds_per_photograph_after"].is_null(), "{run}");
+}
+
+/// A build with CUDA runs on machines without: it says what is missing and computes on the CPU.
+#[cfg(feature = "cuda")]
+#[test]
+fn a_cuda_build_without_a_driver_says_so() {
+    if std::path::Path::new("/dev/nvidiactl").exists() {
+        return;
+    }
+    let workspace = Workspace::new();
+    photographs(&workspace, 1);
+    let model = model("resnet18_m3");
+    let arguments = |device| {
+        [
+            "predict", "--model", &model, "--out", "out", "--device", device, "photos",
+        ]
+    };
+    workspace
+        .vascx(2, &arguments("cuda:0,cuda:1"))
+        .error_names(&["needs the NVIDIA driver", "--device cpu"]);
+    let devices = workspace.vascx(0, &["devices"]);
+    assert!(
+        devices.stdout.contains("no NVIDIA driver"),
+        "{}",
+        devices.stdout
+    );
+    workspace.vascx(0, &arguments("cpu"));
+}

@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use vascx::convert::Model;
 use vascx::inference::{DeviceWork, write_tensor};
-use vascx::models::{Precision, Prediction};
+use vascx::models::{Architecture, Precision, Prediction};
 
 use super::{Done, Failure, Result};
 use crate::arguments::ForwardArguments;
@@ -15,7 +15,8 @@ use crate::arguments::ForwardArguments;
 pub(crate) fn run(arguments: &ForwardArguments) -> Result {
     let model = Model::open(&arguments.model)?;
     let image = read_image(&arguments.input)?;
-    check_shape(&model, &image.shape).map_err(|reason| Failure::file(&arguments.input, reason))?;
+    check_shape(&model.manifest().architecture, &image.shape)
+        .map_err(|reason| Failure::file(&arguments.input, reason))?;
     let prediction = arguments.device.run(Forward {
         model: &model,
         image,
@@ -42,7 +43,8 @@ struct Forward<'a> {
 impl DeviceWork for Forward<'_> {
     type Output = vascx::inference::Result<TensorData>;
 
-    fn run<B: Backend>(self, device: &B::Device) -> Self::Output {
+    fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
+        let device = &devices[0];
         if !self.precision.is_supported::<B>(device) {
             return Err(vascx::inference::Error::Precision(self.precision));
         }
@@ -78,8 +80,11 @@ fn read_image(path: &Path) -> std::result::Result<TensorData, Failure> {
     Ok(TensorData::new(values, view.shape().to_vec()))
 }
 
-fn check_shape(model: &Model, shape: &[usize]) -> std::result::Result<(), String> {
-    let architecture = &model.manifest().architecture;
+/// Whether a network takes images of a shape `[N, C, H, W]`.
+pub(super) fn check_shape(
+    architecture: &Architecture,
+    shape: &[usize],
+) -> std::result::Result<(), String> {
     let (channels, divisor) = (architecture.in_channels(), architecture.size_divisor());
     if shape.contains(&0) {
         return Err(format!("`image` {shape:?} is empty"));

@@ -3,7 +3,7 @@
 use burn::tensor::backend::Backend;
 use vascx::convert::Model;
 use vascx::inference::{
-    AnyEnsemble, DeviceWork, Job, Outcome, PredictOptions, Summary, resolve_inputs,
+    AnyEnsemble, DeviceWork, Job, Outcome, PredictOptions, Summary, keep_autotune, resolve_inputs,
 };
 use vascx::models::Precision;
 
@@ -26,6 +26,9 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         resume: arguments.resume,
         device: arguments.device.to_string(),
     };
+    if let Some(folder) = &arguments.autotune_cache {
+        keep_autotune(folder)?;
+    }
     let model = Model::open(&arguments.model)?;
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
     for note in model.notes() {
@@ -40,7 +43,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         each,
     };
     let summary = arguments.device.run(work)??;
-    reporter.finish(summary, &job.out);
+    reporter.finish(summary, &job.out, arguments.device.first().is_gpu());
     Ok(summary.into())
 }
 
@@ -56,9 +59,9 @@ pub(super) struct Predict<'a, F> {
 impl<F: FnMut(Outcome) + Send> DeviceWork for Predict<'_, F> {
     type Output = std::result::Result<Summary, super::Failure>;
 
-    fn run<B: Backend>(self, device: &B::Device) -> Self::Output {
+    fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
         let ensemble =
-            AnyEnsemble::<B>::load(self.model, device)?.with_precision(self.precision)?;
+            AnyEnsemble::<B>::load_on(self.model, devices)?.with_precision(self.precision)?;
         let warn = |warning: &str| self.reporter.warn(warning);
         Ok(self.job.run(&ensemble, interrupt()?, self.each, warn)?)
     }

@@ -1,6 +1,7 @@
 //! Choosing a backend and device at run time.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use burn::tensor::backend::Backend;
@@ -20,46 +21,70 @@ pub enum Device {
     Wgpu,
 }
 
+/// Devices of one kind over which work is spread, such as `cuda:0,cuda:1`; at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Devices(Vec<Device>);
+
 /// Work that is generic over the backend.
 pub trait DeviceWork {
     /// What it gives.
     type Output;
 
-    /// Does the work on one backend.
-    fn run<B: Backend>(self, device: &B::Device) -> Self::Output;
+    /// Does the work on devices of one backend, of which there is at least one.
+    fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output;
 }
 
 impl Device {
     /// Runs `work` on the backend this device belongs to.
     ///
     /// # Errors
-    /// When this build lacks the backend.
+    /// When this build or machine lacks the device.
     pub fn run<W: DeviceWork>(self, work: W) -> Result<W::Output> {
+        Devices(vec![self]).run(work)
+    }
+
+    /// Whether it is a graphics card, on which kernels are compiled and tuned at first.
+    pub fn is_gpu(self) -> bool {
+        matches!(self, Self::Cuda(_) | Self::Wgpu)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda(self) -> Result<burn::backend::cuda::CudaDevice> {
+        let count = cuda_devices()?;
         match self {
+            Self::Cuda(index) if index < count => Ok(burn::backend::cuda::CudaDevice::new(index)),
+            _ => Err(Error::Device(format!(
+                "device `{self}` is not on this machine, which has {count} for CUDA, from cuda:0 on"
+            ))),
+        }
+    }
+}
+
+impl Devices {
+    /// Runs `work` on the backend these devices belong to.
+    ///
+    /// # Errors
+    /// When this build or machine lacks one of them.
+    pub fn run<W: DeviceWork>(&self, work: W) -> Result<W::Output> {
+        match self.first() {
             #[cfg(feature = "flex")]
-            Self::Cpu => Ok(work.run::<burn::backend::Flex>(&Default::default())),
+            Device::Cpu => Ok(work.run::<burn::backend::Flex>(&[Default::default()])),
             #[cfg(feature = "ndarray")]
-            Self::NdArray => Ok(work.run::<burn::backend::NdArray>(&Default::default())),
+            Device::NdArray => Ok(work.run::<burn::backend::NdArray>(&[Default::default()])),
             #[cfg(feature = "cuda")]
-            Self::Cuda(_) if !has_cuda_driver() => Err(Error::Device(
-                "device `cuda` needs the NVIDIA driver, which is not on this machine; use \
-                 --device cpu"
-                    .into(),
-            )),
-            #[cfg(feature = "cuda")]
-            Self::Cuda(index) => {
-                let device = burn::backend::cuda::CudaDevice::new(index);
-                Ok(work.run::<burn::backend::Cuda>(&device))
+            Device::Cuda(_) => {
+                let devices: Vec<_> = self.0.iter().map(|d| d.cuda()).collect::<Result<_>>()?;
+                Ok(work.run::<burn::backend::Cuda>(&devices))
             }
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => Ok(work.run::<burn::backend::Wgpu>(&Default::default())),
+            Device::Wgpu => Ok(work.run::<burn::backend::Wgpu>(&[Default::default()])),
             #[allow(unreachable_patterns)] // With all features there is nothing left.
             missing => {
                 let feature = match missing {
-                    Self::Cpu => "flex",
-                    Self::NdArray => "ndarray",
-                    Self::Cuda(_) => "cuda",
-                    Self::Wgpu => "wgpu",
+                    Device::Cpu => "flex",
+                    Device::NdArray => "ndarray",
+                    Device::Cuda(_) => "cuda",
+                    Device::Wgpu => "wgpu",
                 };
                 Err(Error::Device(format!(
                     "device `{missing}` is not in this build; build with --features {feature}"
@@ -67,6 +92,38 @@ impl Device {
             }
         }
     }
+
+    /// The first of them; all are of its kind.
+    pub fn first(&self) -> Device {
+        self.0[0]
+    }
+}
+
+/// Keeps what is found out about a GPU's kernels (compiled code, tuning) in a folder, so that later
+/// runs need not find it out again. To be called before anything is loaded onto a device.
+///
+/// # Errors
+/// When this build has no GPU backend, the folder cannot be written or a device is in use already.
+pub fn keep_autotune(folder: &Path) -> Result<()> {
+    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    {
+        use cubecl::config::cache::CacheConfig;
+        use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+        std::fs::create_dir_all(folder).map_err(|error| Error::output(folder, error))?;
+        let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+        config.autotune.cache = CacheConfig::File(folder.to_owned());
+        config.compilation.cache = Some(CacheConfig::File(folder.to_owned()));
+        // There is no other way to learn that it is too late.
+        std::panic::catch_unwind(|| CubeClRuntimeConfig::set(config)).map_err(|_| {
+            Error::Device("the autotune cache must be chosen before a device is used".into())
+        })
+    }
+    #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
+    Err(Error::Device(format!(
+        "{} would remain empty: this build has no GPU; build with --features cuda or wgpu, or leave \
+         out --autotune-cache",
+        folder.display()
+    )))
 }
 
 impl Device {
@@ -101,12 +158,38 @@ impl Device {
     }
 }
 
-/// Whether the CUDA driver is there.
+/// What there is for CUDA.
 fn cuda_state() -> String {
+    #[cfg(feature = "cuda")]
+    match cuda_devices() {
+        Ok(count) => return format!("{count} with an NVIDIA driver"),
+        Err(_) if has_cuda_driver() => return "NVIDIA driver found, but it does not start".into(),
+        Err(_) => {}
+    }
     if has_cuda_driver() {
         "NVIDIA driver found".into()
     } else {
         "no NVIDIA driver on this machine".into()
+    }
+}
+
+/// How many devices the driver offers. Loading it panics where it is missing or broken.
+#[cfg(feature = "cuda")]
+fn cuda_devices() -> Result<usize> {
+    if !has_cuda_driver() {
+        return Err(Error::Device(
+            "device `cuda` needs the NVIDIA driver, which is not on this machine; use --device cpu"
+                .into(),
+        ));
+    }
+    let count = std::panic::catch_unwind(|| burn::backend::Cuda::<f32, i32>::device_count(0));
+    match count {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err(Error::Device(
+            "device `cuda`: the NVIDIA driver is there but offers no device; see what nvidia-smi \
+             says, or use --device cpu"
+                .into(),
+        )),
     }
 }
 
@@ -131,6 +214,34 @@ impl fmt::Display for Device {
             Self::Cuda(index) => write!(f, "cuda:{index}"),
             Self::Wgpu => f.write_str("wgpu"),
         }
+    }
+}
+
+impl fmt::Display for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let names: Vec<String> = self.0.iter().map(Device::to_string).collect();
+        f.write_str(&names.join(","))
+    }
+}
+
+impl FromStr for Devices {
+    type Err = Error;
+
+    /// One device, or several CUDA devices separated by commas.
+    fn from_str(text: &str) -> Result<Self> {
+        let devices: Vec<Device> = text.split(',').map(str::parse).collect::<Result<_>>()?;
+        let cuda = |device: &Device| matches!(device, Device::Cuda(_));
+        if devices.len() > 1 && !devices.iter().all(cuda) {
+            return Err(Error::Device(format!(
+                "work can be spread over several CUDA devices only, not over `{text}`"
+            )));
+        }
+        for (index, device) in devices.iter().enumerate() {
+            if devices[..index].contains(device) {
+                return Err(Error::Device(format!("device `{device}` is named twice")));
+            }
+        }
+        Ok(Self(devices))
     }
 }
 
@@ -170,5 +281,32 @@ mod tests {
         for name in ["", "gpu", "cuda:", "cuda:x", "CPU"] {
             assert!(name.parse::<Device>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn lists_name_each_of_one_kind_once() {
+        for list in ["cpu", "wgpu", "cuda:0,cuda:1", "cuda:3,cuda:0,cuda:1"] {
+            assert_eq!(list.parse::<Devices>().unwrap().to_string(), list);
+        }
+        for (list, part) in [
+            ("cuda,cuda:0", "`cuda:0` is named twice"),
+            ("cuda:0,cpu", "CUDA devices only"),
+            ("cpu,cpu", "CUDA devices only"),
+            ("cuda:0,", "unknown device ``"),
+            ("", "unknown device"),
+        ] {
+            let message = list.parse::<Devices>().unwrap_err().to_string();
+            assert!(message.contains(part), "{list}: {message}");
+        }
+    }
+
+    #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
+    #[test]
+    fn a_build_without_gpu_keeps_no_autotune() {
+        let message = keep_autotune(Path::new("cache")).unwrap_err().to_string();
+        assert!(
+            message.contains("cache") && message.contains("--features cuda"),
+            "{message}"
+        );
     }
 }

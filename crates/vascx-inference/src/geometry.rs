@@ -291,16 +291,33 @@ impl Geometry {
 }
 
 impl Geometry {
+    /// For each column and each row of the photograph, the pixels of the network input that it is
+    /// mixed of; none outside it.
+    pub(crate) fn taps_to_photograph(&self) -> (Vec<Option<Tap>>, Vec<Option<Tap>>) {
+        (
+            self.horizontal.taps_in_input(self.input.width),
+            self.vertical.taps_in_input(self.input.height),
+        )
+    }
+
+    /// Whether every pixel of the photograph is one pixel of the network input or outside it, so
+    /// that nothing is interpolated on the way back.
+    pub(crate) fn picks_pixels(&self) -> bool {
+        let (columns, rows) = self.taps_to_photograph();
+        let mut taps = columns.iter().chain(&rows).flatten();
+        taps.all(|tap| tap.weight_second == 0.0)
+    }
+
     /// Brings class indices `[H, W]` to the photograph's pixels, row by row; 0 outside the input.
     pub(crate) fn classes_to_photograph(&self, classes: &[u8]) -> Vec<u8> {
         let columns = self.horizontal.nearest_in_input(self.input.width);
         let rows = self.vertical.nearest_in_input(self.input.height);
-        rows.iter()
-            .flat_map(|row| columns.iter().map(move |column| (row, column)))
-            .map(|(row, column)| match (row, column) {
-                (Some(row), Some(column)) => classes[row * self.input.width + column],
-                _ => 0,
-            })
+        let class = |row: Option<usize>, column: Option<usize>| match (row, column) {
+            (Some(row), Some(column)) => classes[row * self.input.width + column],
+            _ => 0,
+        };
+        rows.par_iter()
+            .flat_map_iter(|&row| columns.iter().map(move |&column| class(row, column)))
             .collect()
     }
 }
@@ -340,6 +357,14 @@ impl Tap {
             weight_first: 1.0 - weight_second,
             weight_second,
         }
+    }
+
+    pub(crate) fn weight_first(&self) -> f32 {
+        self.weight_first
+    }
+
+    pub(crate) fn weight_second(&self) -> f32 {
+        self.weight_second
     }
 
     /// The weights of a tap that [`Self::warp`] gave, in 1/32.

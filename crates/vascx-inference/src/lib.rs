@@ -26,16 +26,18 @@ mod field_of_view;
 mod geometry;
 mod inputs;
 mod job;
+mod memory;
 mod output;
 mod overlay;
 mod photograph;
+mod placement;
 mod preprocess;
 mod source;
 mod window;
 
-pub use device::{Device, DeviceWork};
+pub use device::{Device, DeviceWork, Devices, keep_autotune};
 pub use ensemble::{
-    Answer, Answers, AnyEnsemble, Classification, ClassificationEnsemble, FromMembers,
+    Answer, Answers, AnyEnsemble, BatchSize, Classification, ClassificationEnsemble, FromMembers,
     HeatmapEnsemble, Heatmaps, Keypoints, Logits, OutOfMemory, PredictOptions, Regression,
     RegressionEnsemble, Segmentation, SegmentationEnsemble, TaskEnsemble,
 };

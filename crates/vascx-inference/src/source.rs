@@ -9,7 +9,7 @@ use vascx_convert::Preprocessing;
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, Size};
 use crate::photograph::Photograph;
-use crate::preprocess::{Bounds, Prepared, PreprocessMode, prepare};
+use crate::preprocess::{Bounds, Pixels, Prepared, PreprocessMode, prepare};
 
 /// One input of an ensemble.
 ///
@@ -141,13 +141,14 @@ pub(crate) struct Recipe {
     pub(crate) mode: PreprocessMode,
     /// Whether photographs are needed after they are prepared.
     pub(crate) keep_photographs: bool,
+    /// Whether grey levels are normalised on the device, where they are whole.
+    pub(crate) bytes: bool,
 }
 
 /// A source as network input.
 #[derive(Debug)]
 pub(crate) struct Loaded<'a> {
-    /// `[C, H, W]` of the network input.
-    pub(crate) values: Vec<f32>,
+    pub(crate) pixels: Pixels,
     pub(crate) geometry: Geometry,
     /// Where the network input lies in the photograph; none for a tensor.
     pub(crate) bounds: Option<Bounds>,
@@ -164,12 +165,17 @@ impl<'a> Source<'a> {
             Self::Tensor(data) => return load_tensor(data, recipe.preprocessing.channels()),
         };
         let Prepared {
-            values,
+            pixels,
             geometry,
             bounds,
-        } = prepare(&photograph, &recipe.preprocessing, recipe.mode);
+        } = prepare(
+            &photograph,
+            &recipe.preprocessing,
+            recipe.mode,
+            recipe.bytes,
+        );
         Ok(Loaded {
-            values,
+            pixels,
             geometry,
             bounds: Some(bounds),
             photograph: recipe.keep_photographs.then_some(photograph),
@@ -201,7 +207,7 @@ fn load_tensor<'a>(data: TensorData, channels: usize) -> Result<Loaded<'a>> {
         return wrong(format!("value {index} is {}", values[index]));
     }
     Ok(Loaded {
-        values,
+        pixels: Pixels::Floats(values),
         geometry: Geometry::stretched(size, size),
         bounds: None,
         photograph: None,

@@ -8,8 +8,9 @@ use vascx_convert::{Blend, InferenceSettings};
 /// Standard deviation of the Gaussian importance, relative to the window's side.
 const RELATIVE_SIGMA: f64 = 0.125;
 
-/// Where the windows lie and how they are weighted, for images of one size.
-pub(crate) struct WindowPlan {
+/// Where the windows lie and how they are weighted, for images of one size on one device.
+#[derive(Debug)]
+pub(crate) struct WindowPlan<B: Backend> {
     /// Height and width of a window.
     window: [usize; 2],
     /// Zero rows and columns before the image, where it is smaller than the window.
@@ -20,78 +21,112 @@ pub(crate) struct WindowPlan {
     image: [usize; 2],
     /// Top-left corners in the padded image, row by row.
     corners: Vec<[usize; 2]>,
-    /// Importance per axis; a window's importance map is their product.
-    importance: [Vec<f32>; 2],
-    /// Windows per forward pass.
-    window_batch_size: usize,
+    /// Importance of a window's pixels, `[1, 1, 1, h, w]`.
+    importance: Tensor<B, 5>,
+    /// Sum of the importance of all windows, `[1, 1, 1, H, W]` of the padded image.
+    total: Tensor<B, 5>,
 }
 
-impl WindowPlan {
-    pub(crate) fn new(image: [usize; 2], settings: &InferenceSettings) -> Self {
+/// The same window of neighbouring images.
+struct Run {
+    corner: [usize; 2],
+    images: Range<usize>,
+}
+
+impl<B: Backend> WindowPlan<B> {
+    pub(crate) fn new(image: [usize; 2], settings: &InferenceSettings, device: &B::Device) -> Self {
         let window = settings.window;
         let padded = [0, 1].map(|axis| image[axis].max(window[axis]));
         let padding = [0, 1].map(|axis| (padded[axis] - image[axis]) / 2);
         let [rows, columns] =
             [0, 1].map(|axis| starts(padded[axis], window[axis], settings.overlap));
-        let corners = rows
+        let corners: Vec<[usize; 2]> = rows
             .iter()
             .flat_map(|&row| columns.iter().map(move |&column| [row, column]))
             .collect();
+        let importance = window.map(|length| importance(length, settings.blend));
+        let map = |values: Vec<f32>, [height, width]: [usize; 2]| {
+            Tensor::from_data(TensorData::new(values, [1, 1, 1, height, width]), device)
+        };
         Self {
             window,
             padding,
             padded,
             image,
+            importance: map(importance_map(&importance), window),
+            total: map(total_importance(&corners, &importance, padded), padded),
             corners,
-            importance: window.map(|length| importance(length, settings.blend)),
-            window_batch_size: settings.window_batch_size,
         }
+    }
+
+    /// Height and width of the images this is for.
+    pub(crate) fn image(&self) -> [usize; 2] {
+        self.image
     }
 
     /// Runs `network` over images `[N, C, H, W]` and blends its answers to `[M, N, K, H, W]`.
     ///
     /// `network` maps windows `[n, C, h, w]` to `[M, n, K, h, w]`. Every window is computed once;
-    /// windows of neighbouring images share passes of at most `window_batch_size`.
-    pub(crate) fn run<B: Backend>(
+    /// windows of neighbouring images share passes of at most `per_pass`.
+    pub(crate) fn run(
         &self,
         images: Tensor<B, 4>,
+        per_pass: usize,
         network: impl Fn(Tensor<B, 4>) -> Tensor<B, 5>,
     ) -> Tensor<B, 5> {
         let device = images.device();
         let [count, channels, ..] = images.dims();
         let images = self.pad(images);
-        let windows: Vec<(usize, [usize; 2])> = (0..count)
-            .flat_map(|image| self.corners.iter().map(move |&corner| (image, corner)))
-            .collect();
-        let importance = self.importance_map::<B>(&device);
         let mut sum: Option<Tensor<B, 5>> = None;
-        for pass in windows.chunks(self.window_batch_size) {
+        for pass in self.passes(count, per_pass) {
             let batch = pass
                 .iter()
-                .map(|&(image, corner)| {
-                    let [rows, columns] = self.area(corner);
-                    images
-                        .clone()
-                        .slice([image..image + 1, 0..channels, rows, columns])
+                .map(|run| {
+                    let [rows, columns] = self.area(run.corner);
+                    let images = images.clone();
+                    images.slice([run.images.clone(), 0..channels, rows, columns])
                 })
                 .collect();
-            let weighted = network(Tensor::cat(batch, 0)) * importance.clone();
+            let weighted = network(Tensor::cat(batch, 0)) * self.importance.clone();
             let [members, _, outputs, ..] = weighted.dims();
             let mut blended = sum.take().unwrap_or_else(|| {
                 let [height, width] = self.padded;
                 Tensor::zeros([members, count, outputs, height, width], &device)
             });
-            for (index, &(image, corner)) in pass.iter().enumerate() {
+            let mut first = 0;
+            for Run { corner, images } in pass {
                 let [rows, columns] = self.area(corner);
-                let target = [0..members, image..image + 1, 0..outputs, rows, columns];
-                let addend = weighted.clone().narrow(1, index, 1);
+                let addend = weighted.clone().narrow(1, first, images.len());
+                first += images.len();
+                let target = [0..members, images, 0..outputs, rows, columns];
                 let updated = blended.clone().slice(target.clone()) + addend;
                 blended = blended.slice_assign(target, updated);
             }
             sum = Some(blended);
         }
         let sum = sum.expect("at least one image and one window");
-        self.crop(sum / self.total_importance(&device))
+        self.crop(sum / self.total.clone())
+    }
+
+    /// Windows in passes: one window of all images after the other, so that few large pieces are
+    /// cut and blended.
+    fn passes(&self, count: usize, per_pass: usize) -> Vec<Vec<Run>> {
+        let mut passes: Vec<Vec<Run>> = Vec::new();
+        let mut room = 0;
+        for &corner in &self.corners {
+            let mut first = 0;
+            while first < count {
+                if room == 0 {
+                    passes.push(Vec::new());
+                    room = per_pass;
+                }
+                let images = first..count.min(first + room);
+                (first, room) = (images.end, room - images.len());
+                let pass = passes.last_mut().expect("just begun");
+                pass.push(Run { corner, images });
+            }
+        }
+        passes
     }
 
     fn area(&self, [row, column]: [usize; 2]) -> [Range<usize>; 2] {
@@ -102,7 +137,7 @@ impl WindowPlan {
         [0, 1].map(|axis| self.padding[axis]..self.padding[axis] + self.image[axis])
     }
 
-    fn pad<B: Backend>(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+    fn pad(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
         if self.padded == self.image {
             return images;
         }
@@ -113,7 +148,7 @@ impl WindowPlan {
             .slice_assign([0..count, 0..channels, rows, columns], images)
     }
 
-    fn crop<B: Backend>(&self, maps: Tensor<B, 5>) -> Tensor<B, 5> {
+    fn crop(&self, maps: Tensor<B, 5>) -> Tensor<B, 5> {
         if self.padded == self.image {
             return maps;
         }
@@ -121,32 +156,37 @@ impl WindowPlan {
         let [rows, columns] = self.image_area();
         maps.slice([0..members, 0..count, 0..outputs, rows, columns])
     }
+}
 
-    /// `[1, 1, 1, h, w]`.
-    fn importance_map<B: Backend>(&self, device: &B::Device) -> Tensor<B, 5> {
-        let [rows, columns] = &self.importance;
-        let map = rows
-            .iter()
-            .flat_map(|row| columns.iter().map(move |column| row * column));
-        let [height, width] = self.window;
-        let data = TensorData::new(map.collect::<Vec<f32>>(), [1, 1, 1, height, width]);
-        Tensor::from_data(data, device)
-    }
+/// Importance of a window's pixels, row by row.
+fn importance_map([rows, columns]: &[Vec<f32>; 2]) -> Vec<f32> {
+    rows.iter()
+        .flat_map(|row| columns.iter().map(move |column| row * column))
+        .collect()
+}
 
-    /// Sum of the importance of all windows, `[1, 1, 1, H, W]` of the padded image.
-    fn total_importance<B: Backend>(&self, device: &B::Device) -> Tensor<B, 5> {
-        let [height, width] = self.padded;
-        let mut total = vec![0.0_f32; height * width];
-        for &[row, column] in &self.corners {
-            for (y, weight_y) in self.importance[0].iter().enumerate() {
-                let line = &mut total[(row + y) * width + column..][..self.window[1]];
-                for (value, weight_x) in line.iter_mut().zip(&self.importance[1]) {
-                    *value += weight_y * weight_x;
-                }
+/// Sum of the importance of all windows at every pixel of the padded image, row by row.
+fn total_importance(
+    corners: &[[usize; 2]],
+    importance: &[Vec<f32>; 2],
+    [height, width]: [usize; 2],
+) -> Vec<f32> {
+    let mut total = vec![0.0_f32; height * width];
+    for &[row, column] in corners {
+        for (y, weight_y) in importance[0].iter().enumerate() {
+            let line = &mut total[(row + y) * width + column..][..importance[1].len()];
+            for (value, weight_x) in line.iter_mut().zip(&importance[1]) {
+                *value += weight_y * weight_x;
             }
         }
-        Tensor::from_data(TensorData::new(total, [1, 1, 1, height, width]), device)
     }
+    total
+}
+
+/// Windows along one axis of an image of `length` pixels.
+pub(crate) fn starts_along(length: usize, axis: usize, settings: &InferenceSettings) -> usize {
+    let window = settings.window[axis];
+    starts(length.max(window), window, settings.overlap).len()
 }
 
 /// First pixels of the windows along one axis: regular steps, and one flush with the far edge.
@@ -179,13 +219,13 @@ mod tests {
     use burn::tensor::Distribution;
     use std::cell::Cell;
 
-    fn settings(window: [usize; 2], overlap: f64, window_batch_size: usize) -> InferenceSettings {
+    fn settings(window: [usize; 2], overlap: f64) -> InferenceSettings {
         InferenceSettings {
             window,
             overlap,
             blend: Blend::Gaussian,
             batch_size: 4,
-            window_batch_size,
+            window_batch_size: 16,
             tta_flips: Vec::new(),
         }
     }
@@ -215,8 +255,8 @@ mod tests {
             ([32, 32], 0.5, 16),
             ([16, 16], 0.0, 4),
         ] {
-            let plan = WindowPlan::new([21, 13], &settings(window, overlap, passes));
-            let blended = plan.run(images.clone(), echo);
+            let plan = WindowPlan::new([21, 13], &settings(window, overlap), &device);
+            let blended = plan.run(images.clone(), passes, echo);
             assert_eq!(blended.dims(), [2, 3, 2, 21, 13]);
             for (member, sign) in [(0, 1.0), (1, -1.0)] {
                 let member: Tensor<TestBackend, 4> =
@@ -229,10 +269,11 @@ mod tests {
 
     #[test]
     fn each_window_is_computed_once_and_passes_are_full_across_images() {
-        let plan = WindowPlan::new([8, 8], &settings([4, 4], 0.5, 4));
-        let images = Tensor::<TestBackend, 4>::zeros([3, 1, 8, 8], &Default::default());
+        let device = Default::default();
+        let plan = WindowPlan::new([8, 8], &settings([4, 4], 0.5), &device);
+        let images = Tensor::<TestBackend, 4>::zeros([3, 1, 8, 8], &device);
         let (passes, windows) = (Cell::new(0), Cell::new(0));
-        plan.run(images, |batch| {
+        plan.run(images, 4, |batch| {
             passes.set(passes.get() + 1);
             windows.set(windows.get() + batch.dims()[0]);
             echo(batch)

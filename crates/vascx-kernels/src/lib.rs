@@ -1,5 +1,6 @@
-//! CPU kernels for the networks of VascX, on plain slices: 3 × 3 convolution by Winograd's
-//! algorithm, 1 × 1 and transposed 2 × 2 convolution as matrix products, max-pooling. Feature maps
+//! CPU kernels for the networks of VascX, on plain slices: convolution by Winograd's algorithm
+//! (3 × 3), as matrix products (any other) and depthwise, pooling, normalisation, resizing and
+//! arithmetic, with residual sums and activations taken along. Feature maps
 //! are f32 with the channels last, `[N, H, W, C]`; weights are packed once. The instruction set
 //! (AVX-512, AVX2 with FMA, or whatever the compiler makes of plain arrays) is chosen at run time;
 //! threads are rayon's, and their number does not change a single bit of the results.
@@ -13,7 +14,7 @@
 //! let image = [1.0; 4 * 5];
 //! let shape = Shape { images: 1, height: 4, width: 5 };
 //! let mut sums = vec![0.0; 4 * 5 * 2];
-//! convolution.run(shape, &[(&image, 1)], Activation::Identity, &mut sums);
+//! convolution.run(shape, &[(&image, 1)], Activation::Identity.into(), &mut sums);
 //! assert!((sums[0] - 4.0).abs() < 1e-5); // a corner has four neighbours with itself
 //! assert!((sums[2 * (5 + 1)] - 9.0).abs() < 1e-5);
 //! ```
@@ -23,15 +24,28 @@
     reason = "only what is inlined into a function of an instruction set is compiled for it"
 )]
 
+mod activation;
+mod convolution;
+mod depthwise;
+mod elementwise;
 mod gemm;
-mod pointwise;
+mod matrix;
+mod normalise;
 mod pool;
+mod resize;
 mod simd;
+mod transposed;
 mod winograd;
 
-pub use pointwise::{Conv1x1, TransposedConv2x2};
-pub use pool::max_pool_2x2;
+pub use activation::{Activation, Epilogue};
+pub use convolution::{Convolution, Sliding};
+pub use depthwise::DepthwiseConvolution;
+pub use elementwise::{Arithmetic, activate_all, combine};
+pub use normalise::{Affine, GroupNorm, layer_norm};
+pub use pool::{global_average, max_pool};
+pub use resize::{Neighbours, resize};
 pub use simd::InstructionSet;
+pub use transposed::TransposedConv2x2;
 pub use winograd::Conv3x3;
 
 /// Images, rows and columns of a feature map `[N, H, W, C]`.
@@ -50,15 +64,4 @@ impl Shape {
     pub fn pixels(self) -> usize {
         self.images * self.height * self.width
     }
-}
-
-/// What is applied to a convolution's results before they are stored.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// `max(x, 0)`.
-    Relu,
-    /// `x` where positive, this slope times `x` elsewhere; the slope lies in 0…1.
-    LeakyRelu(f32),
 }

@@ -1,50 +1,114 @@
-//! Max-pooling.
+//! Pooling.
 
 use rayon::prelude::*;
 
-use crate::Shape;
+use crate::simd::{InstructionSet, Kernel, Vector};
+use crate::{Shape, Sliding};
 
-/// Halves the resolution of `[N, H, W, channels]`, taking the maximum of every 2 × 2 pixels; an odd
-/// last row or column is left out. Writes `[N, H / 2, W / 2, channels]`.
+/// The largest value under a sliding window of `[N, H, W, channels]`, NaN if there is one, as in
+/// PyTorch; padding is never chosen. Writes `[N, H', W', channels]` with the sides of
+/// [`Sliding::output`].
 ///
 /// # Panics
 /// When the sizes of input and output do not fit.
-pub fn max_pool_2x2(shape: Shape, channels: usize, input: &[f32], output: &mut [f32]) {
-    let Shape {
-        images,
-        height,
-        width,
-    } = shape;
-    let (rows, columns) = (height / 2, width / 2);
+pub fn max_pool(
+    set: InstructionSet,
+    shape: Shape,
+    channels: usize,
+    window: Sliding,
+    input: &[f32],
+    output: &mut [f32],
+) {
+    let results = window.output(shape).expect("the window fits the image");
     assert_eq!(input.len(), shape.pixels() * channels, "input's size");
-    assert_eq!(
-        output.len(),
-        images * rows * columns * channels,
-        "output's size"
-    );
+    assert_eq!(output.len(), results.pixels() * channels, "output's size");
     if output.is_empty() {
         return;
     }
-    let lines = output.par_chunks_exact_mut(columns * channels).enumerate();
+    let row = results.width * channels;
+    let lines = output.par_chunks_exact_mut(row).enumerate();
     lines.for_each(|(line, output)| {
-        let (image, y) = (line / rows, line % rows);
-        let row = |y: usize| &input[(image * height + y) * width * channels..][..width * channels];
-        let (upper, lower) = (row(2 * y), row(2 * y + 1));
-        for (x, output) in output.chunks_exact_mut(channels).enumerate() {
-            let at = 2 * x * channels;
-            let (a, b) = upper[at..at + 2 * channels].split_at(channels);
-            let (c, d) = lower[at..at + 2 * channels].split_at(channels);
-            for (channel, output) in output.iter_mut().enumerate() {
-                *output = larger(
-                    larger(a[channel], b[channel]),
-                    larger(c[channel], d[channel]),
-                );
-            }
-        }
+        let (image, y) = (line / results.height, line % results.height);
+        let size = shape.height * shape.width * channels;
+        set.run(Line {
+            shape,
+            channels,
+            window,
+            image: &input[image * size..][..size],
+            y,
+            output,
+        });
     });
 }
 
-/// The larger of two values, NaN if either is, as in PyTorch.
-fn larger(a: f32, b: f32) -> f32 {
-    if a > b || a.is_nan() { a } else { b }
+/// One row of results.
+struct Line<'a> {
+    shape: Shape,
+    channels: usize,
+    window: Sliding,
+    image: &'a [f32],
+    y: usize,
+    output: &'a mut [f32],
+}
+
+impl Kernel for Line<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Shape { height, width, .. } = self.shape;
+        let (channels, window) = (self.channels, self.window);
+        for (x, output) in self.output.chunks_exact_mut(channels).enumerate() {
+            for channel in (0..channels).step_by(V::LANES) {
+                let count = V::LANES.min(channels - channel);
+                let mut largest = V::splat(f32::NEG_INFINITY);
+                for row in 0..window.kernel[0] {
+                    let Some(y) = window.source(0, self.y, row, height) else {
+                        continue;
+                    };
+                    for column in 0..window.kernel[1] {
+                        let Some(x) = window.source(1, x, column, width) else {
+                            continue;
+                        };
+                        let at = (y * width + x) * channels + channel;
+                        largest = largest.max_or_nan(V::load_part(&self.image[at..], count));
+                    }
+                }
+                largest.store_part(&mut output[channel..], count);
+            }
+        }
+    }
+}
+
+/// The mean over all pixels of every channel: `[N, H, W, channels]` to `[N, channels]`.
+///
+/// # Panics
+/// When the sizes of input and output do not fit.
+pub fn global_average(shape: Shape, channels: usize, input: &[f32], output: &mut [f32]) {
+    assert_eq!(input.len(), shape.pixels() * channels, "input's size");
+    assert_eq!(output.len(), shape.images * channels, "output's size");
+    if input.is_empty() {
+        return;
+    }
+    let pixels = shape.height * shape.width;
+    // Sums of rows first: they are short enough for f32.
+    let row = shape.width * channels;
+    let images = input.par_chunks_exact(pixels * channels);
+    let averages = output.par_chunks_exact_mut(channels);
+    images.zip(averages).for_each(|(image, averages)| {
+        let rows: Vec<Vec<f32>> = image
+            .par_chunks_exact(row)
+            .map(|row| {
+                let mut sums = vec![0.0; channels];
+                for pixel in row.chunks_exact(channels) {
+                    for (sum, value) in sums.iter_mut().zip(pixel) {
+                        *sum += value;
+                    }
+                }
+                sums
+            })
+            .collect();
+        for (channel, average) in averages.iter_mut().enumerate() {
+            let sum: f64 = rows.iter().map(|sums| f64::from(sums[channel])).sum();
+            *average = (sum / pixels as f64) as f32;
+        }
+    });
 }

@@ -96,9 +96,17 @@ pub(crate) trait Vector: Copy {
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
+    /// The larger; `other` if either is NaN.
     fn max(self, other: Self) -> Self;
+    /// The larger; NaN if either is NaN.
+    fn max_or_nan(self, other: Self) -> Self;
+    /// The smaller; `other` if either is NaN.
+    fn min(self, other: Self) -> Self;
     /// `self · factor + addend`.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// 2 to the power of integers −126…127.
+    fn power_of_two(self) -> Self;
 
     /// The first `count` ≤ `LANES` values; the rest is zero.
     #[inline(always)]
@@ -169,8 +177,23 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        self.zip(other, |a, b| a / b)
+    }
+
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
-        self.zip(other, f32::max)
+        self.zip(other, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn max_or_nan(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a > b || a.is_nan() { a } else { b })
+    }
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a < b { a } else { b })
     }
 
     #[inline(always)]
@@ -178,15 +201,27 @@ impl Vector for Portable {
         // Without a fused instruction `f32::mul_add` would be a library call.
         self.mul(factor).add(addend)
     }
+
+    #[inline(always)]
+    fn power_of_two(self) -> Self {
+        Self(
+            self.0
+                .map(|n| f32::from_bits(((n as i32 + 127) << 23) as u32)),
+        )
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
-        _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps,
-        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_set1_ps,
-        _mm512_storeu_ps, _mm512_sub_ps,
+        __m256, __m512, _CMP_UNORD_Q, _mm256_add_epi32, _mm256_add_ps, _mm256_blendv_ps,
+        _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps,
+        _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_epi32,
+        _mm256_set1_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_epi32,
+        _mm512_add_ps, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtps_epi32, _mm512_div_ps,
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps,
+        _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps,
+        _mm512_sub_ps,
     };
 
     use super::{Kernel, Vector};
@@ -201,9 +236,30 @@ mod x86 {
         kernel.run::<Avx512>();
     }
 
+    /// `value`, or NaN where `other` is.
+    #[inline(always)]
+    unsafe fn keep_nan_256(value: __m256, other: __m256) -> __m256 {
+        // SAFETY: called with AVX only, as everything here.
+        unsafe {
+            let is_nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(other, other);
+            _mm256_blendv_ps(value, other, is_nan)
+        }
+    }
+
+    /// `value`, or NaN where `other` is.
+    #[inline(always)]
+    unsafe fn keep_nan_512(value: __m512, other: __m512) -> __m512 {
+        // SAFETY: called with AVX-512 only, as everything here.
+        unsafe {
+            let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other);
+            _mm512_mask_blend_ps(is_nan, value, other)
+        }
+    }
+
     macro_rules! vector {
         ($name:ident, $register:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident,
-         $add:ident, $sub:ident, $mul:ident, $max:ident, $fma:ident) => {
+         $add:ident, $sub:ident, $mul:ident, $div:ident, $max:ident, $min:ident, $fma:ident,
+         $to_int:ident, $set_int:ident, $add_int:ident, $shift:ident, $cast:ident, $keep_nan:ident) => {
             #[derive(Clone, Copy)]
             pub(super) struct $name($register);
 
@@ -245,13 +301,37 @@ mod x86 {
                 }
 
                 #[inline(always)]
+                fn div(self, other: Self) -> Self {
+                    Self(unsafe { $div(self.0, other.0) })
+                }
+
+                #[inline(always)]
                 fn max(self, other: Self) -> Self {
                     Self(unsafe { $max(self.0, other.0) })
                 }
 
                 #[inline(always)]
+                fn max_or_nan(self, other: Self) -> Self {
+                    // `max` gives the second operand where one is NaN: the first's is left to keep.
+                    Self(unsafe { $keep_nan($max(self.0, other.0), self.0) })
+                }
+
+                #[inline(always)]
+                fn min(self, other: Self) -> Self {
+                    Self(unsafe { $min(self.0, other.0) })
+                }
+
+                #[inline(always)]
                 fn mul_add(self, factor: Self, addend: Self) -> Self {
                     Self(unsafe { $fma(self.0, factor.0, addend.0) })
+                }
+
+                #[inline(always)]
+                fn power_of_two(self) -> Self {
+                    Self(unsafe {
+                        let biased = $add_int($to_int(self.0), $set_int(127));
+                        $cast($shift::<23>(biased))
+                    })
                 }
             }
         };
@@ -267,8 +347,16 @@ mod x86 {
         _mm256_add_ps,
         _mm256_sub_ps,
         _mm256_mul_ps,
+        _mm256_div_ps,
         _mm256_max_ps,
-        _mm256_fmadd_ps
+        _mm256_min_ps,
+        _mm256_fmadd_ps,
+        _mm256_cvtps_epi32,
+        _mm256_set1_epi32,
+        _mm256_add_epi32,
+        _mm256_slli_epi32,
+        _mm256_castsi256_ps,
+        keep_nan_256
     );
     vector!(
         Avx512,
@@ -280,7 +368,15 @@ mod x86 {
         _mm512_add_ps,
         _mm512_sub_ps,
         _mm512_mul_ps,
+        _mm512_div_ps,
         _mm512_max_ps,
-        _mm512_fmadd_ps
+        _mm512_min_ps,
+        _mm512_fmadd_ps,
+        _mm512_cvtps_epi32,
+        _mm512_set1_epi32,
+        _mm512_add_epi32,
+        _mm512_slli_epi32,
+        _mm512_castsi512_ps,
+        keep_nan_512
     );
 }

@@ -14,8 +14,9 @@ use std::cell::Cell;
 use rayon::prelude::*;
 
 use crate::gemm::{Rows, Sink, Tile, product};
+use crate::matrix::padded_bias;
 use crate::simd::{InstructionSet, Kernel, Vector};
-use crate::{Activation, Shape};
+use crate::{Epilogue, Shape};
 
 /// Side of a tile of results.
 const TILE: usize = 4;
@@ -105,7 +106,7 @@ impl Conv3x3 {
         &self,
         shape: Shape,
         parts: &[(&[f32], usize)],
-        activation: Activation,
+        epilogue: Epilogue,
         output: &mut [f32],
     ) {
         let channels: usize = parts.iter().map(|(_, channels)| channels).sum();
@@ -114,6 +115,7 @@ impl Conv3x3 {
             assert_eq!(values.len(), shape.pixels() * channels, "a part's size");
         }
         assert_eq!(output.len(), shape.pixels() * self.outputs, "output's size");
+        epilogue.check(output);
         if output.is_empty() {
             return;
         }
@@ -126,28 +128,19 @@ impl Conv3x3 {
             .for_each(|(image, output)| {
                 let bands = output.par_chunks_mut(tile_rows * TILE * row).enumerate();
                 bands.for_each(|(band, output)| {
+                    let first = image * shape.height * row + band * tile_rows * TILE * row;
                     self.set.run(Band {
                         convolution: self,
                         shape,
                         parts,
                         image,
                         first_row: band * tile_rows * TILE,
-                        activation,
+                        epilogue: epilogue.part(first, output.len()),
                         output,
                     });
                 });
             });
     }
-}
-
-/// A bias for every column of every panel.
-pub(crate) fn padded_bias(bias: Option<&[f32]>, outputs: usize, columns: usize) -> Vec<f32> {
-    let mut padded = vec![0.0; columns];
-    if let Some(bias) = bias {
-        assert_eq!(bias.len(), outputs, "one bias per output channel");
-        padded[..outputs].copy_from_slice(bias);
-    }
-    padded
 }
 
 /// G g Gᵀ.
@@ -175,7 +168,7 @@ struct Band<'a> {
     image: usize,
     /// First image row of the results.
     first_row: usize,
-    activation: Activation,
+    epilogue: Epilogue<'a>,
     /// The rows of results, `[rows, W, outputs]`.
     output: &'a mut [f32],
 }
@@ -398,22 +391,11 @@ impl Band<'_> {
                     if x + j >= width {
                         break;
                     }
-                    let value = activate(value.add(bias), self.activation);
                     let at = ((y + i) * width + x + j) * outputs + channel;
-                    value.store_part(&mut self.output[at..], count);
+                    self.epilogue.store(value.add(bias), self.output, at, count);
                 }
             }
         }
-    }
-}
-
-#[inline(always)]
-pub(crate) fn activate<V: Vector>(value: V, activation: Activation) -> V {
-    match activation {
-        Activation::Identity => value,
-        // In this order NaN stays NaN.
-        Activation::Relu => V::splat(0.0).max(value),
-        Activation::LeakyRelu(slope) => value.mul(V::splat(slope)).max(value),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Activation functions, as configuration data.
 
 use burn::tensor::activation;
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{Tensor, TensorPrimitive, backend::Backend};
 use serde::{Deserialize, Serialize};
+
+use crate::fused;
 
 /// A parameter-free activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,11 +32,26 @@ pub enum Activation {
     Sigmoid,
     /// `clamp(x/6 + 1/2, 0, 1)`.
     HardSigmoid,
+    /// Not below `min`, not above `max`; ReLU6 goes from 0 to 6.
+    Clamp {
+        /// Lower bound.
+        min: f64,
+        /// Upper bound.
+        max: f64,
+    },
 }
 
 impl Activation {
     /// Applies the function to every element.
     pub fn forward<B: Backend, const D: usize>(self, input: Tensor<B, D>) -> Tensor<B, D> {
+        let primitive = input.clone().into_primitive().tensor();
+        match fused::activate::<B>(self, &primitive) {
+            Some(output) => Tensor::from_primitive(TensorPrimitive::Float(output)),
+            None => self.forward_by_burn(input),
+        }
+    }
+
+    fn forward_by_burn<B: Backend, const D: usize>(self, input: Tensor<B, D>) -> Tensor<B, D> {
         match self {
             Self::Relu => activation::relu(input),
             Self::LeakyRelu { negative_slope } => activation::leaky_relu(input, negative_slope),
@@ -44,6 +61,7 @@ impl Activation {
             Self::HardSwish => hard_sigmoid(input.clone()) * input,
             Self::Sigmoid => activation::sigmoid(input),
             Self::HardSigmoid => hard_sigmoid(input),
+            Self::Clamp { min, max } => input.clamp(min, max),
         }
     }
 }

@@ -73,11 +73,8 @@ impl<B: Backend> ConvLayer<B> {
                 convolve(packed, conv, Some(norm), inputs, activation)
             }
             Some(norm) => {
-                let features = normalise(norm, convolve(packed, conv, None, inputs, None));
-                match activation {
-                    Some(activation) => activation.forward(features),
-                    None => features,
-                }
+                let features = convolve(packed, conv, None, inputs, None);
+                normalise(norm, features, activation)
             }
             None => convolve(packed, conv, None, inputs, activation),
         }

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{FloatDType, Tensor, backend::Backend};
 
+use crate::fused;
 use crate::precision::cast_weights;
 use crate::{Architecture, ConfigError, MemberOutput, Network, Precision};
 
@@ -69,10 +70,20 @@ impl<B: Backend> Ensemble<B> {
         let image = image.cast(self.precision.dtype());
         let mut spatial = Vec::new();
         let mut vectors = Vec::new();
+        let together = fused::images_per_pass(&image);
+        let passes = image.split(together, 0);
         for member in &self.members {
-            match member.forward(image.clone()) {
-                MemberOutput::Spatial(map) => spatial.push(map.cast(FloatDType::F32)),
-                MemberOutput::Vector(vector) => vectors.push(vector.cast(FloatDType::F32)),
+            let (mut maps, mut rows) = (Vec::new(), Vec::new());
+            for images in &passes {
+                match member.forward(images.clone()) {
+                    MemberOutput::Spatial(map) => maps.push(map.cast(FloatDType::F32)),
+                    MemberOutput::Vector(vector) => rows.push(vector.cast(FloatDType::F32)),
+                }
+            }
+            if rows.is_empty() {
+                spatial.push(Tensor::cat(maps, 0));
+            } else {
+                vectors.push(Tensor::cat(rows, 0));
             }
         }
         // All members share one architecture, so exactly one of the two lists is filled.

@@ -39,6 +39,7 @@ mod resnet;
 mod resnet_unet;
 mod squeeze_excitation;
 mod unet;
+mod work;
 
 pub use activation::Activation;
 pub use basic_unet::{BasicUNet, BasicUNetConfig};
@@ -54,6 +55,7 @@ pub use precision::Precision;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use resnet_unet::{ResNetUNet, ResNetUNetConfig};
 pub use unet::{UNet, UNetConfig, Upsampling};
+pub use work::count_operations;
 
 /// Most channels of any layer. Configurations come from files; this keeps their products far from
 /// overflow.

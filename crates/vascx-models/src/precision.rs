@@ -82,14 +82,8 @@ mod tests {
     use super::*;
     use crate::{Architecture, Ensemble, Norm, Prediction, ResNetConfig, ResNetDepth, UNetConfig};
 
-    fn run(architecture: &Architecture, precision: Precision) -> Vec<f32> {
-        let device = Default::default();
-        Flex::seed(&device, 3);
-        let ensemble = Ensemble::<Flex>::new(architecture, 2, &device).unwrap();
-        // A member's initial values come to be when they are first asked for.
-        let image = Tensor::random([1, 3, 32, 32], Distribution::Default, &device);
-        let _ = ensemble.forward(image.clone());
-        match ensemble.with_precision(precision).forward(image) {
+    fn run(ensemble: &Ensemble<Flex>, image: Tensor<Flex, 4>) -> Vec<f32> {
+        match ensemble.forward(image) {
             Prediction::Spatial(maps) => maps.into_data().to_vec().unwrap(),
             Prediction::Vector(vectors) => vectors.into_data().to_vec().unwrap(),
         }
@@ -112,10 +106,16 @@ mod tests {
             Architecture::ResNet(ResNetConfig::new(ResNetDepth::D18, 3, 4)),
         ];
         for architecture in &networks {
-            let exact = run(architecture, Precision::F32);
+            let device = Default::default();
+            let ensemble = Ensemble::<Flex>::new(architecture, 2, &device).unwrap();
+            let image = Tensor::random([1, 3, 32, 32], Distribution::Default, &device);
+            // A member's initial values come to be when they are first asked for, so this run is
+            // before the copies below.
+            let exact = run(&ensemble, image.clone());
+            assert_eq!(exact, run(&ensemble, image.clone()), "weights are shared");
             let largest = exact.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
             for (precision, tolerance) in [(Precision::F16, 0.01), (Precision::BF16, 0.08)] {
-                let rounded = run(architecture, precision);
+                let rounded = run(&ensemble.clone().with_precision(precision), image.clone());
                 let worst = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs());
                 let worst = worst.fold(0.0, f32::max) / largest;
                 let family = architecture.family();

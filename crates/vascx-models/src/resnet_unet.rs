@@ -3,13 +3,12 @@
 
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
-use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
-use crate::fused::{Packed, convolve};
+use crate::fused::{Packed, convolve, interpolate};
 use crate::resnet::{ResNetEncoder, ResNetEncoderConfig};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm, ResNetDepth};
 

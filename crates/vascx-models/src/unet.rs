@@ -5,13 +5,12 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Dropout, DropoutConfig};
-use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
-use crate::fused::{Packed, convolve, convolve_transposed, max_pool};
+use crate::fused::{Packed, convolve, convolve_transposed, interpolate, max_pool};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Configuration of a [`UNet`].

@@ -5,8 +5,8 @@ use vascx_convert::{Model, ModelManifest, Task};
 use vascx_models::Precision;
 
 use super::{
-    Classification, FromMembers, Keypoints, Numbers, PredictOptions, Regression, Runner,
-    Segmentation, Values,
+    Classification, FromMembers, Keypoints, PredictOptions, Regression, Runner, Segmentation,
+    Values, Wanted,
 };
 use crate::error::Result;
 use crate::geometry::Geometry;
@@ -60,8 +60,16 @@ impl<B: Backend> AnyEnsemble<B> {
     /// # Errors
     /// When its weights do not fit.
     pub fn load(model: &Model, device: &B::Device) -> Result<Self> {
+        Self::load_on(model, std::slice::from_ref(device))
+    }
+
+    /// Loads a model onto several devices; see [`super::TaskEnsemble::load_on`].
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when there are no devices.
+    pub fn load_on(model: &Model, devices: &[B::Device]) -> Result<Self> {
         Ok(Self {
-            runner: Runner::load(model, device)?,
+            runner: Runner::load(model, devices)?,
         })
     }
 
@@ -91,8 +99,9 @@ impl<B: Backend> AnyEnsemble<B> {
         options: &PredictOptions,
     ) -> Result<Vec<Result<Answer>>> {
         let task = self.runner.manifest.task;
+        let wanted = Wanted::answers(options.keep_maps);
         self.runner
-            .collect(inputs.into(), options, Numbers::Answers, |computed| {
+            .collect(inputs.into(), options, wanted, |computed| {
                 Answer::from_values(task, computed.values, &computed.geometry, options.keep_maps)
             })
     }

@@ -4,7 +4,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, backend::Backend};
 use vascx_convert::Task;
 
-use super::{FromMembers, Numbers, Pass, Values};
+use super::{FromMembers, Pass, Values, Wanted};
 use crate::geometry::Geometry;
 
 /// The classification of one photograph.
@@ -21,15 +21,15 @@ impl FromMembers for Classification {
 
     /// Softmax per member.
     fn combine<B: Backend>(pass: &Pass<B>, images: Tensor<B, 4>) -> Tensor<B, 4> {
-        pass.vectors(images, |logits| match pass.numbers {
-            Numbers::Answers => softmax(logits, 2),
-            Numbers::Logits => logits,
+        pass.vectors(images, |logits| match pass.wanted {
+            Wanted::Logits => logits,
+            Wanted::Answers | Wanted::AnswersAndMaps => softmax(logits, 2),
         })
     }
 
     /// Mean over members.
     fn from_values(values: Values, _: &Geometry, _: bool) -> Self {
-        let members = per_member(&values);
+        let members = per_member(values);
         Self {
             probabilities: mean(&members),
             members,
@@ -38,12 +38,11 @@ impl FromMembers for Classification {
 }
 
 /// Rows of `[M, D, 1]`.
-pub(super) fn per_member(values: &Values) -> Vec<Vec<f32>> {
-    values
-        .data
-        .chunks_exact(values.shape[1])
-        .map(<[f32]>::to_vec)
-        .collect()
+pub(super) fn per_member(values: Values) -> Vec<Vec<f32>> {
+    let Values::Numbers { shape, data } = values else {
+        unreachable!("vectors are not reduced")
+    };
+    data.chunks_exact(shape[1]).map(<[f32]>::to_vec).collect()
 }
 
 /// Mean over the members of `[M][D]`.

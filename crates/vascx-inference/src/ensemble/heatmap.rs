@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, backend::Backend};
 use vascx_convert::Task;
 
-use super::{FromMembers, Pass, Values};
+use super::{FromMembers, Pass, Reduced, Values};
 use crate::geometry::{Geometry, InputPoint, Point};
 
 /// The keypoints of one photograph.
@@ -34,34 +34,46 @@ impl FromMembers for Keypoints {
             .squeeze_dim(0)
     }
 
+    fn reduce<B: Backend>(combined: Tensor<B, 4>, _: &[&Geometry]) -> Reduced<B> {
+        Reduced::maxima(combined)
+    }
+
     /// Maximum → centre of its pixel → back to the photograph's pixels.
     fn from_values(values: Values, geometry: &Geometry, keep_maps: bool) -> Self {
-        let Values {
-            shape,
-            data: values,
-        } = values;
-        let [_, height, width] = shape;
-        let points = values
-            .chunks_exact(height * width)
-            .map(|map| geometry.point_to_photograph(maximum(map, width)))
-            .collect();
-        Self {
-            points,
-            heatmaps: keep_maps.then_some(Heatmaps { shape, values }),
+        let point = |at: usize| {
+            let width = geometry.input.width;
+            geometry.point_to_photograph(InputPoint {
+                x: (at % width) as f64 + 0.5,
+                y: (at / width) as f64 + 0.5,
+            })
+        };
+        match values {
+            Values::Maxima(maxima) => Self {
+                points: maxima.into_iter().map(point).collect(),
+                heatmaps: None,
+            },
+            Values::Numbers { shape, data } => {
+                let maps = data.chunks_exact(geometry.input.area());
+                Self {
+                    points: maps.map(|map| point(maximum(map))).collect(),
+                    heatmaps: keep_maps.then_some(Heatmaps {
+                        shape,
+                        values: data,
+                    }),
+                }
+            }
+            Values::Classes { .. } => unreachable!("those of segmentations"),
         }
     }
 }
 
-/// Centre of the pixel with the largest value; the first of equals.
-fn maximum(map: &[f32], width: usize) -> InputPoint {
+/// Index of the largest value; the first of equals.
+fn maximum(map: &[f32]) -> usize {
     let mut best = 0;
     for (index, value) in map.iter().enumerate() {
         if *value > map[best] {
             best = index;
         }
     }
-    InputPoint {
-        x: (best % width) as f64 + 0.5,
-        y: (best / width) as f64 + 0.5,
-    }
+    best
 }

@@ -1,42 +1,49 @@
-//! The four kinds of ensemble. What they share (chunks, preprocessing, windows, augmentation) is
-//! [`Runner`]'s and [`stream`]'s; each kind adds how members become answers, as an implementation
-//! of [`FromMembers`] for its answer.
+//! The four kinds of ensemble. What they share is [`runner`]'s (a model on its devices), [`stream`]'s
+//! (chunks in order) and [`worker`]'s (a chunk through a device); each kind adds how members become
+//! answers, as an implementation of [`FromMembers`] for its answer.
 
 mod any;
 mod backoff;
 mod classification;
 mod heatmap;
 mod regression;
+mod runner;
 mod segmentation;
 mod stream;
+mod undo;
+mod values;
+mod worker;
 
 pub use any::{Answer, AnyEnsemble};
 pub use backoff::OutOfMemory;
 pub use classification::Classification;
 pub use heatmap::{Heatmaps, Keypoints};
 pub use regression::Regression;
+pub(crate) use runner::{Runner, Settings};
 pub use segmentation::Segmentation;
-pub(crate) use stream::{Computed, Stream, channel, prepare_ahead};
+pub(crate) use stream::{Computed, Pace, Stream};
+pub(crate) use worker::Wanted;
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::thread;
 
-use burn::tensor::{Tensor, TensorData, backend::Backend};
-use vascx_convert::{InferenceSettings, Model, ModelManifest, Task};
-use vascx_models::{Ensemble, Precision, Prediction};
+use burn::tensor::{Tensor, backend::Backend};
+use vascx_convert::{Model, ModelManifest, Task};
+use vascx_models::Precision;
 
-use crate::augment::{flip_maps, mean_over_flips};
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::preprocess::PreprocessMode;
-use crate::source::{Loaded, Recipe, Source, Sources};
-use crate::window::WindowPlan;
+use crate::source::{Source, Sources};
+use values::{Reduced, Values};
+use worker::Pass;
 
 /// What a caller may decide differently from the model's defaults, per call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PredictOptions {
-    /// Photographs per chunk; at least 1. Results do not depend on it, memory does.
-    pub batch_size: Option<usize>,
+    /// Photographs per chunk, when not the model's. Results do not depend on it, memory does.
+    pub batch_size: Option<BatchSize>,
     /// Windows per forward pass; at least 1.
     pub window_batch_size: Option<usize>,
     /// Test-time augmentation on or off; on with the model's flips, or all three if it has none.
@@ -47,12 +54,22 @@ pub struct PredictOptions {
     pub keep_maps: bool,
 }
 
-/// An ensemble on a device that answers photographs with an `A`; see the four aliases
+/// How many photographs are computed at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchSize {
+    /// This many; at least 1.
+    Photographs(usize),
+    /// As many as the memory of a GPU holds, windows per pass included; the model's on the CPU,
+    /// where larger batches gain nothing.
+    Auto,
+}
+
+/// An ensemble on a device, or on several, that answers photographs with an `A`; see the four aliases
 /// [`SegmentationEnsemble`], [`ClassificationEnsemble`], [`RegressionEnsemble`] and
 /// [`HeatmapEnsemble`].
 #[derive(Debug)]
 pub struct TaskEnsemble<B: Backend, A> {
-    runner: Runner<B>,
+    runner: Arc<Runner<B>>,
     answer: PhantomData<fn() -> A>,
 }
 
@@ -70,11 +87,17 @@ pub trait FromMembers: Sized {
     /// The task whose models give this answer.
     const TASK: Task;
 
-    /// What is taken to the host: `[n, K, H, W]` for maps, `[n, M, D, 1]` for vectors.
+    /// What answers are made of: `[n, K, H, W]` for maps, `[n, M, D, 1]` for vectors.
     #[doc(hidden)]
     fn combine<B: Backend>(pass: &Pass<B>, images: Tensor<B, 4>) -> Tensor<B, 4>;
 
-    /// The answer for one photograph, from its part of what `combine` gave.
+    /// On a GPU: less than that, where the answer needs no more.
+    #[doc(hidden)]
+    fn reduce<B: Backend>(combined: Tensor<B, 4>, _geometries: &[&Geometry]) -> Reduced<B> {
+        Reduced::Numbers(combined)
+    }
+
+    /// The answer for one photograph, from its part of what was taken to the host.
     #[doc(hidden)]
     fn from_values(values: Values, geometry: &Geometry, keep_maps: bool) -> Self;
 }
@@ -95,6 +118,15 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
     /// # Errors
     /// When the model is for another task or its weights do not fit.
     pub fn load(model: &Model, device: &B::Device) -> Result<Self> {
+        Self::load_on(model, std::slice::from_ref(device))
+    }
+
+    /// Loads a model onto several devices, over which the chunks of a call are spread. Results stay
+    /// in input order and do not depend on their number.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when there are no devices.
+    pub fn load_on(model: &Model, devices: &[B::Device]) -> Result<Self> {
         let found = model.manifest().task;
         if found != A::TASK {
             return Err(Error::WrongTask {
@@ -103,7 +135,7 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
             });
         }
         Ok(Self {
-            runner: Runner::load(model, device)?,
+            runner: Arc::new(Runner::load(model, devices)?),
             answer: PhantomData,
         })
     }
@@ -114,8 +146,9 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
     /// # Errors
     /// When the device does not compute in it.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        let runner = Arc::unwrap_or_clone(self.runner).with_precision(precision)?;
         Ok(Self {
-            runner: self.runner.with_precision(precision)?,
+            runner: Arc::new(runner),
             ..self
         })
     }
@@ -148,8 +181,8 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
             |Computed {
                  values, geometry, ..
              }: Computed| { A::from_values(values, &geometry, options.keep_maps) };
-        self.runner
-            .collect(inputs.into(), options, Numbers::Answers, answer)
+        let wanted = Wanted::answers(options.keep_maps);
+        self.runner.collect(inputs.into(), options, wanted, answer)
     }
 
     /// Results one by one, as they are ready: the next inputs are prepared while the device
@@ -163,20 +196,22 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
         inputs: I,
         options: &PredictOptions,
         warn: impl FnMut(&str) + 'static,
-    ) -> Result<Answers<'_, B, A>>
+    ) -> Result<Answers<A>>
     where
         I: IntoIterator<Item: Into<Source<'static>>>,
         I::IntoIter: Send + 'static,
     {
-        let settings = self.runner.settings(options)?;
-        let recipe = self.runner.recipe(&settings, false);
-        let (sender, chunks) = channel();
-        let (inputs, chunk_size) = (inputs.into_iter(), settings.batch_size);
+        let run = self
+            .runner
+            .run(options, Wanted::answers(options.keep_maps), false)?;
+        let (order, stream) = Stream::new(self.runner.workers(), warn);
+        let (inputs, runner) = (inputs.into_iter(), self.runner.clone());
         thread::spawn(move || {
-            let inputs = inputs.map(|input| ((), input.into()));
-            prepare_ahead(inputs, &recipe, chunk_size, &sender);
+            thread::scope(|scope| {
+                let inputs = inputs.map(|input| ((), input.into()));
+                runner.start(scope, inputs, &run, order);
+            });
         });
-        let stream = Stream::new(&self.runner, settings, Numbers::Answers, chunks, warn);
         Ok(Answers {
             stream,
             keep_maps: options.keep_maps,
@@ -193,30 +228,29 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
         inputs: impl Into<Sources<'a>>,
         options: &PredictOptions,
     ) -> Result<Vec<Result<Logits>>> {
-        let logits = |Computed {
-                          values: Values { shape, data },
-                          ..
-                      }: Computed| Logits {
-            shape: if A::TASK.is_spatial() {
-                shape.to_vec()
-            } else {
-                shape[..2].to_vec()
-            },
-            values: data,
+        let logits = |Computed { values, .. }: Computed| {
+            let Values::Numbers { shape, data } = values else {
+                unreachable!("logits are not reduced")
+            };
+            let axes = if A::TASK.is_spatial() { 3 } else { 2 };
+            Logits {
+                shape: shape[..axes].to_vec(),
+                values: data,
+            }
         };
         self.runner
-            .collect(inputs.into(), options, Numbers::Logits, logits)
+            .collect(inputs.into(), options, Wanted::Logits, logits)
     }
 }
 
 /// Results as they are ready; see [`TaskEnsemble::predict_iter`].
-pub struct Answers<'e, B: Backend, A> {
-    stream: Stream<'e, 'static, B, ()>,
+pub struct Answers<A> {
+    stream: Stream<'static, 'static, ()>,
     keep_maps: bool,
     answer: PhantomData<fn() -> A>,
 }
 
-impl<B: Backend, A: FromMembers> Iterator for Answers<'_, B, A> {
+impl<A: FromMembers> Iterator for Answers<A> {
     type Item = Result<A>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -226,214 +260,6 @@ impl<B: Backend, A: FromMembers> Iterator for Answers<'_, B, A> {
                  values, geometry, ..
              }| { A::from_values(values, &geometry, self.keep_maps) },
         ))
-    }
-}
-
-/// Settings of one call.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) inference: InferenceSettings,
-    pub(crate) batch_size: usize,
-    pub(crate) mode: PreprocessMode,
-}
-
-/// Which numbers a call is after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Numbers {
-    /// Those the answers are made of.
-    Answers,
-    /// Those before any softmax.
-    Logits,
-}
-
-/// One image's numbers on the host. Public only because [`FromMembers`] names it; not exported.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Values {
-    /// The last three axes of what [`FromMembers::combine`] gave.
-    pub(crate) shape: [usize; 3],
-    pub(crate) data: Vec<f32>,
-}
-
-/// What is the same for all tasks.
-#[derive(Debug)]
-pub(crate) struct Runner<B: Backend> {
-    ensemble: Ensemble<B>,
-    pub(crate) manifest: ModelManifest,
-    /// Element type that the weights are stored in.
-    pub(crate) weights: String,
-    device: B::Device,
-}
-
-impl<B: Backend> Runner<B> {
-    fn load(model: &Model, device: &B::Device) -> Result<Self> {
-        Ok(Self {
-            ensemble: model.load(device)?,
-            manifest: model.manifest().clone(),
-            weights: model.stored_dtype(),
-            device: device.clone(),
-        })
-    }
-
-    fn with_precision(self, precision: Precision) -> Result<Self> {
-        if !precision.is_supported::<B>(&self.device) {
-            return Err(Error::Precision(precision));
-        }
-        Ok(Self {
-            ensemble: self.ensemble.with_precision(precision),
-            ..self
-        })
-    }
-
-    pub(crate) fn precision(&self) -> Precision {
-        self.ensemble.precision()
-    }
-
-    pub(crate) fn settings(&self, options: &PredictOptions) -> Result<Settings> {
-        let mut inference = self.manifest.inference.clone();
-        let batch_size = options.batch_size.unwrap_or(inference.batch_size);
-        if let Some(windows) = options.window_batch_size {
-            inference.window_batch_size = windows;
-        }
-        if batch_size == 0 || inference.window_batch_size == 0 {
-            return Err(Error::ZeroBatchSize);
-        }
-        match options.tta {
-            Some(false) => inference.tta_flips.clear(),
-            Some(true) if inference.tta_flips.is_empty() => {
-                inference.tta_flips = vec![vec![2], vec![3], vec![2, 3]];
-            }
-            _ => {}
-        }
-        let auto = PreprocessMode::auto(&self.manifest.preprocessing);
-        Ok(Settings {
-            inference,
-            batch_size,
-            mode: options.preprocess.unwrap_or(auto),
-        })
-    }
-
-    pub(crate) fn recipe(&self, settings: &Settings, keep_photographs: bool) -> Recipe {
-        Recipe {
-            preprocessing: self.manifest.preprocessing.clone(),
-            mode: settings.mode,
-            keep_photographs,
-        }
-    }
-
-    fn collect<R>(
-        &self,
-        inputs: Sources,
-        options: &PredictOptions,
-        numbers: Numbers,
-        finish: impl Fn(Computed) -> R,
-    ) -> Result<Vec<Result<R>>> {
-        let settings = self.settings(options)?;
-        if inputs.is_empty() {
-            return Err(Error::NoPhotographs);
-        }
-        let recipe = self.recipe(&settings, false);
-        let chunk_size = settings.batch_size;
-        let (sender, chunks) = channel();
-        Ok(thread::scope(|scope| {
-            scope.spawn(move || {
-                let inputs = inputs.into_iter().map(|input| ((), input));
-                prepare_ahead(inputs, &recipe, chunk_size, &sender);
-            });
-            let warn = |warning: &str| eprintln!("warning: {warning}");
-            let stream = Stream::new(self, settings, numbers, chunks, warn);
-            stream.map(|((), computed)| computed.map(&finish)).collect()
-        }))
-    }
-
-    /// Runs images of one size through the ensemble; one result per image.
-    fn compute(
-        &self,
-        images: &[&Loaded],
-        settings: &Settings,
-        windows: usize,
-        numbers: Numbers,
-    ) -> Vec<Values> {
-        let size = images[0].geometry.input;
-        let shape = [
-            images.len(),
-            self.manifest.preprocessing.channels(),
-            size.height,
-            size.width,
-        ];
-        let mut values = Vec::with_capacity(shape.iter().product());
-        for image in images {
-            values.extend_from_slice(&image.values);
-        }
-        let mut inference = settings.inference.clone();
-        inference.window_batch_size = windows;
-        let pass = Pass {
-            ensemble: &self.ensemble,
-            inference: &inference,
-            numbers,
-        };
-        let images = Tensor::from_data(TensorData::new(values, shape), &self.device);
-        let combine = match self.manifest.task {
-            Task::Segmentation => Segmentation::combine,
-            Task::Classification => Classification::combine,
-            Task::Regression => Regression::combine,
-            Task::Heatmap => Keypoints::combine,
-        };
-        let combined = combine(&pass, images);
-        let [count, shape @ ..] = combined.dims();
-        let data = combined.into_data().convert::<f32>();
-        let data: Vec<f32> = data.to_vec().expect("just converted to f32");
-        let per_image = data.len() / count;
-        data.chunks_exact(per_image)
-            .map(|data| Values {
-                shape,
-                data: data.to_vec(),
-            })
-            .collect()
-    }
-}
-
-/// One run of an ensemble over images of one size. Public for the same reason.
-#[derive(Debug)]
-pub struct Pass<'a, B: Backend> {
-    ensemble: &'a Ensemble<B>,
-    inference: &'a InferenceSettings,
-    numbers: Numbers,
-}
-
-impl<B: Backend> Pass<'_, B> {
-    /// Maps of images `[n, C, H, W]`: windows blended, flips averaged. `combine` reduces the member
-    /// axis of `[M, n, K, h, w]` (or keeps it); it must be linear, because it is applied to every
-    /// window so that member maps need not be held for whole images.
-    fn maps(
-        &self,
-        images: Tensor<B, 4>,
-        combine: impl Fn(Tensor<B, 5>) -> Tensor<B, 5>,
-    ) -> Tensor<B, 5> {
-        let [_, _, height, width] = images.dims();
-        let plan = WindowPlan::new([height, width], self.inference);
-        let network = |windows: Tensor<B, 4>| match self.ensemble.forward(windows) {
-            Prediction::Spatial(maps) => combine(maps),
-            Prediction::Vector(_) => unreachable!("a manifest's task and network agree"),
-        };
-        let flips = &self.inference.tta_flips;
-        mean_over_flips(images, flips, |images| plan.run(images, network), flip_maps)
-    }
-
-    /// Vectors `[n, M, D, 1]` of images `[n, C, H, W]`; `per_member` is applied to `[M, n, D]`
-    /// before flips are averaged.
-    fn vectors(
-        &self,
-        images: Tensor<B, 4>,
-        per_member: impl Fn(Tensor<B, 3>) -> Tensor<B, 3>,
-    ) -> Tensor<B, 4> {
-        let network = |images: Tensor<B, 4>| match self.ensemble.forward(images) {
-            Prediction::Vector(vectors) => per_member(vectors),
-            Prediction::Spatial(_) => unreachable!("a manifest's task and network agree"),
-        };
-        let flips = &self.inference.tta_flips;
-        mean_over_flips(images, flips, network, |vectors, _| vectors)
-            .swap_dims(0, 1)
-            .unsqueeze_dim(3)
     }
 }
 

@@ -31,7 +31,7 @@ impl FromMembers for Regression {
 
     fn from_values(values: Values, _: &Geometry, _: bool) -> Self {
         Self {
-            members: per_member(&values),
+            members: per_member(values),
         }
     }
 }

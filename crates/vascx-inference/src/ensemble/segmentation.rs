@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use image::GrayImage;
 use vascx_convert::Task;
 
-use super::{FromMembers, Numbers, Pass, Values};
+use super::{FromMembers, Pass, Reduced, Values, Wanted};
 use crate::geometry::{Geometry, Size};
 
 /// The segmentation of one photograph.
@@ -47,26 +47,46 @@ impl FromMembers for Segmentation {
         let logits = pass
             .maps(images, |members| members.mean_dim(0))
             .squeeze_dim(0);
-        match pass.numbers {
-            Numbers::Answers => softmax(logits, 1),
-            Numbers::Logits => logits,
+        match pass.wanted {
+            Wanted::Logits => logits,
+            Wanted::Answers | Wanted::AnswersAndMaps => softmax(logits, 1),
         }
     }
 
-    /// Back to the photograph's pixels → most probable class.
+    fn reduce<B: Backend>(combined: Tensor<B, 4>, geometries: &[&Geometry]) -> Reduced<B> {
+        Reduced::classes(combined, geometries)
+    }
+
+    /// Back to the photograph's pixels → most probable class, as far as the device has not done it.
     fn from_values(values: Values, geometry: &Geometry, keep_maps: bool) -> Self {
-        let Values {
-            shape: [count, ..],
-            data,
-        } = values;
+        let mut probabilities = None;
+        let (count, classes) = match values {
+            Values::Numbers {
+                shape: [count, ..],
+                data,
+            } => {
+                let classes = geometry.maps_to_photograph(&data, most_probable);
+                probabilities = keep_maps.then(|| InputMaps {
+                    values: data,
+                    geometry: geometry.clone(),
+                });
+                (count, classes)
+            }
+            Values::Classes {
+                count,
+                undone: true,
+                data,
+            } => (count, data),
+            Values::Classes {
+                count,
+                undone: false,
+                data,
+            } => (count, geometry.classes_to_photograph(&data)),
+            Values::Maxima(_) => unreachable!("those of heat maps"),
+        };
         let Size { width, height } = geometry.photograph();
-        let classes = geometry.maps_to_photograph(&data, most_probable);
         let class_map = GrayImage::from_raw(width as u32, height as u32, classes)
             .expect("one class per pixel of the photograph");
-        let probabilities = keep_maps.then(|| InputMaps {
-            values: data,
-            geometry: geometry.clone(),
-        });
         Self {
             class_map,
             classes: count,

@@ -1,15 +1,16 @@
-//! The way of every input: prepared ahead of time on other threads, computed in chunks, handed on in
-//! order.
+//! The way of every input: prepared ahead of time on other threads, computed in chunks by workers,
+//! handed on in order.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use burn::tensor::backend::Backend;
 use rayon::prelude::*;
 
-use super::backoff::Limits;
-use super::{Numbers, Runner, Settings, Values};
+use super::values::Values;
 use crate::error::Result;
 use crate::geometry::Geometry;
 use crate::photograph::Photograph;
@@ -17,13 +18,13 @@ use crate::preprocess::Bounds;
 use crate::source::{Loaded, Recipe, Source};
 
 /// A chunk of prepared inputs with whatever travels along with each of them.
-pub(crate) type Chunk<'a, T> = Vec<(T, Result<Loaded<'a>>)>;
+pub(super) type Chunk<'a, T> = Vec<(T, Result<Loaded<'a>>)>;
 
-/// Chunks that may wait for the device while it computes another one. With the one in preparation
-/// and the one being computed, at most three chunks are in memory.
+/// Chunks that may wait for a device while it computes another one. With the one in preparation
+/// and those being computed, that is all that is in memory.
 const WAITING_CHUNKS: usize = 1;
 
-/// What the device computed for one input, before it is brought back to the photograph's pixels.
+/// What the device computed for one input.
 #[derive(Debug)]
 pub(crate) struct Computed<'a> {
     pub(crate) values: Values,
@@ -32,14 +33,27 @@ pub(crate) struct Computed<'a> {
     pub(crate) photograph: Option<Cow<'a, Photograph>>,
 }
 
-/// The sending end for [`prepare_ahead`] and the receiving one for [`Stream`].
-pub(crate) fn channel<'a, T>() -> (SyncSender<Chunk<'a, T>>, Receiver<Chunk<'a, T>>) {
+/// A computed chunk.
+pub(crate) struct Batch<'a, T> {
+    pub(super) results: Vec<(T, Result<Computed<'a>>)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) elapsed: Duration,
+}
+
+/// Where a batch, or the panic it ended in, will arrive.
+pub(crate) type Promise<'a, T> = Receiver<thread::Result<Batch<'a, T>>>;
+
+/// A chunk to compute and where its batch is waited for.
+pub(super) type Order<'a, T> = (Chunk<'a, T>, SyncSender<thread::Result<Batch<'a, T>>>);
+
+/// The sending end for [`prepare_ahead`] and the receiving one for a [`Queue`].
+pub(super) fn channel<'a, T>() -> (SyncSender<Chunk<'a, T>>, Receiver<Chunk<'a, T>>) {
     sync_channel(WAITING_CHUNKS)
 }
 
 /// Prepares inputs chunk by chunk, until they or the receiver are gone. The inputs of a chunk are
 /// decoded in parallel; to be run on a thread of its own.
-pub(crate) fn prepare_ahead<'a, T: Send>(
+pub(super) fn prepare_ahead<'a, T: Send>(
     inputs: impl Iterator<Item = (T, Source<'a>)>,
     recipe: &Recipe,
     chunk_size: usize,
@@ -61,93 +75,121 @@ pub(crate) fn prepare_ahead<'a, T: Send>(
     }
 }
 
-/// Computes the prepared chunks; yields one result per input, in input order.
-pub(crate) struct Stream<'e, 'a, B: Backend, T> {
-    runner: &'e Runner<B>,
-    settings: Settings,
-    numbers: Numbers,
-    limits: Limits,
+/// Chunks for workers to take. Whoever takes one promises its batch in the same moment, so that
+/// batches arrive in order, however many workers there are.
+pub(super) struct Queue<'a, T>(Arc<Mutex<Ends<'a, T>>>);
+
+struct Ends<'a, T> {
     chunks: Receiver<Chunk<'a, T>>,
-    ready: VecDeque<(T, Result<Computed<'a>>)>,
-    warn: Box<dyn FnMut(&str) + 'e>,
+    order: SyncSender<Promise<'a, T>>,
 }
 
-impl<'e, 'a, B: Backend, T> Stream<'e, 'a, B, T> {
-    pub(crate) fn new(
-        runner: &'e Runner<B>,
-        settings: Settings,
-        numbers: Numbers,
-        chunks: Receiver<Chunk<'a, T>>,
-        warn: impl FnMut(&str) + 'e,
-    ) -> Self {
-        let limits = Limits {
-            images: settings.batch_size,
-            windows: settings.inference.window_batch_size,
-        };
-        let ready = VecDeque::new();
-        Self {
-            runner,
-            settings,
-            numbers,
-            limits,
-            chunks,
-            ready,
-            warn: Box::new(warn),
-        }
+impl<T> Clone for Queue<'_, T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<'a, T> Queue<'a, T> {
+    pub(super) fn new(chunks: Receiver<Chunk<'a, T>>, order: SyncSender<Promise<'a, T>>) -> Self {
+        Self(Arc::new(Mutex::new(Ends { chunks, order })))
     }
 
-    /// Inputs that could not be prepared keep their error; the others are computed together as far
-    /// as their shapes agree. A chunk that does not fit into memory at all fails as a whole.
-    fn compute(&mut self, chunk: Chunk<'a, T>) {
-        let mut values = Vec::with_capacity(chunk.len());
-        let mut failure = None;
-        let loaded: Vec<&Loaded> = chunk.iter().filter_map(|(_, l)| l.as_ref().ok()).collect();
-        for images in loaded.chunk_by(|a, b| a.geometry.input == b.geometry.input) {
-            let compute = |images: &[&Loaded], windows: usize| {
-                self.runner
-                    .compute(images, &self.settings, windows, self.numbers)
-            };
-            match self.limits.run(images, compute, &mut self.warn) {
-                Ok(computed) => values.extend(computed),
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
+    /// The next chunk; none when there are no more or nobody waits.
+    pub(super) fn next(&self) -> Option<Order<'a, T>> {
+        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunk = ends.chunks.recv().ok()?;
+        let (promised, promise) = sync_channel(1);
+        ends.order.send(promise).ok()?;
+        Some((chunk, promised))
+    }
+}
+
+/// One result per input, in input order.
+pub(crate) struct Stream<'a, 'w, T> {
+    order: Receiver<Promise<'a, T>>,
+    ready: VecDeque<(T, Result<Computed<'a>>)>,
+    warn: Box<dyn FnMut(&str) + 'w>,
+    pace: Pace,
+}
+
+/// How long computing took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    /// The first chunk on its device, with whatever had to be compiled and tuned.
+    pub(crate) first_chunk: Option<Duration>,
+    /// When the first chunk arrived.
+    arrived: Option<Instant>,
+    /// From then to the last.
+    rest: Duration,
+    /// Inputs after the first chunk.
+    inputs: usize,
+}
+
+impl Pace {
+    /// Time per input after the first chunk; none when there were none.
+    pub(crate) fn per_input(&self) -> Option<Duration> {
+        let inputs = u32::try_from(self.inputs).ok()?;
+        self.rest.checked_div(inputs)
+    }
+
+    fn count(&mut self, inputs: usize, elapsed: Duration) {
+        match self.arrived {
+            None => {
+                self.first_chunk = Some(elapsed);
+                self.arrived = Some(Instant::now());
+            }
+            Some(arrived) => {
+                self.inputs += inputs;
+                self.rest = arrived.elapsed();
             }
         }
-        let mut values = values.into_iter();
-        for (tag, loaded) in chunk {
-            let result = loaded.and_then(
-                |Loaded {
-                     geometry,
-                     bounds,
-                     photograph,
-                     ..
-                 }| {
-                    match (values.next(), &failure) {
-                        (Some(values), _) => Ok(Computed {
-                            values,
-                            geometry,
-                            bounds,
-                            photograph,
-                        }),
-                        (None, Some(error)) => Err(error.clone().into()),
-                        (None, None) => unreachable!("as many results as inputs"),
-                    }
-                },
-            );
-            self.ready.push_back((tag, result));
-        }
     }
 }
 
-impl<'a, B: Backend, T> Iterator for Stream<'_, 'a, B, T> {
+impl<'a, 'w, T> Stream<'a, 'w, T> {
+    /// What `workers` workers promise to the sending end. Warnings go to `warn`.
+    pub(crate) fn new(
+        workers: usize,
+        warn: impl FnMut(&str) + 'w,
+    ) -> (SyncSender<Promise<'a, T>>, Self) {
+        // One worker waits until its batch is asked for: finished batches do not pile up.
+        let (sender, order) = sync_channel(workers - 1);
+        let stream = Self {
+            order,
+            ready: VecDeque::new(),
+            warn: Box::new(warn),
+            pace: Pace::default(),
+        };
+        (sender, stream)
+    }
+
+    /// How long computing took so far.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
+    }
+}
+
+impl<'a, T> Iterator for Stream<'a, '_, T> {
     type Item = (T, Result<Computed<'a>>);
 
+    /// # Panics
+    /// When computing panicked, with that panic.
     fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() {
-            let chunk = self.chunks.recv().ok()?;
-            self.compute(chunk);
+            let batch = self.order.recv().ok()?.recv();
+            let Batch {
+                results,
+                warnings,
+                elapsed,
+            } = batch
+                .expect("a worker keeps its promise")
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            for warning in warnings {
+                (self.warn)(&warning);
+            }
+            self.pace.count(results.len(), elapsed);
+            self.ready.extend(results);
         }
         self.ready.pop_front()
     }

@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::TensorData;
 use safetensors::SafeTensors;
 
 use super::*;
 use crate::photograph::Photograph;
+use crate::placement::Placement;
+use crate::preprocess::Pixels;
 use crate::test_backend::TestBackend;
+use crate::window::WindowPlan;
 
 fn fixture(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -25,7 +29,7 @@ fn load<A: FromMembers>(model: &str) -> TaskEnsemble<TestBackend, A> {
 /// The fixture models are for 64 pixels, where `full` has nothing to find.
 fn simple(batch_size: usize) -> PredictOptions {
     PredictOptions {
-        batch_size: Some(batch_size),
+        batch_size: Some(BatchSize::Photographs(batch_size)),
         preprocess: Some(PreprocessMode::Simple),
         keep_maps: true,
         ..PredictOptions::default()
@@ -79,16 +83,20 @@ fn sliding_windows_match_vascx_simplify() {
         let runner = load::<Segmentation>(model).runner;
         let image = read(&tensors, "image");
         let expected: Vec<f32> = read(&tensors, "logits").to_vec().unwrap();
-        for window_batch_size in [1, 3, 16] {
-            let mut inference = runner.manifest.inference.clone();
-            (inference.overlap, inference.window_batch_size) = (overlap, window_batch_size);
-            let ensemble = &runner.ensemble;
+        let mut inference = runner.manifest.inference.clone();
+        inference.overlap = overlap;
+        let device = Default::default();
+        let size = [image.shape[2], image.shape[3]];
+        let plan = WindowPlan::new(size, &inference, &device);
+        for windows in [1, 3, 16] {
             let pass = Pass {
-                ensemble,
-                inference: &inference,
-                numbers: Numbers::Logits,
+                ensemble: &runner.replicas[0].ensemble,
+                flips: &[],
+                wanted: Wanted::Logits,
+                plan: Some(&plan),
+                windows,
             };
-            let images = Tensor::from_data(image.clone(), &runner.device);
+            let images = Tensor::from_data(image.clone(), &device);
             let logits = pass
                 .maps(images, |members| members)
                 .into_data()
@@ -96,10 +104,7 @@ fn sliding_windows_match_vascx_simplify() {
                 .unwrap();
             let worst = worst(&logits, &expected);
             // Rounding of f32 networks whose logits are of order one.
-            assert!(
-                worst <= 1e-4,
-                "{model}, {window_batch_size} per pass: {worst:e}"
-            );
+            assert!(worst <= 1e-4, "{model}, {windows} per pass: {worst:e}");
         }
     }
 }
@@ -185,12 +190,16 @@ fn every_kind_of_input_gives_the_same() {
     assert_eq!(unwrap(streamed.collect()), expected);
 
     // Tensors go to the network as they are: 64² needs no geometry.
-    let recipe = ensemble
+    let run = ensemble
         .runner
-        .recipe(&ensemble.runner.settings(&options).unwrap(), false);
-    let loaded = Source::from(&photographs[0]).load(&recipe).unwrap();
+        .run(&options, Wanted::Answers, false)
+        .unwrap();
+    let loaded = Source::from(&photographs[0]).load(&run.recipe).unwrap();
+    let Pixels::Floats(values) = loaded.pixels else {
+        panic!("a CPU takes floats")
+    };
     let image = Tensor::<TestBackend, 4>::from_data(
-        TensorData::new(loaded.values, [1, 3, 64, 64]),
+        TensorData::new(values, [1, 3, 64, 64]),
         &Default::default(),
     );
     let list = vec![
@@ -354,7 +363,7 @@ fn wrong_use_is_an_error_that_says_so() {
     let good = photograph(8, 8, 1);
     for options in [
         PredictOptions {
-            batch_size: Some(0),
+            batch_size: Some(BatchSize::Photographs(0)),
             ..PredictOptions::default()
         },
         PredictOptions {
@@ -373,4 +382,172 @@ fn wrong_use_is_an_error_that_says_so() {
         error.unwrap_err().to_string(),
         "the model does segmentation, not heatmap"
     );
+}
+
+/// An ensemble that treats the test backend as a card, on `devices` of them.
+fn as_card<A: FromMembers>(
+    model: &str,
+    devices: usize,
+    bytes: bool,
+) -> TaskEnsemble<TestBackend, A> {
+    let devices = vec![Default::default(); devices];
+    let mut ensemble = TaskEnsemble::load_on(&open(model), &devices).unwrap();
+    let runner = Arc::get_mut(&mut ensemble.runner).unwrap();
+    runner.placement = Placement::Device { bytes };
+    ensemble
+}
+
+/// The same answers, to the bit: the device does the host's operations in the host's order.
+fn assert_same_on_a_card<A: FromMembers + PartialEq + std::fmt::Debug>(
+    model: &str,
+    preprocess: PreprocessMode,
+) {
+    let photographs = &seventeen()[..9];
+    let options = PredictOptions {
+        batch_size: Some(BatchSize::Photographs(4)),
+        preprocess: Some(preprocess),
+        ..PredictOptions::default()
+    };
+    let unwrap = |results: Result<Vec<Result<A>>>| -> Vec<A> {
+        results.unwrap().into_iter().map(Result::unwrap).collect()
+    };
+    let expected = unwrap(load::<A>(model).predict_with(photographs, &options));
+    for (devices, bytes) in [(1, false), (3, true)] {
+        let card = as_card::<A>(model, devices, bytes);
+        assert_eq!(card.runner.workers(), 2 * devices);
+        let found = unwrap(card.predict_with(photographs, &options));
+        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!(
+                found == expected,
+                "{model}, {preprocess:?} on {devices} devices, bytes {bytes}: photograph {index} \
+                 differs"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_card_gives_the_same_class_maps_as_the_host() {
+    for mode in [
+        PreprocessMode::Full,
+        PreprocessMode::Simple,
+        PreprocessMode::Resize,
+    ] {
+        assert_same_on_a_card::<Segmentation>("unet_m1", mode);
+        assert_same_on_a_card::<Segmentation>("unet_instance_bilinear_m2", mode);
+    }
+}
+
+#[test]
+fn a_card_gives_the_same_points_and_vectors_as_the_host() {
+    assert_same_on_a_card::<Keypoints>("unet_group_nearest_m3", PreprocessMode::Simple);
+    assert_same_on_a_card::<Classification>("resnet18_m3", PreprocessMode::Full);
+    assert_same_on_a_card::<Regression>("resnet34_regression_m1", PreprocessMode::Resize);
+}
+
+#[test]
+fn a_card_gives_maps_where_they_are_wanted() {
+    let photographs = [photograph(64, 50, 1), photograph(40, 70, 2)];
+    let host = load::<Segmentation>("unet_m1");
+    let card = as_card::<Segmentation>("unet_m1", 1, true);
+    let found = answers(&card, &photographs, 2);
+    assert_eq!(found, answers(&host, &photographs, 2));
+    assert!(found[0].probabilities().is_some());
+    let logits = card.logits(&photographs, &simple(2)).unwrap();
+    let expected = host.logits(&photographs, &simple(2)).unwrap();
+    for (found, expected) in logits.iter().zip(&expected) {
+        assert_eq!(found.as_ref().unwrap(), expected.as_ref().unwrap());
+    }
+}
+
+#[test]
+fn what_is_reduced_on_a_card_is_only_what_was_asked_for() {
+    let photographs = [photograph(70, 50, 1)];
+    let card = as_card::<Segmentation>("unet_m1", 1, true);
+    let taken = |preprocess, keep_maps| {
+        let options = PredictOptions {
+            preprocess: Some(preprocess),
+            ..PredictOptions::default()
+        };
+        let results = card.runner.collect(
+            Sources::from(&photographs[..]),
+            &options,
+            Wanted::answers(keep_maps),
+            |computed| computed.values,
+        );
+        results.unwrap().remove(0).unwrap()
+    };
+    let classes = |undone, pixels| match taken(
+        if undone {
+            PreprocessMode::Simple
+        } else {
+            PreprocessMode::Full
+        },
+        false,
+    ) {
+        Values::Classes {
+            data, undone: u, ..
+        } => assert_eq!((data.len(), u), (pixels, undone)),
+        other => panic!("{other:?}"),
+    };
+    // A crop is picked from, on the host; what was resized is interpolated on the card.
+    classes(false, 64 * 64);
+    classes(true, 70 * 50);
+    let maps = taken(PreprocessMode::Simple, true);
+    assert!(matches!(
+        maps,
+        Values::Numbers {
+            shape: [2, 64, 64],
+            ..
+        }
+    ));
+}
+
+#[test]
+fn large_maps_are_brought_back_in_bands() {
+    // 2 classes × 6000 columns: bands of 2796 rows.
+    let geometry = Geometry::stretched(
+        crate::geometry::Size {
+            width: 6000,
+            height: 5700,
+        },
+        crate::geometry::Size::square(16),
+    );
+    let values: Vec<f32> = (0..2 * 256_u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32)
+        .collect();
+    let data = TensorData::new(values.clone(), [2, 16, 16]);
+    let maps = Tensor::<TestBackend, 3>::from_data(data, &Default::default());
+    let bands: Vec<_> = undo::to_photograph(maps, &geometry).collect();
+    assert_eq!(bands.len(), 3);
+    let expected = geometry.maps_to_photograph(&values, |values| values[1]);
+    let mut row = 0;
+    for band in bands {
+        let [_, height, width] = band.dims();
+        let found: Vec<f32> = band.narrow(0, 1, 1).into_data().to_vec().unwrap();
+        assert!(
+            found == expected[row * width..][..height * width],
+            "from row {row}"
+        );
+        row += height;
+    }
+    assert_eq!(row, 5700);
+}
+
+#[test]
+fn a_panic_of_a_worker_reaches_the_caller() {
+    let ensemble = load::<Segmentation>("unet_m1");
+    // No multiple of what the network halves; inputs from files cannot get here.
+    let tensor = Tensor::<TestBackend, 3>::zeros([3, 64, 64], &Default::default());
+    let mut ensemble = ensemble;
+    Arc::get_mut(&mut ensemble.runner)
+        .unwrap()
+        .manifest
+        .inference
+        .window = [63, 63];
+    let stream = ensemble
+        .predict_iter(vec![tensor], &PredictOptions::default(), |_| {})
+        .unwrap();
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stream.count()));
+    assert!(outcome.is_err());
 }

@@ -15,15 +15,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::backend::Backend;
 use rayon::prelude::*;
 use vascx_convert::Task;
 
-use crate::ensemble::{
-    Answer, AnyEnsemble, Computed, Numbers, PredictOptions, Stream, channel, prepare_ahead,
-};
+use crate::ensemble::{Answer, AnyEnsemble, Computed, PredictOptions, Stream, Wanted};
 use crate::error::{Error, Result};
 use crate::inputs::Input;
 use crate::preprocess::Bounds;
@@ -73,6 +71,11 @@ pub struct Summary {
     pub resumed: usize,
     /// Photographs that were not begun because the job was interrupted.
     pub left: usize,
+    /// Time on the device of the first chunk that was computed, with whatever had to be compiled
+    /// and tuned for it; none when nothing was.
+    pub first_chunk: Option<Duration>,
+    /// Time per photograph from then on; none when there were no more.
+    pub per_photograph: Option<Duration>,
 }
 
 /// What travels with a photograph through the pipeline.
@@ -104,16 +107,19 @@ impl Job {
             return Err(Error::NoPhotographs);
         }
         let runner = &ensemble.runner;
-        let settings = runner.settings(&self.options)?;
+        // Photographs wait for their answers only where they are drawn on; that is most of the memory.
+        let wanted = Wanted::answers(self.options.keep_maps);
+        let call = runner.run(&self.options, wanted, self.overlay)?;
+        let settings = &call.settings;
         self.create_folders()?;
-        let run = outputs::run_description(self, runner, &settings);
+        let run = outputs::run_description(self, runner, settings);
         let done = if self.resume {
             journal::done(&self.out, &run)?
         } else {
             HashMap::new()
         };
         let (done, todo) = self.divide(done);
-        outputs::write_run(&self.out, &run, &settings)?;
+        outputs::write_run(&self.out, &run, settings, None)?;
         let journal = Journal::begin(&self.out, &run, done.values())?;
         for input in &self.inputs {
             if let Some(record) = done.get(&input.id) {
@@ -127,44 +133,47 @@ impl Job {
             }
         }
 
-        // Photographs wait for their answers only where they are drawn on; that is most of the memory.
-        let recipe = runner.recipe(&settings, self.overlay);
         let task = runner.manifest.task;
         let chunk_size = settings.batch_size;
-        let (sender, chunks) = channel();
         let (finished, answers) = sync_channel(chunk_size);
+        let (order, mut stream) = Stream::new(runner.workers(), warn);
         let records = thread::scope(|scope| {
-            scope.spawn(move || {
-                let inputs = todo
-                    .into_iter()
-                    .take_while(|_| !interrupt.load(Ordering::Relaxed));
-                let inputs = inputs.map(|input| {
-                    let source = Source::Path(Cow::Borrowed(&input.path));
-                    (
-                        Ticket {
-                            input,
-                            record: Record::begin(input),
-                        },
-                        source,
-                    )
-                });
-                prepare_ahead(inputs, &recipe, chunk_size, &sender);
+            let inputs = todo
+                .into_iter()
+                .take_while(|_| !interrupt.load(Ordering::Relaxed));
+            let inputs = inputs.map(|input| {
+                let source = Source::Path(Cow::Borrowed(&input.path));
+                let record = Record::begin(input);
+                (Ticket { input, record }, source)
             });
+            runner.start(scope, inputs, &call, order);
             let writer =
                 scope.spawn(move || self.write_behind(task, chunk_size, &answers, journal, each));
-            let stream = Stream::new(runner, settings, Numbers::Answers, chunks, warn);
-            for computed in stream {
+            for computed in stream.by_ref() {
                 // The writer stops early only when it cannot write; its error is returned below.
                 if finished.send(computed).is_err() {
                     break;
                 }
             }
             drop(finished);
+            let pace = stream.pace();
+            // What was not asked for yet is not computed any more.
+            drop(stream);
             writer
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })?;
-        self.finish(&runner.manifest, done, records)
+                .map(|records| (records, pace))
+        });
+        let (records, pace) = records?;
+        if pace.first_chunk.is_some() {
+            outputs::write_run(&self.out, &run, settings, Some(&pace))?;
+        }
+        let summary = Summary {
+            first_chunk: pace.first_chunk,
+            per_photograph: pace.per_input(),
+            ..Summary::default()
+        };
+        self.finish(&runner.manifest, done, records, summary)
     }
 
     fn create_folders(&self) -> Result<()> {
@@ -262,11 +271,9 @@ impl Job {
         manifest: &vascx_convert::ModelManifest,
         done: HashMap<String, Record>,
         records: Vec<Record>,
+        mut summary: Summary,
     ) -> Result<Summary> {
-        let mut summary = Summary {
-            resumed: done.len(),
-            ..Summary::default()
-        };
+        summary.resumed = done.len();
         let mut by_id = done;
         by_id.extend(
             records

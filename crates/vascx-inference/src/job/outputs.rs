@@ -1,6 +1,7 @@
 //! The files of a job.
 
 use std::path::Path;
+use std::time::Duration;
 
 use burn::tensor::backend::Backend;
 use image::ExtendedColorType;
@@ -9,7 +10,7 @@ use vascx_convert::{ModelManifest, Task};
 
 use super::Job;
 use super::record::{Record, Status};
-use crate::ensemble::{Answer, Runner, Settings};
+use crate::ensemble::{Answer, Pace, Runner, Settings};
 use crate::error::Result;
 use crate::geometry::Size;
 use crate::output::{write_csv, write_png, write_tensor, write_whole};
@@ -106,9 +107,20 @@ pub(super) fn write_manifest(out: &Path, records: &[Record]) -> Result<()> {
     )
 }
 
-/// `run.json`: the description and the batch sizes, on which outputs do not depend.
-pub(super) fn write_run(out: &Path, run: &Value, settings: &Settings) -> Result<()> {
+/// `run.json`: the description and, on which outputs do not depend, the batch sizes and how long
+/// computing took, once that is known.
+pub(super) fn write_run(
+    out: &Path,
+    run: &Value,
+    settings: &Settings,
+    pace: Option<&Pace>,
+) -> Result<()> {
     let mut run = run.clone();
+    if let Some(pace) = pace {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        run["first_chunk_seconds"] = seconds(pace.first_chunk).into();
+        run["seconds_per_photograph_after"] = seconds(pace.per_input()).into();
+    }
     run["batch_size"] = settings.batch_size.into();
     run["window_batch_size"] = settings.inference.window_batch_size.into();
     write_whole(&out.join("run.json"), |file| {

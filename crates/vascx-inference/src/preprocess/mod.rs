@@ -101,20 +101,30 @@ pub fn preprocess(
     }
 }
 
+/// The pixels of a network input as they are taken to the device.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Pixels {
+    /// `[C, H, W]`, normalised.
+    Floats(Vec<f32>),
+    /// `[C / 3, H, W, 3]`, grey levels that are normalised on the device.
+    Bytes(Vec<u8>),
+}
+
 /// A network input and where its pixels lie in the photograph.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// `[C, S, S]`, normalised.
-    pub(crate) values: Vec<f32>,
+    pub(crate) pixels: Pixels,
     pub(crate) geometry: Geometry,
     pub(crate) bounds: Bounds,
 }
 
-/// Brings a photograph to the network's input.
+/// Brings a photograph to the network's input; as bytes, where they are wanted and the input has
+/// whole grey levels.
 pub(crate) fn prepare(
     photograph: &Photograph,
     preprocessing: &Preprocessing,
     mode: PreprocessMode,
+    bytes: bool,
 ) -> Prepared {
     let square = preprocessing.square_size;
     let side = preprocessing.input_size();
@@ -123,6 +133,16 @@ pub(crate) fn prepare(
         enhanced,
         bounds,
     } = preprocess(photograph, mode, square, preprocessing.contrast_enhance);
+    let geometry = bounds.geometry(square, side);
+    if bytes && side == square && mode != PreprocessMode::Resize {
+        let mut bytes = rgb.into_raw();
+        bytes.extend(enhanced.into_iter().flat_map(RgbImage::into_raw));
+        return Prepared {
+            pixels: Pixels::Bytes(bytes),
+            geometry,
+            bounds,
+        };
+    }
     let normalisation = preprocessing.normalisation;
     let mut values = vec![0.0; preprocessing.channels() * side * side];
     let (colours, contrast) = values.split_at_mut(3 * side * side);
@@ -139,8 +159,8 @@ pub(crate) fn prepare(
         image_to_planes(&enhanced, side, normalisation, contrast);
     }
     Prepared {
-        values,
-        geometry: bounds.geometry(square, side),
+        pixels: Pixels::Floats(values),
+        geometry,
         bounds,
     }
 }

@@ -15,6 +15,13 @@ fn grey_levels(values: &[f32]) -> Vec<f32> {
     values.iter().map(|value| (value * 255.0).round()).collect()
 }
 
+fn floats(prepared: &Prepared) -> &[f32] {
+    match &prepared.pixels {
+        Pixels::Floats(values) => values,
+        Pixels::Bytes(_) => panic!("bytes were not asked for"),
+    }
+}
+
 fn prepare_simple(photograph: &Photograph, size: usize) -> Prepared {
     let preprocessing = Preprocessing {
         square_size: size,
@@ -22,7 +29,7 @@ fn prepare_simple(photograph: &Photograph, size: usize) -> Prepared {
         contrast_enhance: true,
         normalisation: None,
     };
-    prepare(photograph, &preprocessing, PreprocessMode::Simple)
+    prepare(photograph, &preprocessing, PreprocessMode::Simple, false)
 }
 
 #[derive(Debug)]
@@ -76,7 +83,7 @@ fn simple_matches_the_reference_on_small_photographs() {
     for name in FIXTURES {
         let (photograph, fixture) = Fixture::open(name);
         let prepared = prepare_simple(&photograph, 64);
-        let (rgb, enhanced) = prepared.values.split_at(3 * 64 * 64);
+        let (rgb, enhanced) = floats(&prepared).split_at(3 * 64 * 64);
         for (what, actual) in [("rgb", rgb), ("ce", enhanced)] {
             let found = difference(&grey_levels(actual), &fixture.tensor(what));
             // Truncation to 8 bits turns a last-place difference into a grey level.
@@ -127,13 +134,13 @@ fn resize_stretches_and_undoes() {
         contrast_enhance: false,
         normalisation: Some(Normalisation::IMAGENET),
     };
-    let prepared = prepare(&photograph, &preprocessing, PreprocessMode::Resize);
-    assert_eq!(prepared.values.len(), 3 * 12 * 12);
+    let prepared = prepare(&photograph, &preprocessing, PreprocessMode::Resize, false);
+    assert_eq!(floats(&prepared).len(), 3 * 12 * 12);
     // The corner pixel is the photograph's corner pixel: (0, 3, 6) / 255, normalised.
     for (channel, level) in [0.0_f32, 3.0, 6.0].into_iter().enumerate() {
         let Normalisation { mean, std } = Normalisation::IMAGENET;
         let expected = (level / 255.0 - mean[channel]) / std[channel];
-        assert!((prepared.values[channel * 144] - expected).abs() < 1e-6);
+        assert!((floats(&prepared)[channel * 144] - expected).abs() < 1e-6);
     }
     let middle = prepared
         .geometry
@@ -150,8 +157,8 @@ fn a_second_size_is_resized_after_the_square() {
         contrast_enhance: true,
         normalisation: None,
     };
-    let prepared = prepare(&photograph, &preprocessing, PreprocessMode::Simple);
-    assert_eq!(prepared.values.len(), 6 * 4 * 4);
+    let prepared = prepare(&photograph, &preprocessing, PreprocessMode::Simple, false);
+    assert_eq!(floats(&prepared).len(), 6 * 4 * 4);
     // Three columns wide, padded to a square of side 3: the network's middle is the photograph's.
     let middle = prepared
         .geometry
@@ -166,12 +173,8 @@ fn extreme_photographs_are_prepared_without_panic() {
             let pixels = vec![level; (3 * width * height) as usize];
             let photograph = Photograph::from_rgb(width, height, pixels).unwrap();
             let prepared = prepare_simple(&photograph, 32);
-            assert!(
-                prepared
-                    .values
-                    .iter()
-                    .all(|value| (0.0..=1.0).contains(value))
-            );
+            let unit = |value: &f32| (0.0..=1.0).contains(value);
+            assert!(floats(&prepared).iter().all(unit));
         }
     }
 }
@@ -367,7 +370,7 @@ fn simple_matches_the_reference_on_public_photographs() {
     ] {
         let photograph = Photograph::open(folder.join("original").join(file)).unwrap();
         let prepared = prepare_simple(&photograph, 1024);
-        let (rgb, enhanced) = prepared.values.split_at(3 << 20);
+        let (rgb, enhanced) = floats(&prepared).split_at(3 << 20);
         for (what, actual, limit) in [
             ("simple_rgb", rgb, mean_rgb),
             ("simple_ce", enhanced, mean_ce),

@@ -1,5 +1,5 @@
-//! Convolutions with what stands around them (concatenation before, batch norm and activation
-//! after) as one operation.
+//! Layers with what stands around them (concatenation before, batch norm, residual sum and
+//! activation after) as one operation, and what else networks do to feature maps.
 //!
 //! On the Flex backend the kernels of `vascx-kernels` do them, on every other backend burn's
 //! operators one after the other. Which one is decided by the tensor's type at run time: so any
@@ -10,15 +10,19 @@ use burn::module::Param;
 use burn::nn::BatchNorm;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::pool::MaxPool2d;
-use burn::tensor::{FloatDType, Tensor, backend::Backend};
+use burn::tensor::ops::{FloatTensor, InterpolateMode, InterpolateOptions};
+use burn::tensor::{FloatDType, Tensor, TensorPrimitive, backend::Backend};
 
-use crate::Activation;
+use crate::{Activation, work};
+
+mod neighbours;
 
 #[cfg(feature = "flex")]
 mod native;
 
 #[cfg(feature = "flex")]
 pub(crate) use native::Packed;
+pub(crate) use neighbours::{Neighbour, neighbours};
 
 /// Nothing to keep where there are no kernels of our own.
 #[cfg(not(feature = "flex"))]
@@ -34,18 +38,42 @@ pub(crate) fn convolve<B: Backend>(
     inputs: Vec<Tensor<B, 4>>,
     activation: Option<Activation>,
 ) -> Tensor<B, 4> {
+    convolve_onto(packed, conv, norm, inputs, None, activation)
+}
+
+/// The same with a residual that is added before the activation, broadcast if need be.
+pub(crate) fn convolve_onto<B: Backend>(
+    packed: &Packed,
+    conv: &Conv2d<B>,
+    norm: Option<&BatchNorm<B>>,
+    inputs: Vec<Tensor<B, 4>>,
+    residual: Option<Tensor<B, 4>>,
+    activation: Option<Activation>,
+) -> Tensor<B, 4> {
+    let [_, depth, height, width] = conv.weight.dims();
+    let count = |output: &Tensor<B, 4>| {
+        work::note(output.shape().num_elements(), depth * height * width);
+    };
     #[cfg(feature = "flex")]
-    if let Some(output) = native::convolve(packed, conv, norm, &inputs, activation) {
+    if let Some(output) =
+        native::convolve(packed, conv, norm, &inputs, residual.as_ref(), activation)
+    {
+        count(&output);
+        native::recycle(inputs.into_iter().chain(residual));
         return output;
     }
     #[cfg(not(feature = "flex"))]
     let Packed = packed;
     let input = concatenate(inputs);
-    let output = match norm {
+    let mut output = match norm {
         Some(norm) if B::ad_enabled(&input.device()) => norm.forward(conv.forward(input)),
         Some(norm) => folded(conv, norm, input.dtype().into()).forward(input),
         None => conv.forward(input),
     };
+    count(&output);
+    if let Some(residual) = residual {
+        output = output + residual;
+    }
     match activation {
         Some(activation) => activation.forward(output),
         None => output,
@@ -58,8 +86,11 @@ pub(crate) fn convolve_transposed<B: Backend>(
     conv: &ConvTranspose2d<B>,
     input: Tensor<B, 4>,
 ) -> Tensor<B, 4> {
+    let [_, outputs, height, width] = conv.weight.dims();
+    work::note(input.shape().num_elements(), outputs * height * width);
     #[cfg(feature = "flex")]
     if let Some(output) = native::convolve_transposed(packed, conv, &input) {
+        native::recycle([input]);
         return output;
     }
     #[cfg(not(feature = "flex"))]
@@ -67,13 +98,195 @@ pub(crate) fn convolve_transposed<B: Backend>(
     conv.forward(input)
 }
 
+/// `[…, I]` times a weight `[I, O]`, plus perhaps a bias `[O]`, where there is a kernel for it.
+pub(crate) fn multiply<B: Backend>(
+    packed: &Packed,
+    input: &FloatTensor<B>,
+    weight: &FloatTensor<B>,
+    bias: Option<&FloatTensor<B>>,
+    activation: Option<Activation>,
+) -> Option<FloatTensor<B>> {
+    #[cfg(feature = "flex")]
+    return native::multiply::<B>(packed, input, weight, bias, activation);
+    #[cfg(not(feature = "flex"))]
+    {
+        let (Packed, _, _, _, _) = (packed, input, weight, bias, activation);
+        None
+    }
+}
+
+/// How many images are best run together: on the CPU as few as keep all cores busy, so that
+/// feature maps stay in the caches and little memory is needed; elsewhere all of them.
+pub(crate) fn images_per_pass<B: Backend>(images: &Tensor<B, 4>) -> usize {
+    let [count, _, height, width] = images.dims();
+    #[cfg(feature = "flex")]
+    if native::has_kernels(images) {
+        return (ENOUGH_PIXELS / (height * width).max(1)).clamp(1, count.max(1));
+    }
+    let _ = (height, width);
+    count.max(1)
+}
+
+/// Pixels of an image that keep all cores busy down to the smallest feature maps.
+#[cfg(feature = "flex")]
+const ENOUGH_PIXELS: usize = 256 * 256;
+
 /// Max-pooling.
 pub(crate) fn max_pool<B: Backend>(pool: &MaxPool2d, input: Tensor<B, 4>) -> Tensor<B, 4> {
     #[cfg(feature = "flex")]
-    if let Some(output) = native::max_pool(pool, &input) {
-        return output;
+    if let Some(output) = native::max_pool::<B>(pool, &primitive(&input)) {
+        native::recycle([input]);
+        return tensor(output);
     }
     pool.forward(input)
+}
+
+/// The mean over all pixels, `[N, C, 1, 1]`.
+pub(crate) fn global_average<B: Backend>(input: Tensor<B, 4>) -> Tensor<B, 4> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = native::global_average::<B>(&primitive(&input)) {
+        native::recycle([input]);
+        return tensor(output);
+    }
+    input.mean_dim(3).mean_dim(2)
+}
+
+/// An activation, where there is a kernel for it.
+pub(crate) fn activate<B: Backend>(
+    activation: Activation,
+    input: &FloatTensor<B>,
+) -> Option<FloatTensor<B>> {
+    #[cfg(feature = "flex")]
+    return native::activate::<B>(activation, input);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = (activation, input);
+        None
+    }
+}
+
+/// Normalisation of groups of channels of a map, with perhaps a scale and a shift `[C]`, where
+/// there is a kernel for it.
+pub(crate) fn group_norm<B: Backend>(
+    input: &FloatTensor<B>,
+    groups: usize,
+    epsilon: f64,
+    affine: Option<[&FloatTensor<B>; 2]>,
+    activation: Option<Activation>,
+) -> Option<FloatTensor<B>> {
+    #[cfg(feature = "flex")]
+    return native::group_norm::<B>(input, groups, epsilon, affine, activation);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = (input, groups, epsilon, affine, activation);
+        None
+    }
+}
+
+/// Normalisation over the last axes, whose sizes are those of scale and shift, where there is a
+/// kernel for it.
+pub(crate) fn layer_norm<B: Backend>(
+    input: &FloatTensor<B>,
+    epsilon: f64,
+    affine: [&FloatTensor<B>; 2],
+) -> Option<FloatTensor<B>> {
+    #[cfg(feature = "flex")]
+    return native::layer_norm::<B>(input, epsilon, affine);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = (input, epsilon, affine);
+        None
+    }
+}
+
+/// Interpolation between neighbours per axis, where there is a kernel for it.
+pub(crate) fn resize<B: Backend>(
+    input: &FloatTensor<B>,
+    axes: [&[Neighbour]; 2],
+) -> Option<FloatTensor<B>> {
+    #[cfg(feature = "flex")]
+    return native::resize::<B>(input, axes);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = (input, axes);
+        None
+    }
+}
+
+/// Sum, difference, product or quotient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+}
+
+/// Arithmetic of two tensors of one rank, the second broadcast to the first, where there is a
+/// kernel for it.
+pub(crate) fn arithmetic<B: Backend>(
+    arithmetic: Arithmetic,
+    a: &FloatTensor<B>,
+    b: &FloatTensor<B>,
+) -> Option<FloatTensor<B>> {
+    #[cfg(feature = "flex")]
+    return native::arithmetic::<B>(arithmetic, a, b);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = (arithmetic, a, b);
+        None
+    }
+}
+
+/// Applies an elementwise function of burn's to a tensor. Flex is quick only where elements lie in
+/// the order of the axes, so the axes are put in the order of the elements.
+pub(crate) fn in_memory_order<B: Backend>(
+    input: FloatTensor<B>,
+    function: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,
+) -> FloatTensor<B> {
+    #[cfg(feature = "flex")]
+    if let Some((order, back)) = native::memory_order::<B>(&input) {
+        return B::float_permute(function(B::float_permute(input, &order)), &back);
+    }
+    function(input)
+}
+
+/// Bilinear interpolation or repetition of pixels to a height and width.
+pub(crate) fn interpolate<B: Backend>(
+    input: Tensor<B, 4>,
+    size: [usize; 2],
+    options: InterpolateOptions,
+) -> Tensor<B, 4> {
+    let [_, _, height, width] = input.dims();
+    let linear = matches!(options.mode, InterpolateMode::Bilinear);
+    if linear || matches!(options.mode, InterpolateMode::Nearest) {
+        let axis = |input: usize, output: usize| {
+            let scale = if options.align_corners && linear {
+                (input - 1) as f64 / (output.max(2) - 1) as f64
+            } else {
+                input as f64 / output as f64
+            };
+            neighbours(input, output, |index| {
+                match (linear, options.align_corners) {
+                    (true, false) => ((index + 0.5) * scale - 0.5, true),
+                    (linear, _) => (index * scale, linear),
+                }
+            })
+        };
+        let (rows, columns) = (axis(height, size[0]), axis(width, size[1]));
+        if let Some(output) = resize::<B>(&primitive(&input), [&rows, &columns]) {
+            return tensor(output);
+        }
+    }
+    burn::tensor::module::interpolate(input, size, options)
+}
+
+fn primitive<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> FloatTensor<B> {
+    tensor.clone().into_primitive().tensor()
+}
+
+fn tensor<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 
 fn concatenate<B: Backend>(mut inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {

@@ -9,10 +9,12 @@ use burn::module::{
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorPrimitive};
 
-use super::plan::{Plan, Step};
+use super::ops::linear::Linear;
+use super::plan::{Layer, Plan, Step};
 use super::value::Value;
 use super::{Arg, Graph, GraphError, Meta, Node};
-use crate::MemberOutput;
+use crate::fused::Packed;
+use crate::{Activation, MemberOutput};
 
 /// A member whose layers are the nodes of a [`Graph`].
 #[derive(Module, Debug)]
@@ -90,23 +92,21 @@ impl<B: Backend> GraphNetwork<B> {
                 (Node::Input, _) => image.take().map(Value::Float),
                 (Node::Parameter(weight), _) => Some(self.weights.tensors[*weight].value()),
                 (Node::Call(op, arguments), Meta::Tensor { shape, .. }) => {
-                    let arguments = match &self.plan.steps[index] {
-                        Step::Convolve { arguments, .. } => arguments,
-                        _ => arguments,
-                    };
-                    let mut arguments = || self.arguments(index, arguments, &mut values);
-                    match &self.plan.steps[index] {
+                    let step = &self.plan.steps[index];
+                    match step {
                         Step::Absorbed => None,
-                        Step::Alone => Some(op.run(arguments(), shape, &device)),
-                        Step::Convolve {
-                            conv,
+                        Step::Alone => {
+                            let arguments = self.arguments(index, arguments, &mut values);
+                            Some(op.run(arguments, shape, &device))
+                        }
+                        Step::Layer {
+                            layer,
+                            arguments,
                             activation,
-                            parts,
                             packed,
-                            ..
-                        } => Some(conv.run_fused(packed, arguments(), *parts, *activation)),
-                        Step::ConvolveTransposed { conv, packed } => {
-                            Some(conv.run_packed(packed, arguments()))
+                        } => {
+                            let arguments = self.arguments(index, arguments, &mut values);
+                            Some(layer.run(packed, arguments, shape, *activation))
                         }
                     }
                 }
@@ -153,6 +153,27 @@ impl<B: Backend> GraphNetwork<B> {
             .enumerate()
             .map(|(position, argument)| take(position, argument))
             .collect()
+    }
+}
+
+impl Layer {
+    fn run<B: Backend>(
+        &self,
+        packed: &Packed,
+        arguments: Vec<Value<B>>,
+        shape: &[usize],
+        activation: Option<Activation>,
+    ) -> Value<B> {
+        match self {
+            &Self::Conv {
+                ref conv,
+                parts,
+                residual,
+            } => conv.run_fused(packed, arguments, parts, residual, activation),
+            Self::ConvTranspose(conv) => conv.run_packed(packed, arguments),
+            Self::Linear => Linear::run_fused(packed, arguments, shape, activation),
+            Self::GroupNorm(norm) => norm.run_fused(arguments, shape, activation),
+        }
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::ops::activation::{LeakyRelu, Unary, UnaryKind};
+use super::ops::activation::{Clamp, LeakyRelu, Unary};
+use super::ops::binary::{Binary, BinaryKind};
 use super::ops::convolution::{Conv, ConvTranspose};
+use super::ops::linear::Linear;
+use super::ops::norm::GroupNorm;
 use super::{Arg, Graph, Node, Op};
 use crate::Activation;
 use crate::fused::Packed;
@@ -25,18 +28,30 @@ pub(super) enum Step {
     Alone,
     /// Nothing: a later node's step computes this one, too.
     Absorbed,
-    /// Convolution of the concatenated parts, then an activation.
-    Convolve {
-        conv: Conv,
-        activation: Option<Activation>,
-        /// Maps to concatenate.
-        parts: usize,
-        /// Parts, weight and perhaps bias.
+    /// A layer with what stands around it.
+    Layer {
+        layer: Layer,
+        /// Of all that is absorbed.
         arguments: Vec<Arg>,
+        /// Applied last.
+        activation: Option<Activation>,
         packed: Packed,
     },
-    /// A transposed convolution.
-    ConvolveTransposed { conv: ConvTranspose, packed: Packed },
+}
+
+/// An operator that takes neighbours along.
+#[derive(Clone, Debug)]
+pub(super) enum Layer {
+    /// Arguments are the `parts` of the map to concatenate, the weight, perhaps a bias, and what is
+    /// added to the result if there is a `residual`.
+    Conv {
+        conv: Conv,
+        parts: usize,
+        residual: bool,
+    },
+    ConvTranspose(ConvTranspose),
+    Linear,
+    GroupNorm(GroupNorm),
 }
 
 impl Plan {
@@ -53,46 +68,33 @@ impl Plan {
             let Node::Call(op, arguments) = node else {
                 continue;
             };
-            steps[index] = match op {
-                Op::Conv(conv) => {
-                    let (parts, mut arguments) = (1, arguments.clone());
-                    let parts = match concatenated(&graph, &uses, arguments[0]) {
-                        Some((cat, maps)) => {
-                            steps[cat] = Step::Absorbed;
-                            arguments.splice(..1, maps.iter().copied());
-                            maps.len()
-                        }
-                        None => parts,
-                    };
-                    Step::Convolve {
-                        conv: conv.clone(),
-                        activation: None,
-                        parts,
-                        arguments,
-                        packed: Packed::default(),
-                    }
-                }
-                Op::ConvTranspose(conv) => Step::ConvolveTransposed {
-                    conv: conv.clone(),
-                    packed: Packed::default(),
-                },
-                _ => match (fusible_activation(op), arguments.as_slice()) {
-                    (Some(activation), &[Arg::Node(conv)])
-                        if uses[conv] == 1 && matches!(steps[conv], Step::Convolve { .. }) =>
+            if let Some(step) = layer(&graph, &uses, &mut steps, op, arguments) {
+                steps[index] = step;
+            } else if let Some(activation) = fusible_activation(op) {
+                // Transposed convolutions have no activation in their kernel.
+                let absorbed = |step: &Step| {
+                    matches!(step, Step::Layer { layer, activation: None, .. }
+                        if !matches!(layer, Layer::ConvTranspose(_)))
+                };
+                if let &[Arg::Node(inner)] = arguments.as_slice()
+                    && uses[inner] == 1
+                    && absorbed(&steps[inner])
+                {
+                    steps.swap(index, inner);
+                    if let Step::Layer {
+                        activation: of_step,
+                        ..
+                    } = &mut steps[index]
                     {
-                        let mut step = std::mem::replace(&mut steps[conv], Step::Absorbed);
-                        if let Step::Convolve {
-                            activation: of_step,
-                            ..
-                        } = &mut step
-                        {
-                            *of_step = Some(activation);
-                        }
-                        step
+                        *of_step = Some(activation);
                     }
-                    _ => Step::Alone,
-                },
-            };
+                    steps[inner] = Step::Absorbed;
+                }
+            } else if let (Op::Binary(Binary(BinaryKind::Add)), &[a, b]) =
+                (op, arguments.as_slice())
+            {
+                absorb_sum(&uses, &mut steps, index, [a, b]);
+            }
         }
         let last_use = last_uses(&graph, &steps);
         Self {
@@ -100,6 +102,81 @@ impl Plan {
             steps,
             last_use,
         }
+    }
+}
+
+/// The step of an operator that is a layer; what it absorbs is marked.
+fn layer(
+    graph: &Graph,
+    uses: &[usize],
+    steps: &mut [Step],
+    op: &Op,
+    arguments: &[Arg],
+) -> Option<Step> {
+    let mut arguments = arguments.to_vec();
+    let layer = match op {
+        Op::Conv(conv) => {
+            let parts = match concatenated(graph, uses, arguments[0]) {
+                Some((cat, maps)) => {
+                    steps[cat] = Step::Absorbed;
+                    arguments.splice(..1, maps.iter().copied());
+                    maps.len()
+                }
+                None => 1,
+            };
+            Layer::Conv {
+                conv: conv.clone(),
+                parts,
+                residual: false,
+            }
+        }
+        Op::ConvTranspose(conv) => Layer::ConvTranspose(conv.clone()),
+        Op::Linear(Linear) => Layer::Linear,
+        Op::GroupNorm(norm) => Layer::GroupNorm(norm.clone()),
+        _ => return None,
+    };
+    Some(Step::Layer {
+        layer,
+        arguments,
+        activation: None,
+        packed: Packed::default(),
+    })
+}
+
+/// Lets a convolution whose result is only added to something do the sum itself. (Where that
+/// something has another shape, running it falls back to a sum that broadcasts.)
+fn absorb_sum(uses: &[usize], steps: &mut [Step], index: usize, terms: [Arg; 2]) {
+    let [a, b] = terms;
+    for (term, other) in [(a, b), (b, a)] {
+        let (Arg::Node(conv), Arg::Node(_)) = (term, other) else {
+            continue;
+        };
+        let plain = matches!(
+            &steps[conv],
+            Step::Layer {
+                layer: Layer::Conv {
+                    residual: false,
+                    ..
+                },
+                activation: None,
+                ..
+            }
+        );
+        if uses[conv] != 1 || !plain {
+            continue;
+        }
+        steps.swap(index, conv);
+        steps[conv] = Step::Absorbed;
+        if let Step::Layer {
+            layer: Layer::Conv { residual, .. },
+            arguments,
+            ..
+        } = &mut steps[index]
+        {
+            *residual = true;
+            arguments.push(other);
+        }
+        return;
     }
 }
 
@@ -136,10 +213,14 @@ fn concatenated<'a>(graph: &'a Graph, uses: &[usize], map: Arg) -> Option<(usize
 
 fn fusible_activation(op: &Op) -> Option<Activation> {
     match op {
-        Op::Unary(Unary(UnaryKind::Relu)) => Some(Activation::Relu),
+        Op::Unary(Unary(kind)) => kind.activation(),
         &Op::LeakyRelu(LeakyRelu { slope }) => Some(Activation::LeakyRelu {
             negative_slope: slope,
         }),
+        &Op::Clamp(Clamp {
+            min: Some(min),
+            max: Some(max),
+        }) if min <= max => Some(Activation::Clamp { min, max }),
         _ => None,
     }
 }
@@ -149,10 +230,10 @@ fn last_uses(graph: &Graph, steps: &[Step]) -> Vec<usize> {
     for (index, (node, step)) in graph.nodes.iter().zip(steps).enumerate() {
         match step {
             Step::Absorbed => {}
-            Step::Convolve { arguments, .. } => {
+            Step::Layer { arguments, .. } => {
                 nodes(arguments).for_each(|used| last_use[used] = index);
             }
-            _ => used_by(node).for_each(|used| last_use[used] = index),
+            Step::Alone => used_by(node).for_each(|used| last_use[used] = index),
         }
     }
     last_use[graph.output.node] = graph.nodes.len();

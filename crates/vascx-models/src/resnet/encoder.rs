@@ -5,13 +5,12 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
-use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::ResNetDepth;
 use crate::Activation;
 use crate::conv_layer::padded_conv;
-use crate::fused::{Packed, convolve};
+use crate::fused::{Packed, convolve, convolve_onto, max_pool};
 
 /// What [`ResNetEncoder`] is built from.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +82,7 @@ impl<B: Backend> ResNetEncoder<B> {
     /// The features of the last stage, at 1/32 of the resolution.
     pub(crate) fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
-        let stem = self.maxpool.forward(self.stem(image));
+        let stem = max_pool(&self.maxpool, self.stem(image));
         let stages = stages.into_iter();
         stages.fold(stem, |features, stage| run(features, stage))
     }
@@ -91,7 +90,7 @@ impl<B: Backend> ResNetEncoder<B> {
     /// The features of the stem and of every stage, highest resolution first.
     pub(crate) fn pyramid(&self, image: Tensor<B, 4>) -> [Tensor<B, 4>; 5] {
         let stem = self.stem(image);
-        let first = run(self.maxpool.forward(stem.clone()), &self.layer1);
+        let first = run(max_pool(&self.maxpool, stem.clone()), &self.layer1);
         let second = run(first.clone(), &self.layer2);
         let third = run(second.clone(), &self.layer3);
         let fourth = run(third.clone(), &self.layer4);
@@ -177,18 +176,17 @@ impl<B: Backend> Block<B> {
         };
         let [packed1, packed2, packed3] = &self.packed;
         let activation = Some(Activation::Relu);
-        let run = |packed, conv, bn, input, activation| {
-            convolve(packed, conv, Some(bn), vec![input], activation)
+        let run = |packed, conv, bn, input, residual| {
+            convolve_onto(packed, conv, Some(bn), vec![input], residual, activation)
         };
-        let features = run(packed1, &self.conv1, &self.bn1, input, activation);
-        let features = match (&self.conv3, &self.bn3) {
+        let features = run(packed1, &self.conv1, &self.bn1, input, None);
+        match (&self.conv3, &self.bn3) {
             (Some(conv3), Some(bn3)) => {
-                let features = run(packed2, &self.conv2, &self.bn2, features, activation);
-                run(packed3, conv3, bn3, features, None)
+                let features = run(packed2, &self.conv2, &self.bn2, features, None);
+                run(packed3, conv3, bn3, features, Some(shortcut))
             }
-            _ => run(packed2, &self.conv2, &self.bn2, features, None),
-        };
-        relu(features + shortcut)
+            _ => run(packed2, &self.conv2, &self.bn2, features, Some(shortcut)),
+        }
     }
 }
 

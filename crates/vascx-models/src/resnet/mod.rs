@@ -5,13 +5,13 @@
 mod encoder;
 
 use burn::module::Module;
-use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use encoder::{ResNetEncoder, ResNetEncoderConfig};
 
+use crate::fused::global_average;
 use crate::{ConfigError, MAX_CHANNELS};
 
 /// Published depths of a [`ResNet`].
@@ -124,7 +124,6 @@ impl ResNetConfig {
         self.validate()?;
         Ok(ResNet {
             encoder: self.stem_and_stages().init(device),
-            avgpool: AdaptiveAvgPool2dConfig::new([1, 1]).init(),
             fc: LinearConfig::new(self.stem_and_stages().channels()[4], self.outputs).init(device),
         })
     }
@@ -143,7 +142,6 @@ impl ResNetConfig {
 #[derive(Module, Debug)]
 pub struct ResNet<B: Backend> {
     encoder: ResNetEncoder<B>,
-    avgpool: AdaptiveAvgPool2d,
     fc: Linear<B>,
 }
 
@@ -151,7 +149,6 @@ impl<B: Backend> ResNet<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
         let features = self.encoder.forward(image);
-        self.fc
-            .forward(self.avgpool.forward(features).flatten(1, 3))
+        self.fc.forward(global_average(features).flatten(1, 3))
     }
 }

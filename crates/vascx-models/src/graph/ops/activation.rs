@@ -5,6 +5,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use serde::{Deserialize, Serialize};
 
+use crate::Activation;
+use crate::fused::{activate, in_memory_order};
 use crate::graph::meta::{DType, Literal, Meta};
 use crate::graph::operator::{Operator, exactly, take};
 use crate::graph::value::Value;
@@ -64,6 +66,19 @@ impl UnaryKind {
                 | Self::Relu
                 | Self::Sign
         )
+    }
+
+    /// The same as a layer's activation, if it is one.
+    pub(crate) fn activation(self) -> Option<Activation> {
+        Some(match self {
+            Self::Relu => Activation::Relu,
+            Self::Silu => Activation::Silu,
+            Self::Gelu => Activation::Gelu,
+            Self::Sigmoid => Activation::Sigmoid,
+            Self::HardSigmoid => Activation::HardSigmoid,
+            Self::HardSwish => Activation::HardSwish,
+            _ => return None,
+        })
     }
 
     /// The function of a number.
@@ -204,7 +219,14 @@ impl Operator for Unary {
             (UnaryKind::Sign, Value::Int(x)) => Value::Int(B::int_sign(x)),
             (UnaryKind::Relu, Value::Int(x)) => Value::Int(B::int_clamp_min(x, Scalar::Int(0))),
             (kind, Value::Int(x)) if kind.keeps_integers() => Value::Int(x),
-            (kind, x) => Value::Float(kind.of_float::<B>(x.cast(DType::Float, device).float())),
+            (kind, x) => {
+                let x = x.cast(DType::Float, device).float();
+                let by_kernel = kind.activation().and_then(|kind| activate::<B>(kind, &x));
+                if let Some(output) = by_kernel {
+                    return Value::Float(output);
+                }
+                Value::Float(in_memory_order::<B>(x, |x| kind.of_float::<B>(x)))
+            }
         }
     }
 }
@@ -227,8 +249,12 @@ impl Operator for LeakyRelu {
         _shape: &[usize],
         _device: &B::Device,
     ) -> Value<B> {
-        let [x] = take(arguments);
-        Value::Float(B::leaky_relu(x.float(), Scalar::Float(self.slope)))
+        let [x] = take(arguments).map(Value::float);
+        let activation = Activation::LeakyRelu {
+            negative_slope: self.slope,
+        };
+        let output = activate::<B>(activation, &x);
+        Value::Float(output.unwrap_or_else(|| B::leaky_relu(x, Scalar::Float(self.slope))))
     }
 }
 

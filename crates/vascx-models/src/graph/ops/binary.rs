@@ -1,9 +1,11 @@
 //! Arithmetic and comparison of two values, with broadcasting.
 
 use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Scalar, get_device_settings};
 use serde::{Deserialize, Serialize};
 
+use crate::fused::{Arithmetic, arithmetic, in_memory_order};
 use crate::graph::meta::{DType, Literal, Meta, broadcast};
 use crate::graph::operator::{Operator, exactly, take};
 use crate::graph::value::Value;
@@ -129,11 +131,14 @@ impl BinaryKind {
         let bools = get_device_settings::<B>(device).bool_dtype;
         if let Value::Number(number) = b {
             let (x, y) = (a.float(), Scalar::Float(number.as_f64()));
+            let quick = |function: fn(FloatTensor<B>, Scalar) -> FloatTensor<B>, x| {
+                Value::Float(in_memory_order::<B>(x, |x| function(x, y)))
+            };
             return match self {
-                Self::Add => Value::Float(B::float_add_scalar(x, y)),
-                Self::Sub => Value::Float(B::float_sub_scalar(x, y)),
-                Self::Mul => Value::Float(B::float_mul_scalar(x, y)),
-                Self::Div => Value::Float(B::float_div_scalar(x, y)),
+                Self::Add => quick(B::float_add_scalar, x),
+                Self::Sub => quick(B::float_sub_scalar, x),
+                Self::Mul => quick(B::float_mul_scalar, x),
+                Self::Div => quick(B::float_div_scalar, x),
                 Self::Pow if number.as_f64() == 2.0 => Value::Float(B::float_mul(x.clone(), x)),
                 Self::Pow => Value::Float(B::float_powf_scalar(x, y)),
                 Self::Max => Value::Float(B::float_clamp_min(x, y)),
@@ -150,6 +155,9 @@ impl BinaryKind {
             };
         }
         let (x, y) = (a.float(), b.float());
+        if let Some(output) = self.by_kernel::<B>(&x, &y) {
+            return Value::Float(output);
+        }
         match self {
             Self::Add => Value::Float(B::float_add(x, y)),
             Self::Sub => Value::Float(B::float_sub(x, y)),
@@ -175,6 +183,25 @@ impl BinaryKind {
             Self::GreaterEqual => Value::Bool(B::float_greater_equal(x, y, bools)),
             Self::And | Self::Or => unreachable!("computed on truth values"),
         }
+    }
+
+    /// With a kernel that knows any order of elements, if there is one.
+    fn by_kernel<B: Backend>(
+        self,
+        a: &FloatTensor<B>,
+        b: &FloatTensor<B>,
+    ) -> Option<FloatTensor<B>> {
+        let kind = match self {
+            Self::Add => Arithmetic::Add,
+            Self::Sub => Arithmetic::Subtract,
+            Self::Mul => Arithmetic::Multiply,
+            Self::Div => Arithmetic::Divide,
+            _ => return None,
+        };
+        arithmetic::<B>(kind, a, b).or_else(|| {
+            let commutes = matches!(self, Self::Add | Self::Mul);
+            commutes.then(|| arithmetic::<B>(kind, b, a)).flatten()
+        })
     }
 
     fn of_ints<B: Backend>(self, a: Value<B>, b: Value<B>, device: &B::Device) -> Value<B> {

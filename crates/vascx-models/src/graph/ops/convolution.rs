@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
 use crate::Activation;
-use crate::fused::{Packed, convolve, convolve_transposed};
+use crate::fused::{Packed, convolve_onto, convolve_transposed};
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, at_least};
 use crate::graph::value::Value;
@@ -51,15 +51,19 @@ fn check_bias(bias: &[Meta], channels: usize) -> Result<(), String> {
 }
 
 impl Conv {
-    /// Runs with what stands around it: `arguments` are `parts` maps to concatenate, the weight and
-    /// perhaps a bias; the activation follows.
+    /// Runs with what stands around it: `arguments` are `parts` maps to concatenate, the weight,
+    /// perhaps a bias and, if there is a `residual`, what to add; the activation follows.
     pub(crate) fn run_fused<B: Backend>(
         &self,
         packed: &Packed,
         arguments: Vec<Value<B>>,
         parts: usize,
+        residual: bool,
         activation: Option<Activation>,
     ) -> Value<B> {
+        let mut arguments = arguments;
+        let residual = if residual { arguments.pop() } else { None };
+        let residual = residual.map(|residual| tensor(residual.float()));
         let mut maps: Vec<Tensor<B, 4>> = Vec::with_capacity(parts);
         let mut arguments = arguments.into_iter().map(Value::float);
         maps.extend(arguments.by_ref().take(parts).map(tensor));
@@ -75,7 +79,7 @@ impl Conv {
             groups: self.groups,
             padding: PaddingConfig2d::Explicit(vertical, horizontal, vertical, horizontal),
         };
-        let output = convolve(packed, &conv, None, maps, activation);
+        let output = convolve_onto(packed, &conv, None, maps, residual, activation);
         Value::Float(output.into_primitive().tensor())
     }
 }
@@ -117,7 +121,7 @@ impl Operator for Conv {
         _shape: &[usize],
         _device: &B::Device,
     ) -> Value<B> {
-        self.run_fused(&Packed::default(), arguments, 1, None)
+        self.run_fused(&Packed::default(), arguments, 1, false, None)
     }
 }
 

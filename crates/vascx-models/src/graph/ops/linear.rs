@@ -1,11 +1,14 @@
 //! Matrix products.
 
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorMetadata, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
+use crate::fused::{Packed, multiply};
 use crate::graph::meta::{DType, Meta, broadcast};
 use crate::graph::operator::{Operator, at_least, exactly, take};
 use crate::graph::value::Value;
+use crate::{Activation, work};
 
 /// `[…, A, K]` times `[…, K, B]`, leading axes broadcast.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +47,10 @@ impl Operator for MatMul {
                 .collect();
             x.expand(&target).float()
         };
+        work::note(
+            shape.iter().product(),
+            a.shape().last().copied().unwrap_or(1),
+        );
         Value::Float(B::float_matmul(spread(a), spread(b)))
     }
 }
@@ -77,19 +84,45 @@ impl Operator for Linear {
         shape: &[usize],
         _device: &B::Device,
     ) -> Value<B> {
-        let mut arguments = arguments.into_iter();
+        Self::run_fused(&Packed::default(), arguments, shape, None)
+    }
+}
+
+impl Linear {
+    /// Runs with packed weights where there is a kernel, and with the activation that follows.
+    pub(crate) fn run_fused<B: Backend>(
+        packed: &Packed,
+        arguments: Vec<Value<B>>,
+        shape: &[usize],
+        activation: Option<Activation>,
+    ) -> Value<B> {
+        let mut arguments = arguments.into_iter().map(Value::float);
         let (Some(x), Some(weight)) = (arguments.next(), arguments.next()) else {
             unreachable!("inference checked the number of arguments")
         };
+        let bias = arguments.next();
+        let depth = weight.shape()[0];
+        work::note(shape.iter().product(), depth);
+        if let Some(output) = multiply::<B>(packed, &x, &weight, bias.as_ref(), activation) {
+            return Value::Float(output);
+        }
+        let (x, weight) = (Value::<B>::Float(x), Value::<B>::Float(weight));
         // One large product instead of a batch of small ones.
         let inputs = weight.shape()[0];
         let rows = x.shape().iter().product::<usize>() / inputs;
         let product = B::float_matmul(x.reshape(&[rows, inputs]).float(), weight.float());
-        let sum = match arguments.next() {
-            Some(bias) => B::float_add(product, bias.with_rank(2).float()),
+        let sum = match bias {
+            Some(bias) => B::float_add(product, Value::<B>::Float(bias).with_rank(2).float()),
             None => product,
         };
-        Value::Float(sum).reshape(shape)
+        match activation {
+            Some(activation) => {
+                let sum = Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(sum));
+                let activated = activation.forward(sum).into_primitive().tensor();
+                Value::Float(activated).reshape(shape)
+            }
+            None => Value::Float(sum).reshape(shape),
+        }
     }
 }
 

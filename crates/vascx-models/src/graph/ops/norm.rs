@@ -2,9 +2,11 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Scalar, Shape, TensorMetadata};
+use burn::tensor::{Scalar, Shape, Tensor, TensorMetadata, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
+use crate::Activation;
+use crate::fused::{self, Arithmetic};
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, at_least, take};
 use crate::graph::value::Value;
@@ -41,8 +43,15 @@ impl Operator for BatchNorm {
         let spread = B::float_sqrt(B::float_add_scalar(variance, Scalar::Float(self.epsilon)));
         let scale = B::float_div(scale, spread);
         let shift = B::float_sub(shift, B::float_mul(mean, scale.clone()));
-        let x = B::float_mul(x, per_channel::<B>(scale, shape.len()));
-        Value::Float(B::float_add(x, per_channel::<B>(shift, shape.len())))
+        let (scale, shift) = (
+            per_channel::<B>(scale, shape.len()),
+            per_channel::<B>(shift, shape.len()),
+        );
+        let product = fused::arithmetic::<B>(Arithmetic::Multiply, &x, &scale)
+            .unwrap_or_else(|| B::float_mul(x, scale));
+        let sum = fused::arithmetic::<B>(Arithmetic::Add, &product, &shift)
+            .unwrap_or_else(|| B::float_add(product, shift));
+        Value::Float(sum)
     }
 }
 
@@ -107,17 +116,51 @@ impl Operator for GroupNorm {
         shape: &[usize],
         _device: &B::Device,
     ) -> Value<B> {
+        self.run_fused(arguments, shape, None)
+    }
+}
+
+impl GroupNorm {
+    /// Runs with the activation that follows.
+    pub(crate) fn run_fused<B: Backend>(
+        &self,
+        arguments: Vec<Value<B>>,
+        shape: &[usize],
+        activation: Option<Activation>,
+    ) -> Value<B> {
         let mut tensors = arguments.into_iter();
         let x = tensors.next().expect("inference checked for a tensor");
+        let affine: Vec<_> = tensors.map(Value::float).collect();
+        let map = x.clone().float();
+        let pair = match affine.as_slice() {
+            [scale, shift] => Some([scale, shift]),
+            _ => None,
+        };
+        if let Some(output) =
+            fused::group_norm::<B>(&map, self.groups, self.epsilon, pair, activation)
+        {
+            return Value::Float(output);
+        }
+        let mut tensors = affine.into_iter();
         let rows = shape[0] * self.groups;
         let columns = shape.iter().product::<usize>() / rows;
         let flat = standardised::<B>(x.reshape(&[rows, columns]).float(), self.epsilon);
         let mut x = Value::<B>::Float(flat).reshape(shape).float();
         if let (Some(scale), Some(shift)) = (tensors.next(), tensors.next()) {
-            x = B::float_mul(x, per_channel::<B>(scale.float(), shape.len()));
-            x = B::float_add(x, per_channel::<B>(shift.float(), shape.len()));
+            x = B::float_mul(x, per_channel::<B>(scale, shape.len()));
+            x = B::float_add(x, per_channel::<B>(shift, shape.len()));
         }
-        Value::Float(x)
+        match activation {
+            Some(activation) => {
+                let flat = Value::<B>::Float(x)
+                    .reshape(&[shape.iter().product()])
+                    .float();
+                let flat = Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(flat));
+                let activated = activation.forward(flat).into_primitive().tensor();
+                Value::Float(activated).reshape(shape)
+            }
+            None => Value::Float(x),
+        }
     }
 }
 
@@ -161,7 +204,15 @@ impl Operator for LayerNorm {
         let columns = shape[shape.len() - self.axes..].iter().product();
         let rows = shape.iter().product::<usize>() / columns;
         let x = x.reshape(&[rows, columns]).float();
-        let mut affine = tensors.map(|tensor| tensor.reshape(&[columns]).float());
+        let affine: Vec<_> = tensors
+            .map(|tensor| tensor.reshape(&[columns]).float())
+            .collect();
+        if let [scale, shift] = affine.as_slice()
+            && let Some(output) = fused::layer_norm::<B>(&x, self.epsilon, [scale, shift])
+        {
+            return Value::Float(output).reshape(shape);
+        }
+        let mut affine = affine.into_iter();
         let normalised = match affine.next() {
             Some(scale) => B::layer_norm(x, scale, affine.next(), self.epsilon),
             None => standardised::<B>(x, self.epsilon),

@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
-use crate::fused::max_pool;
+use crate::fused::{global_average, max_pool};
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, exactly, take};
 use crate::graph::value::Value;
@@ -153,12 +153,9 @@ impl Operator for AdaptiveAvgPool {
         _device: &B::Device,
     ) -> Value<B> {
         let [x, _, _] = take(arguments);
-        let input = x.shape();
         if shape[2..] == [1, 1] {
-            let flat = x
-                .reshape(&[input[0], input[1], input[2] * input[3]])
-                .float();
-            return Value::Float(B::float_mean_dim(flat, 2)).reshape(shape);
+            let x = Tensor::<B, 4>::from_primitive(TensorPrimitive::Float(x.float()));
+            return Value::Float(global_average(x).into_primitive().tensor());
         }
         Value::Float(B::adaptive_avg_pool2d(x.float(), [shape[2], shape[3]]))
     }

@@ -5,6 +5,7 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{TensorData, get_device_settings};
 use serde::{Deserialize, Serialize};
 
+use crate::fused;
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, exactly, take};
 use crate::graph::value::Value;
@@ -68,6 +69,18 @@ impl Operator for Resize {
         if input == shape && by_sizes {
             return x;
         }
+        if self.mode != ResizeMode::Bicubic {
+            let axis = |axis: usize| {
+                let (input, output) = (input[2 + axis], shape[2 + axis]);
+                let scale = self.scale(axis, input, output);
+                let mix = self.mode == ResizeMode::Bilinear;
+                fused::neighbours(input, output, |index| (self.position(index, scale), mix))
+            };
+            let map = x.clone().float();
+            if let Some(output) = fused::resize::<B>(&map, [&axis(0), &axis(1)]) {
+                return Value::Float(output);
+            }
+        }
         if let (Some(mode), true) = (mode, by_sizes) {
             let options = InterpolateOptions::new(mode).with_align_corners(self.align_corners);
             return Value::Float(B::interpolate(x.float(), [shape[2], shape[3]], options));
@@ -97,12 +110,7 @@ impl Resize {
         output: usize,
         device: &B::Device,
     ) -> Value<B> {
-        let scale = match self.factors {
-            _ if self.align_corners && output > 1 => (input - 1) as f64 / (output - 1) as f64,
-            _ if self.align_corners => 0.0,
-            Some(factors) => 1.0 / factors[axis],
-            None => input as f64 / output as f64,
-        };
+        let scale = self.scale(axis, input, output);
         let mut weights = vec![0.0_f32; input * output];
         for (index, row) in weights.chunks_exact_mut(input).enumerate() {
             for (source, weight) in self.taps(index as f64, scale, input) {
@@ -114,14 +122,29 @@ impl Resize {
         Value::Float(B::float_from_data(data, device))
     }
 
-    /// Source pixels and weights of one output pixel.
-    fn taps(&self, index: f64, scale: f64, input: usize) -> Vec<(i64, f64)> {
-        let position = match self.mode {
+    /// Source pixels per output pixel.
+    fn scale(&self, axis: usize, input: usize, output: usize) -> f64 {
+        match self.factors {
+            _ if self.align_corners && output > 1 => (input - 1) as f64 / (output - 1) as f64,
+            _ if self.align_corners => 0.0,
+            Some(factors) => 1.0 / factors[axis],
+            None => input as f64 / output as f64,
+        }
+    }
+
+    /// Where an output pixel lies, counted in source pixels.
+    fn position(&self, index: f64, scale: f64) -> f64 {
+        match self.mode {
             ResizeMode::Nearest => index * scale,
             ResizeMode::NearestExact => (index + 0.5) * scale,
             _ if self.align_corners => index * scale,
             _ => (index + 0.5) * scale - 0.5,
-        };
+        }
+    }
+
+    /// Source pixels and weights of one output pixel.
+    fn taps(&self, index: f64, scale: f64, input: usize) -> Vec<(i64, f64)> {
+        let position = self.position(index, scale);
         match self.mode {
             ResizeMode::Nearest | ResizeMode::NearestExact => {
                 vec![(position.floor().min(input as f64 - 1.0) as i64, 1.0)]

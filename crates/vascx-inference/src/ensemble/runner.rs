@@ -1,0 +1,198 @@
+//! What is the same for all tasks: a model on its devices and the settings of a call.
+
+use std::sync::mpsc::SyncSender;
+use std::thread::{self, Scope};
+
+use burn::tensor::backend::Backend;
+use vascx_convert::{InferenceSettings, Model, ModelManifest};
+use vascx_models::{Ensemble, Precision};
+
+use super::stream::{Computed, Promise, Queue, Stream, channel, prepare_ahead};
+use super::worker::{Wanted, Worker};
+use super::{BatchSize, PredictOptions};
+use crate::error::{Error, Result};
+use crate::memory::{self, Batch};
+use crate::placement::Placement;
+use crate::preprocess::PreprocessMode;
+use crate::source::{Recipe, Source, Sources};
+
+/// A model on one or several devices.
+#[derive(Clone, Debug)]
+pub(crate) struct Runner<B: Backend> {
+    pub(super) replicas: Vec<Replica<B>>,
+    pub(crate) manifest: ModelManifest,
+    /// Element type that the weights are stored in.
+    pub(crate) weights: String,
+    pub(super) placement: Placement,
+}
+
+/// A model's weights on a device.
+#[derive(Clone, Debug)]
+pub(super) struct Replica<B: Backend> {
+    pub(super) ensemble: Ensemble<B>,
+    pub(super) device: B::Device,
+}
+
+/// Settings of one call.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) inference: InferenceSettings,
+    pub(crate) batch_size: usize,
+    pub(crate) mode: PreprocessMode,
+}
+
+/// One call: how inputs are prepared and computed, and what for.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) settings: Settings,
+    pub(super) recipe: Recipe,
+    pub(super) wanted: Wanted,
+}
+
+impl<B: Backend> Runner<B> {
+    pub(super) fn load(model: &Model, devices: &[B::Device]) -> Result<Self> {
+        let first = devices
+            .first()
+            .ok_or_else(|| Error::Device("no devices were given to load the model onto".into()))?;
+        let replicas = devices.iter().map(|device| {
+            Ok(Replica {
+                ensemble: model.load(device)?,
+                device: device.clone(),
+            })
+        });
+        Ok(Self {
+            replicas: replicas.collect::<Result<_>>()?,
+            manifest: model.manifest().clone(),
+            weights: model.stored_dtype(),
+            placement: Placement::of::<B>(first),
+        })
+    }
+
+    pub(super) fn with_precision(mut self, precision: Precision) -> Result<Self> {
+        let supported = |replica: &Replica<B>| precision.is_supported::<B>(&replica.device);
+        if !self.replicas.iter().all(supported) {
+            return Err(Error::Precision(precision));
+        }
+        for replica in &mut self.replicas {
+            replica.ensemble = replica.ensemble.clone().with_precision(precision);
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn precision(&self) -> Precision {
+        self.replicas[0].ensemble.precision()
+    }
+
+    /// Chunks that are computed at a time.
+    pub(crate) fn workers(&self) -> usize {
+        self.replicas.len() * self.placement.chunks_under_way()
+    }
+
+    /// Settles a call.
+    ///
+    /// # Errors
+    /// When a batch size is 0.
+    pub(crate) fn run(
+        &self,
+        options: &PredictOptions,
+        wanted: Wanted,
+        keep_photographs: bool,
+    ) -> Result<Run> {
+        let settings = self.settings(options)?;
+        let recipe = Recipe {
+            preprocessing: self.manifest.preprocessing.clone(),
+            mode: settings.mode,
+            keep_photographs,
+            bytes: self.placement.uploads_bytes(),
+        };
+        Ok(Run {
+            settings,
+            recipe,
+            wanted,
+        })
+    }
+
+    fn settings(&self, options: &PredictOptions) -> Result<Settings> {
+        let mut inference = self.manifest.inference.clone();
+        match options.tta {
+            Some(false) => inference.tta_flips.clear(),
+            Some(true) if inference.tta_flips.is_empty() => {
+                inference.tta_flips = vec![vec![2], vec![3], vec![2, 3]];
+            }
+            _ => {}
+        }
+        let mut batch_size = inference.batch_size;
+        match options.batch_size {
+            Some(BatchSize::Photographs(count)) => batch_size = count,
+            Some(BatchSize::Auto) => {
+                if let Some(batch) = self.fitting_batch(&inference) {
+                    (batch_size, inference.window_batch_size) = (batch.images, batch.windows);
+                }
+            }
+            None => {}
+        }
+        if let Some(windows) = options.window_batch_size {
+            inference.window_batch_size = windows;
+        }
+        if batch_size == 0 || inference.window_batch_size == 0 {
+            return Err(Error::ZeroBatchSize);
+        }
+        let auto = PreprocessMode::auto(&self.manifest.preprocessing);
+        Ok(Settings {
+            inference,
+            batch_size,
+            mode: options.preprocess.unwrap_or(auto),
+        })
+    }
+
+    /// The largest batch that fits every device, where devices tell their memory.
+    fn fitting_batch(&self, inference: &InferenceSettings) -> Option<Batch> {
+        let batches = self.replicas.iter().map(|Replica { ensemble, device }| {
+            let under_way = self.placement.chunks_under_way();
+            memory::fitting_batch::<B>(ensemble, &self.manifest, inference, device, under_way)
+        });
+        batches.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
+    /// Prepares and computes inputs on threads of `scope`; batches are promised to `order` in input
+    /// order. Stops early when the receiving end is gone.
+    pub(crate) fn start<'scope, 'a: 'scope, T: Send + 'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        inputs: impl Iterator<Item = (T, Source<'a>)> + Send + 'scope,
+        run: &Run,
+        order: SyncSender<Promise<'a, T>>,
+    ) {
+        let (sender, chunks) = channel();
+        let (recipe, chunk_size) = (run.recipe.clone(), run.settings.batch_size);
+        scope.spawn(move || prepare_ahead(inputs, &recipe, chunk_size, &sender));
+        let queue = Queue::new(chunks, order);
+        for replica in &self.replicas {
+            for _ in 0..self.placement.chunks_under_way() {
+                let worker = Worker::new(self, replica, run);
+                let queue = queue.clone();
+                scope.spawn(move || worker.work(&queue));
+            }
+        }
+    }
+
+    pub(super) fn collect<R>(
+        &self,
+        inputs: Sources,
+        options: &PredictOptions,
+        wanted: Wanted,
+        finish: impl Fn(Computed) -> R,
+    ) -> Result<Vec<Result<R>>> {
+        let run = self.run(options, wanted, false)?;
+        if inputs.is_empty() {
+            return Err(Error::NoPhotographs);
+        }
+        let warn = |warning: &str| eprintln!("warning: {warning}");
+        let (order, stream) = Stream::new(self.workers(), warn);
+        Ok(thread::scope(|scope| {
+            let inputs = inputs.into_iter().map(|input| ((), input));
+            self.start(scope, inputs, &run, order);
+            stream.map(|((), computed)| computed.map(&finish)).collect()
+        }))
+    }
+}

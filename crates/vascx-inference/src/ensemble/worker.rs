@@ -1,0 +1,257 @@
+//! A chunk through a device: up, through the members, down.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData, backend::Backend};
+use vascx_convert::{InferenceSettings, Task};
+use vascx_models::{Ensemble, Prediction};
+
+use super::backoff::Limits;
+use super::runner::{Replica, Run, Runner};
+use super::stream::{Batch, Chunk, Computed, Queue};
+use super::values::{Reduced, Values};
+use super::{Classification, FromMembers, Keypoints, Regression, Segmentation};
+use crate::augment::{flip_maps, mean_over_flips};
+use crate::geometry::Geometry;
+use crate::preprocess::Pixels;
+use crate::source::Loaded;
+use crate::window::WindowPlan;
+
+/// What a call is after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Answers alone.
+    Answers,
+    /// Answers with the maps they are made of.
+    AnswersAndMaps,
+    /// The numbers before any softmax.
+    Logits,
+}
+
+impl Wanted {
+    pub(crate) fn answers(keep_maps: bool) -> Self {
+        if keep_maps {
+            Self::AnswersAndMaps
+        } else {
+            Self::Answers
+        }
+    }
+}
+
+/// Computes chunks on one device, one after the other.
+pub(super) struct Worker<'e, B: Backend> {
+    runner: &'e Runner<B>,
+    replica: &'e Replica<B>,
+    inference: InferenceSettings,
+    wanted: Wanted,
+    limits: Limits,
+    /// That of the last images; nearly all are of one size.
+    plan: Option<WindowPlan<B>>,
+}
+
+impl<'e, B: Backend> Worker<'e, B> {
+    pub(super) fn new(runner: &'e Runner<B>, replica: &'e Replica<B>, run: &Run) -> Self {
+        Self {
+            runner,
+            replica,
+            inference: run.settings.inference.clone(),
+            wanted: run.wanted,
+            limits: Limits {
+                images: run.settings.batch_size,
+                windows: run.settings.inference.window_batch_size,
+            },
+            plan: None,
+        }
+    }
+
+    /// Computes what the queue holds, until it is empty for good. A panic goes to where its batch
+    /// was promised.
+    pub(super) fn work<T>(mut self, queue: &Queue<'_, T>) {
+        while let Some((chunk, promised)) = queue.next() {
+            let batch = catch_unwind(AssertUnwindSafe(|| self.batch(chunk)));
+            let failed = batch.is_err();
+            // Nobody waits for it any more when the receiver is gone.
+            let _ = promised.send(batch);
+            if failed {
+                return;
+            }
+        }
+    }
+
+    /// Inputs that could not be prepared keep their error; the others are computed together as far
+    /// as their shapes agree. A chunk that does not fit into memory at all fails as a whole.
+    fn batch<'a, T>(&mut self, chunk: Chunk<'a, T>) -> Batch<'a, T> {
+        let started = Instant::now();
+        let mut values = Vec::with_capacity(chunk.len());
+        let mut warnings = Vec::new();
+        let mut failure = None;
+        let loaded: Vec<&Loaded> = chunk.iter().filter_map(|(_, l)| l.as_ref().ok()).collect();
+        let alike = |a: &&Loaded, b: &&Loaded| {
+            let kind = |loaded: &Loaded| std::mem::discriminant(&loaded.pixels);
+            a.geometry.input == b.geometry.input && kind(a) == kind(b)
+        };
+        let mut limits = self.limits;
+        for images in loaded.chunk_by(alike) {
+            let compute = |images: &[&Loaded], windows: usize| self.compute(images, windows);
+            match limits.run(images, compute, |warning| warnings.push(warning.to_owned())) {
+                Ok(computed) => values.extend(computed),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        self.limits = limits;
+        let mut values = values.into_iter();
+        let mut result = |loaded: Loaded<'a>| match (values.next(), &failure) {
+            (Some(values), _) => Ok(Computed {
+                values,
+                geometry: loaded.geometry,
+                bounds: loaded.bounds,
+                photograph: loaded.photograph,
+            }),
+            (None, Some(error)) => Err(error.clone().into()),
+            (None, None) => unreachable!("as many results as inputs"),
+        };
+        let results = chunk
+            .into_iter()
+            .map(|(tag, loaded)| (tag, loaded.and_then(&mut result)))
+            .collect();
+        Batch {
+            results,
+            warnings,
+            elapsed: started.elapsed(),
+        }
+    }
+
+    /// Runs images of one size through the ensemble; one result per image.
+    fn compute(&mut self, images: &[&Loaded], windows: usize) -> Result<Vec<Values>, String> {
+        let Replica { ensemble, device } = self.replica;
+        let task = self.runner.manifest.task;
+        let size = images[0].geometry.input;
+        let size = [size.height, size.width];
+        if task.is_spatial() && self.plan.as_ref().is_none_or(|plan| plan.image() != size) {
+            self.plan = Some(WindowPlan::new(size, &self.inference, device));
+        }
+        let pass = Pass {
+            ensemble,
+            flips: &self.inference.tta_flips,
+            wanted: self.wanted,
+            plan: self.plan.as_ref(),
+            windows,
+        };
+        let images_on_device = self.upload(images, size);
+        let (combine, reduce) = match task {
+            Task::Segmentation => steps::<Segmentation, B>(),
+            Task::Classification => steps::<Classification, B>(),
+            Task::Regression => steps::<Regression, B>(),
+            Task::Heatmap => steps::<Keypoints, B>(),
+        };
+        let combined = combine(&pass, images_on_device);
+        let reduced = if self.wanted == Wanted::Answers && self.runner.placement.reduces() {
+            let geometries: Vec<_> = images.iter().map(|image| &image.geometry).collect();
+            reduce(combined, &geometries)
+        } else {
+            Reduced::Numbers(combined)
+        };
+        let taken = reduced.take();
+        if taken.is_err() {
+            B::memory_cleanup(device);
+        }
+        taken
+    }
+
+    /// Images as one tensor `[n, C, H, W]`, normalised.
+    fn upload(&self, images: &[&Loaded], [height, width]: [usize; 2]) -> Tensor<B, 4> {
+        let device = &self.replica.device;
+        let preprocessing = &self.runner.manifest.preprocessing;
+        let channels = preprocessing.channels();
+        let mut floats = Vec::new();
+        let mut bytes = Vec::new();
+        for image in images {
+            match &image.pixels {
+                Pixels::Floats(values) => floats.extend_from_slice(values),
+                Pixels::Bytes(values) => bytes.extend_from_slice(values),
+            }
+        }
+        let count = images.len();
+        if bytes.is_empty() {
+            let data = TensorData::new(floats, [count, channels, height, width]);
+            return Tensor::from_data(data, device);
+        }
+        let squares = count * channels / 3;
+        let data = TensorData::new(bytes, [squares, height, width, 3]);
+        let levels = Tensor::<B, 4, Int>::from_data(data, (device, DType::U8));
+        let unit = levels.permute([0, 3, 1, 2]).cast(FloatDType::F32) / 255.0;
+        let images = match preprocessing.normalisation {
+            Some(normalisation) => {
+                let row = |values: [f32; 3]| {
+                    Tensor::<B, 1>::from_floats(values, device).reshape([1, 3, 1, 1])
+                };
+                (unit - row(normalisation.mean)) / row(normalisation.std)
+            }
+            None => unit,
+        };
+        images.reshape([count, channels, height, width])
+    }
+}
+
+type Combine<B> = fn(&Pass<B>, Tensor<B, 4>) -> Tensor<B, 4>;
+type Reduce<B> = fn(Tensor<B, 4>, &[&Geometry]) -> Reduced<B>;
+
+fn steps<A: FromMembers, B: Backend>() -> (Combine<B>, Reduce<B>) {
+    (A::combine, A::reduce)
+}
+
+/// One run of an ensemble over images of one size. Public only because [`FromMembers`] names it;
+/// not exported.
+#[derive(Debug)]
+pub struct Pass<'a, B: Backend> {
+    pub(super) ensemble: &'a Ensemble<B>,
+    pub(super) flips: &'a [Vec<usize>],
+    pub(super) wanted: Wanted,
+    /// There is one for maps.
+    pub(super) plan: Option<&'a WindowPlan<B>>,
+    /// Windows per forward pass.
+    pub(super) windows: usize,
+}
+
+impl<B: Backend> Pass<'_, B> {
+    /// Maps of images `[n, C, H, W]`: windows blended, flips averaged. `combine` reduces the member
+    /// axis of `[M, n, K, h, w]` (or keeps it); it must be linear, because it is applied to every
+    /// window so that member maps need not be held for whole images.
+    pub(super) fn maps(
+        &self,
+        images: Tensor<B, 4>,
+        combine: impl Fn(Tensor<B, 5>) -> Tensor<B, 5>,
+    ) -> Tensor<B, 5> {
+        let plan = self.plan.expect("made for every task with maps");
+        let network = |windows: Tensor<B, 4>| match self.ensemble.forward(windows) {
+            Prediction::Spatial(maps) => combine(maps),
+            Prediction::Vector(_) => unreachable!("a manifest's task and network agree"),
+        };
+        mean_over_flips(
+            images,
+            self.flips,
+            |images| plan.run(images, self.windows, network),
+            flip_maps,
+        )
+    }
+
+    /// Vectors `[n, M, D, 1]` of images `[n, C, H, W]`; `per_member` is applied to `[M, n, D]`
+    /// before flips are averaged.
+    pub(super) fn vectors(
+        &self,
+        images: Tensor<B, 4>,
+        per_member: impl Fn(Tensor<B, 3>) -> Tensor<B, 3>,
+    ) -> Tensor<B, 4> {
+        let network = |images: Tensor<B, 4>| match self.ensemble.forward(images) {
+            Prediction::Vector(vectors) => per_member(vectors),
+            Prediction::Spatial(_) => unreachable!("a manifest's task and network agree"),
+        };
+        mean_over_flips(images, self.flips, network, |vectors, _| vectors)
+            .swap_dims(0, 1)
+            .unsqueeze_dim(3)
+    }
+}

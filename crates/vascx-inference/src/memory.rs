@@ -1,0 +1,160 @@
+//! How much of a model a device's memory holds at a time.
+
+use burn::tensor::backend::Backend;
+use vascx_convert::{InferenceSettings, ModelManifest};
+use vascx_models::Ensemble;
+
+/// What is computed at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Batch {
+    /// Windows per forward pass.
+    pub(crate) windows: usize,
+    /// Images per chunk.
+    pub(crate) images: usize,
+}
+
+/// No larger than where a card is busy anyway.
+const MOST_WINDOWS: usize = 64;
+/// Share of a card's memory that is planned with; the rest is for kernels, other programs and
+/// fragments.
+const PLANNED: f64 = 0.8;
+
+/// A device's memory in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Gauge {
+    total: u64,
+    /// What this process has reserved.
+    reserved: u64,
+}
+
+/// The largest batch that fits, found by running passes of one and of two windows; none where the
+/// device does not tell its memory. Exhaustion that happens all the same is handled where it
+/// happens.
+pub(crate) fn fitting_batch<B: Backend>(
+    ensemble: &Ensemble<B>,
+    manifest: &ModelManifest,
+    inference: &InferenceSettings,
+    device: &B::Device,
+    under_way: usize,
+) -> Option<Batch> {
+    read_gauge::<B>(device)?;
+    let side = manifest.preprocessing.input_size();
+    let channels = manifest.preprocessing.channels();
+    let [height, width] = if manifest.task.is_spatial() {
+        inference.window
+    } else {
+        [side, side]
+    };
+    let reserved = |windows: usize| {
+        let zeros = burn::tensor::Tensor::<B, 4>::zeros([windows, channels, height, width], device);
+        let _ = ensemble.forward(zeros);
+        B::sync(device).ok()?;
+        read_gauge::<B>(device)
+    };
+    let (one, two) = (reserved(1)?, reserved(2)?);
+    // Input and, for every output, the sum of the windows and what becomes of it.
+    let maps = channels + 4 * manifest.architecture.outputs();
+    let per_image = (maps * side * side * size_of::<f32>()) as u64;
+    let starts = |axis: usize| crate::window::starts_along(side, axis, inference).max(1);
+    let per_chunk_image = if manifest.task.is_spatial() {
+        starts(0) * starts(1)
+    } else {
+        1
+    };
+    Some(fit(one, two, per_image, per_chunk_image, under_way as u64))
+}
+
+/// Passes grow with their windows as they did from one to two, chunks with their images.
+fn fit(one: Gauge, two: Gauge, per_image: u64, windows_per_image: usize, under_way: u64) -> Batch {
+    let planned = (one.total as f64 * PLANNED) as u64;
+    let per_window = two.reserved.saturating_sub(one.reserved).max(1);
+    let fixed = one.reserved.saturating_sub(per_window);
+    let free = planned.saturating_sub(fixed) / under_way;
+    // A chunk that fills its passes, in powers of two for which kernels are tuned once.
+    let images_for = |windows: usize| windows.div_ceil(windows_per_image).max(1);
+    let fits = |windows: &usize| {
+        let bytes = (*windows as u64).saturating_mul(per_window);
+        bytes.saturating_add(images_for(*windows) as u64 * per_image) <= free
+    };
+    let sizes = (0..).map(|power| 1_usize << power);
+    let windows = sizes
+        .take_while(|&windows| windows <= MOST_WINDOWS)
+        .take_while(fits)
+        .last()
+        .unwrap_or(1);
+    Batch {
+        windows,
+        images: images_for(windows),
+    }
+}
+
+/// What a device tells of its memory; only NVIDIA cards do.
+fn read_gauge<B: Backend>(device: &B::Device) -> Option<Gauge> {
+    #[cfg(feature = "cuda")]
+    {
+        use cubecl::Runtime;
+        use cubecl::cuda::{CudaDevice, CudaRuntime};
+        let device: &dyn std::any::Any = device;
+        let client = CudaRuntime::client(device.downcast_ref::<CudaDevice>()?);
+        return Some(Gauge {
+            // A page may be as large as a quarter of the memory.
+            total: 4 * client.properties().memory.max_page_size,
+            reserved: client.memory_usage().ok()?.bytes_reserved,
+        });
+    }
+    #[cfg(not(feature = "cuda"))]
+    {
+        let _ = device;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    /// A card of `total` GiB on which weights take one GiB and a window `per_window` bytes.
+    fn batch(total: u64, per_window: u64, per_image: u64, under_way: u64) -> Batch {
+        let gauge = |windows: u64| Gauge {
+            total: total * GIB,
+            reserved: GIB + windows * per_window,
+        };
+        fit(gauge(1), gauge(2), per_image, 9, under_way)
+    }
+
+    #[test]
+    fn the_largest_power_of_two_that_fits_is_taken() {
+        // 0.8 · 10 − 1 = 7 GiB for windows of 0.5 GiB: 14, so 8 in one image of nine windows.
+        assert_eq!(
+            batch(10, GIB / 2, 0, 1),
+            Batch {
+                windows: 8,
+                images: 1
+            }
+        );
+        // Two chunks under way have half each.
+        assert_eq!(batch(10, GIB / 2, 0, 2).windows, 4);
+        // Whole images count as well.
+        assert_eq!(batch(10, GIB / 2, 4 * GIB, 1).windows, 4);
+    }
+
+    #[test]
+    fn a_large_card_is_not_filled_and_a_small_one_tries_the_least() {
+        assert_eq!(
+            batch(1000, GIB / 2, 0, 1),
+            Batch {
+                windows: 64,
+                images: 8
+            }
+        );
+        assert_eq!(
+            batch(1, GIB, 0, 1),
+            Batch {
+                windows: 1,
+                images: 1
+            }
+        );
+    }
+}

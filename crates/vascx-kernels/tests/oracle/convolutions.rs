@@ -1,0 +1,310 @@
+use vascx_kernels::{
+    Activation, Conv3x3, Convolution, DepthwiseConvolution, Epilogue, InstructionSet, Shape,
+    Sliding, TransposedConv2x2,
+};
+
+use super::{activation, apply, channels, check, check_within, largest, shape, values};
+
+const SAME_3X3: Sliding = Sliding {
+    kernel: [3, 3],
+    stride: [1, 1],
+    padding: [1, 1],
+    dilation: [1, 1],
+};
+
+/// A layer with random weights and input.
+struct Layer {
+    shape: Shape,
+    /// Channels of the parts of the input.
+    parts: Vec<usize>,
+    maps: Vec<Vec<f32>>,
+    outputs: usize,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    sliding: Sliding,
+    residual: Option<Vec<f32>>,
+    activation: Activation,
+}
+
+impl Layer {
+    fn new(
+        random: &mut fastrand::Rng,
+        sliding: Sliding,
+        parts: usize,
+        outputs: usize,
+    ) -> Option<Self> {
+        let shape = shape(random);
+        let results = sliding.output(shape)?;
+        let parts: Vec<usize> = (0..parts).map(|_| channels(random)).collect();
+        let maps = parts
+            .iter()
+            .map(|channels| values(random, shape.pixels() * channels))
+            .collect();
+        let inputs: usize = parts.iter().sum();
+        let taps = sliding.kernel[0] * sliding.kernel[1];
+        Some(Self {
+            shape,
+            maps,
+            outputs,
+            weights: values(random, outputs * inputs * taps),
+            bias: values(random, outputs),
+            sliding,
+            residual: random
+                .bool()
+                .then(|| values(random, results.pixels() * outputs)),
+            activation: activation(random),
+            parts,
+        })
+    }
+
+    fn epilogue(&self) -> Epilogue<'_> {
+        Epilogue {
+            residual: self.residual.as_deref(),
+            activation: self.activation,
+        }
+    }
+
+    fn refs(&self) -> Vec<(&[f32], usize)> {
+        let maps = self.maps.iter().map(Vec::as_slice);
+        maps.zip(self.parts.iter().copied()).collect()
+    }
+
+    fn at(&self, n: usize, y: isize, x: isize, mut channel: usize) -> f64 {
+        let (Ok(y), Ok(x)) = (usize::try_from(y), usize::try_from(x)) else {
+            return 0.0;
+        };
+        let shape = self.shape;
+        if y >= shape.height || x >= shape.width {
+            return 0.0;
+        }
+        for (map, &channels) in self.maps.iter().zip(&self.parts) {
+            if channel < channels {
+                let pixel = (n * shape.height + y) * shape.width + x;
+                return map[pixel * channels + channel].into();
+            }
+            channel -= channels;
+        }
+        unreachable!()
+    }
+
+    /// The plain sums before the activation; `groups` is 1 or the number of channels.
+    fn sums(&self, groups: usize) -> Vec<f64> {
+        let inputs = self.parts.iter().sum::<usize>() / groups;
+        let Sliding {
+            kernel: [rows, columns],
+            stride,
+            padding,
+            dilation,
+        } = self.sliding;
+        let results = self.sliding.output(self.shape).unwrap();
+        let mut sums = Vec::new();
+        for pixel in 0..results.pixels() {
+            let (n, pixel) = (
+                pixel / (results.height * results.width),
+                pixel % (results.height * results.width),
+            );
+            let (y, x) = (pixel / results.width, pixel % results.width);
+            for output in 0..self.outputs {
+                let mut sum = f64::from(self.bias[output]);
+                for input in 0..inputs {
+                    for tap in 0..rows * columns {
+                        let y = y * stride[0] + tap / columns * dilation[0];
+                        let x = x * stride[1] + tap % columns * dilation[1];
+                        let weight = self.weights[(output * inputs + input) * rows * columns + tap];
+                        let channel = if groups == 1 { input } else { output };
+                        let (y, x) = (
+                            y as isize - padding[0] as isize,
+                            x as isize - padding[1] as isize,
+                        );
+                        sum += f64::from(weight) * self.at(n, y, x, channel);
+                    }
+                }
+                if let Some(residual) = &self.residual {
+                    sum += f64::from(residual[sums.len()]);
+                }
+                sums.push(sum);
+            }
+        }
+        sums
+    }
+
+    /// Compares with the plain sums; errors are those of sums, whatever activation follows.
+    fn check(&self, set: InstructionSet, actual: &[f32], sums: &[f64], tolerance: f64) {
+        let expected: Vec<f64> = sums
+            .iter()
+            .map(|&sum| apply(self.activation, sum))
+            .collect();
+        let tolerance = tolerance * largest(sums);
+        check_within(&self.what(set), actual, &expected, tolerance);
+    }
+
+    fn what(&self, set: InstructionSet) -> String {
+        let Self {
+            shape,
+            parts,
+            outputs,
+            sliding,
+            activation,
+            ..
+        } = self;
+        format!("{set:?} {shape:?} {parts:?} -> {outputs} {sliding:?} {activation:?}")
+    }
+}
+
+#[test]
+fn winograd_is_the_plain_sum() {
+    let mut random = fastrand::Rng::with_seed(1);
+    for _ in 0..40 {
+        let (parts, outputs) = (random.usize(1..4), channels(&mut random));
+        let layer = Layer::new(&mut random, SAME_3X3, parts, outputs).unwrap();
+        let expected = layer.sums(1);
+        let inputs = layer.parts.iter().sum();
+        for set in InstructionSet::available() {
+            let bias = Some(&layer.bias[..]);
+            let convolution =
+                Conv3x3::with_instructions(set, &layer.weights, outputs, inputs, bias);
+            let mut actual = vec![f32::NAN; expected.len()];
+            convolution.run(layer.shape, &layer.refs(), layer.epilogue(), &mut actual);
+            // Winograd's transforms cancel: errors are some tens of 2⁻²⁴ of the largest value.
+            layer.check(set, &actual, &expected, 3e-5);
+        }
+    }
+}
+
+fn sliding(random: &mut fastrand::Rng) -> Sliding {
+    let mut pair = |choices: &[usize]| [0; 2].map(|_| choices[random.usize(..choices.len())]);
+    Sliding {
+        kernel: pair(&[1, 1, 2, 3, 3, 5, 7]),
+        stride: pair(&[1, 1, 2, 3]),
+        padding: pair(&[0, 0, 1, 3]),
+        dilation: pair(&[1, 1, 1, 2]),
+    }
+}
+
+#[test]
+fn gathered_convolutions_are_plain_sums() {
+    let mut random = fastrand::Rng::with_seed(2);
+    let mut tried = 0;
+    while tried < 60 {
+        let (sliding, parts, outputs) = (
+            sliding(&mut random),
+            random.usize(1..3),
+            channels(&mut random),
+        );
+        let Some(layer) = Layer::new(&mut random, sliding, parts, outputs) else {
+            continue;
+        };
+        tried += 1;
+        let expected = layer.sums(1);
+        let inputs: usize = layer.parts.iter().sum();
+        for set in InstructionSet::available() {
+            let (weights, bias) = (&layer.weights, Some(&layer.bias[..]));
+            let convolution =
+                Convolution::with_instructions(set, weights, outputs, inputs, bias, sliding);
+            let mut actual = vec![f32::NAN; expected.len()];
+            convolution.run(layer.shape, &layer.refs(), layer.epilogue(), &mut actual);
+            // f32 sums of some thousand terms.
+            layer.check(set, &actual, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn depthwise_convolutions_keep_channels_apart() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut tried = 0;
+    while tried < 60 {
+        let sliding = sliding(&mut random);
+        let Some(mut layer) = Layer::new(&mut random, sliding, 1, 1) else {
+            continue;
+        };
+        tried += 1;
+        let channels = layer.parts[0];
+        let results = sliding.output(layer.shape).unwrap();
+        layer.outputs = channels;
+        layer.bias = values(&mut random, channels);
+        layer.residual = random
+            .bool()
+            .then(|| values(&mut random, results.pixels() * channels));
+        let expected = layer.sums(channels);
+        for set in InstructionSet::available() {
+            let (weights, bias) = (&layer.weights, Some(&layer.bias[..]));
+            let convolution =
+                DepthwiseConvolution::with_instructions(set, weights, channels, bias, sliding);
+            let mut actual = vec![f32::NAN; expected.len()];
+            convolution.run(layer.shape, &layer.maps[0], layer.epilogue(), &mut actual);
+            // Sums of at most 49 terms.
+            layer.check(set, &actual, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn transposed_convolutions_spread_pixels() {
+    let mut random = fastrand::Rng::with_seed(6);
+    for _ in 0..40 {
+        let (shape, inputs, outputs) = (
+            shape(&mut random),
+            channels(&mut random),
+            channels(&mut random),
+        );
+        let input = values(&mut random, shape.pixels() * inputs);
+        let bias = values(&mut random, outputs);
+        let weights = values(&mut random, outputs * inputs * 4);
+        let mut expected = vec![0.0; shape.pixels() * 4 * outputs];
+        for (index, pixel) in input.chunks_exact(inputs).enumerate() {
+            let (row, x) = (index / shape.width, index % shape.width);
+            for corner in 0..4 {
+                for output in 0..outputs {
+                    let products = pixel.iter().enumerate().map(|(i, &value)| {
+                        f64::from(value) * f64::from(weights[(i * outputs + output) * 4 + corner])
+                    });
+                    let (row, x) = (2 * row + corner / 2, 2 * x + corner % 2);
+                    expected[(row * 2 * shape.width + x) * outputs + output] =
+                        products.sum::<f64>() + f64::from(bias[output]);
+                }
+            }
+        }
+        for set in InstructionSet::available() {
+            let convolution =
+                TransposedConv2x2::with_instructions(set, &weights, inputs, outputs, Some(&bias));
+            let mut actual = vec![f32::NAN; expected.len()];
+            convolution.run(shape, &input, &mut actual);
+            let what = format!("transposed {set:?} {shape:?} {inputs} -> {outputs}");
+            // Sums of at most 130 terms.
+            check(&what, &actual, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let mut random = fastrand::Rng::with_seed(4);
+    let shape = Shape {
+        images: 2,
+        height: 61,
+        width: 45,
+    };
+    let (inputs, outputs) = (20, 40);
+    let input = values(&mut random, shape.pixels() * inputs);
+    let weights = values(&mut random, outputs * inputs * 9);
+    let winograd = Conv3x3::new(&weights, outputs, inputs, None);
+    let gathered = Convolution::new(&weights, outputs, inputs, None, SAME_3X3);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let parts = [(&input[..], inputs)];
+        let mut outputs = [(); 2].map(|()| vec![0.0; shape.pixels() * outputs]);
+        pool.install(|| {
+            let [first, second] = &mut outputs;
+            winograd.run(shape, &parts, Activation::Relu.into(), first);
+            gathered.run(shape, &parts, Activation::Silu.into(), second);
+        });
+        outputs
+    };
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(5));
+}

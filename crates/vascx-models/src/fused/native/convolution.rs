@@ -1,0 +1,276 @@
+//! Convolutions and matrix products, whose weights are packed once.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::backend::flex::FlexTensor;
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::nn::{BatchNorm, PaddingConfig2d};
+use burn::tensor::{
+    Bytes, FloatDType, Shape as TensorShape, Tensor, TensorData, TensorPrimitive, backend::Backend,
+};
+use vascx_kernels::{
+    Conv3x3, Convolution, DepthwiseConvolution, Epilogue, Shape, Sliding, TransposedConv2x2,
+};
+
+use super::{Map, buffers, flex, flex_of, map, primitive, split};
+use crate::Activation;
+use crate::fused::folded;
+
+/// Fewest channels for which Winograd's transforms pay.
+const LEAST_WINOGRAD_CHANNELS: usize = 12;
+
+/// A layer's weights as the kernels want them; made when first needed.
+#[derive(Default)]
+pub(crate) struct Packed(Mutex<Option<Cached>>);
+
+/// Belongs to one storage of weights: holding on to it keeps its address from being used again.
+struct Cached {
+    weights: Arc<Bytes>,
+    kernel: Arc<Kernel>,
+}
+
+enum Kernel {
+    Winograd(Conv3x3),
+    Gathered(Convolution),
+    Depthwise(DepthwiseConvolution),
+    Transposed(TransposedConv2x2),
+}
+
+impl Clone for Packed {
+    /// A copy packs anew, for its layer may be about to change.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("Packed")
+    }
+}
+
+impl Packed {
+    fn kernel(&self, weights: &FlexTensor, pack: impl FnOnce() -> Kernel) -> Arc<Kernel> {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let storage = weights.data_arc();
+        match &*cached {
+            Some(cached) if Arc::ptr_eq(&cached.weights, &storage) => cached.kernel.clone(),
+            _ => {
+                let kernel = Arc::new(pack());
+                *cached = Some(Cached {
+                    weights: storage,
+                    kernel: kernel.clone(),
+                });
+                kernel
+            }
+        }
+    }
+}
+
+/// How a layer's kernel moves, if its padding is the same on opposite sides.
+fn sliding<B: Backend>(conv: &Conv2d<B>) -> Option<Sliding> {
+    let padding = match conv.padding {
+        PaddingConfig2d::Valid => [0, 0],
+        PaddingConfig2d::Explicit(top, left, bottom, right) if top == bottom && left == right => {
+            [top, left]
+        }
+        PaddingConfig2d::Same if conv.stride == [1, 1] => {
+            let both = [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel_size[axis] - 1));
+            if both.iter().any(|both| both % 2 == 1) {
+                return None;
+            }
+            both.map(|both| both / 2)
+        }
+        _ => return None,
+    };
+    Some(Sliding {
+        kernel: conv.kernel_size,
+        stride: conv.stride,
+        padding,
+        dilation: conv.dilation,
+    })
+}
+
+/// Packs a layer. Depthwise where every channel stands alone, other groups have no kernel.
+fn pack<B: Backend>(conv: &Conv2d<B>, norm: Option<&BatchNorm<B>>, sliding: Sliding) -> Kernel {
+    let folded = norm.map(|norm| folded(conv, norm, FloatDType::F32));
+    let conv = folded.as_ref().unwrap_or(conv);
+    let [outputs, inputs, ..] = conv.weight.dims();
+    let weights = values(conv.weight.val());
+    let bias = conv.bias.as_ref().map(|bias| values(bias.val()));
+    let bias = bias.as_deref();
+    let same_3x3 = sliding
+        == Sliding {
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+            dilation: [1, 1],
+        };
+    if conv.groups > 1 {
+        Kernel::Depthwise(DepthwiseConvolution::new(&weights, outputs, bias, sliding))
+    } else if same_3x3 && inputs >= LEAST_WINOGRAD_CHANNELS {
+        Kernel::Winograd(Conv3x3::new(&weights, outputs, inputs, bias))
+    } else {
+        Kernel::Gathered(Convolution::new(&weights, outputs, inputs, bias, sliding))
+    }
+}
+
+pub(in crate::fused) fn convolve<B: Backend>(
+    packed: &Packed,
+    conv: &Conv2d<B>,
+    norm: Option<&BatchNorm<B>>,
+    inputs: &[Tensor<B, 4>],
+    residual: Option<&Tensor<B, 4>>,
+    activation: Option<Activation>,
+) -> Option<Tensor<B, 4>> {
+    let [outputs, channels, ..] = conv.weight.dims();
+    let depthwise = conv.groups > 1;
+    if depthwise && (channels != 1 || outputs != conv.groups || inputs.len() != 1) {
+        return None;
+    }
+    let sliding = sliding(conv)?;
+    let weights = flex_of(&conv.weight.val())?;
+    let maps: Vec<Map> = inputs
+        .iter()
+        .map(|input| Map::of(&flex_of(input)?))
+        .collect::<Option<_>>()?;
+    let shape = maps.first()?.shape;
+    let results = sliding.output(shape)?;
+    let residual = match residual {
+        Some(residual) => {
+            let residual = Map::of(&flex_of(residual)?)?;
+            if (residual.shape, residual.channels) != (results, outputs) {
+                return None;
+            }
+            Some(residual)
+        }
+        None => None,
+    };
+    let kernel = packed.kernel(&weights, || pack(conv, norm, sliding));
+    let (activation, rest) = split(activation);
+    let epilogue = Epilogue {
+        residual: residual.as_ref().map(Map::values),
+        activation,
+    };
+    let mut output = buffers::take(results.pixels() * outputs);
+    let parts: Vec<_> = maps
+        .iter()
+        .map(|map| (map.values(), map.channels))
+        .collect();
+    match &*kernel {
+        Kernel::Winograd(kernel) => kernel.run(shape, &parts, epilogue, &mut output),
+        Kernel::Gathered(kernel) => kernel.run(shape, &parts, epilogue, &mut output),
+        Kernel::Depthwise(kernel) => kernel.run(shape, parts[0].0, epilogue, &mut output),
+        Kernel::Transposed(_) => unreachable!("packed by a transposed convolution"),
+    }
+    let output = tensor(map(output, results, outputs));
+    Some(match rest {
+        Some(activation) => activation.forward(output),
+        None => output,
+    })
+}
+
+pub(in crate::fused) fn convolve_transposed<B: Backend>(
+    packed: &Packed,
+    conv: &ConvTranspose2d<B>,
+    input: &Tensor<B, 4>,
+) -> Option<Tensor<B, 4>> {
+    let doubles = conv.kernel_size == [2, 2] && conv.stride == [2, 2] && conv.dilation == [1, 1];
+    let unpadded = conv.padding == [0, 0] && conv.padding_out == [0, 0];
+    if !doubles || !unpadded || conv.groups != 1 {
+        return None;
+    }
+    let Map {
+        shape,
+        channels: inputs,
+        last,
+    } = Map::of(&flex_of(input)?)?;
+    let weights = flex_of(&conv.weight.val())?;
+    let [_, outputs, ..] = conv.weight.dims();
+    let kernel = packed.kernel(&weights, || {
+        let bias = conv.bias.as_ref().map(|bias| values(bias.val()));
+        let weights = values(conv.weight.val());
+        let bias = bias.as_deref();
+        Kernel::Transposed(TransposedConv2x2::new(&weights, inputs, outputs, bias))
+    });
+    let Kernel::Transposed(kernel) = &*kernel else {
+        unreachable!("packed by a convolution")
+    };
+    let mut output = buffers::take(shape.pixels() * 4 * outputs);
+    let input = last.as_slice().expect("contiguous f32");
+    kernel.run(shape, input, &mut output);
+    let doubled = Shape {
+        height: 2 * shape.height,
+        width: 2 * shape.width,
+        ..shape
+    };
+    Some(tensor(map(output, doubled, outputs)))
+}
+
+/// `[…, I]` times a weight `[I, O]`.
+pub(in crate::fused) fn multiply<B: Backend>(
+    packed: &Packed,
+    input: &B::FloatTensorPrimitive,
+    weight: &B::FloatTensorPrimitive,
+    bias: Option<&B::FloatTensorPrimitive>,
+    activation: Option<Activation>,
+) -> Option<B::FloatTensorPrimitive> {
+    let input = flex::<B>(input)?.to_contiguous();
+    let weight = flex::<B>(weight)?;
+    let &[inputs, outputs] = weight.layout().shape().as_slice() else {
+        return None;
+    };
+    let bias = match bias {
+        Some(bias) => Some(flex::<B>(bias)?.to_contiguous()),
+        None => None,
+    };
+    let kernel = packed.kernel(&weight, || {
+        // The kernel has its weights the other way round.
+        let weight = weight.transpose(0, 1).to_contiguous();
+        let bias = bias
+            .as_ref()
+            .map(|bias| bias.as_slice().expect("contiguous f32"));
+        let weight = weight.as_slice().expect("contiguous f32");
+        Kernel::Gathered(Convolution::new(weight, outputs, inputs, bias, POINTWISE))
+    });
+    let Kernel::Gathered(kernel) = &*kernel else {
+        unreachable!("packed by a convolution")
+    };
+    let (kernel_activation, None) = split(activation) else {
+        return None;
+    };
+    let mut shape = input.layout().shape().to_vec();
+    let values: &[f32] = input.as_slice()?;
+    let rows = Shape {
+        images: 1,
+        height: 1,
+        width: values.len() / inputs,
+    };
+    let mut output = buffers::take(rows.width * outputs);
+    kernel.run(
+        rows,
+        &[(values, inputs)],
+        kernel_activation.into(),
+        &mut output,
+    );
+    *shape.last_mut()? = outputs;
+    let output = FlexTensor::from_data(TensorData::new(output, TensorShape::from(shape)));
+    Some(primitive::<B>(output))
+}
+
+const POINTWISE: Sliding = Sliding {
+    kernel: [1, 1],
+    stride: [1, 1],
+    padding: [0, 0],
+    dilation: [1, 1],
+};
+
+fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    let data = tensor.into_data().convert::<f32>();
+    data.into_vec().expect("just converted to f32")
+}
+
+fn tensor<B: Backend>(flex: FlexTensor) -> Tensor<B, 4> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive::<B>(flex)))
+}

@@ -1,0 +1,156 @@
+//! Elementwise kernels, in whatever order a tensor's elements lie in memory.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Shape as TensorShape, TensorData};
+use vascx_kernels::{InstructionSet, activate_all, combine};
+
+use super::{buffers, flex, primitive, split};
+use crate::Activation;
+use crate::fused::Arithmetic;
+
+/// Fewest values in a row for which vectors pay.
+const LEAST_ROW: usize = 8;
+
+/// A tensor whose elements fill a stretch of memory without gaps, in some order of its axes.
+struct Dense {
+    tensor: FlexTensor,
+    /// Axes from the slowest to the fastest.
+    order: Vec<usize>,
+}
+
+impl Dense {
+    fn of(tensor: FlexTensor) -> Option<Self> {
+        let strides = tensor.layout().strides();
+        let mut order: Vec<usize> = (0..strides.len()).collect();
+        order.sort_by_key(|&axis| std::cmp::Reverse(strides[axis]));
+        fills(&tensor, &order).then_some(Self { tensor, order })
+    }
+
+    fn values(&self) -> &[f32] {
+        let layout = self.tensor.layout();
+        &self.tensor.storage()[layout.start_offset()..][..layout.num_elements()]
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.tensor.layout().shape().as_slice()
+    }
+
+    /// A tensor of the same shape and order.
+    fn like(&self, values: Vec<f32>) -> FlexTensor {
+        let sizes: Vec<usize> = self.order.iter().map(|&axis| self.shape()[axis]).collect();
+        let data = TensorData::new(values, TensorShape::from(sizes));
+        FlexTensor::from_data(data).permute(&inverse(&self.order))
+    }
+}
+
+/// Whether the elements, with the axes in this order, lie side by side. Axes of one element are
+/// nowhere.
+fn fills(tensor: &FlexTensor, order: &[usize]) -> bool {
+    let layout = tensor.layout();
+    let mut expected = 1;
+    order.iter().rev().all(|&axis| {
+        let size = layout.shape().as_slice()[axis];
+        let fits = size == 1 || layout.strides()[axis] == expected;
+        expected *= size as isize;
+        fits
+    })
+}
+
+fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    for (place, &axis) in order.iter().enumerate() {
+        inverse[axis] = place;
+    }
+    inverse
+}
+
+/// For a tensor that is contiguous in another order of its axes: that order, and the way back.
+pub(in crate::fused) fn memory_order<B: Backend>(
+    tensor: &B::FloatTensorPrimitive,
+) -> Option<(Vec<usize>, Vec<usize>)> {
+    let flex = flex::<B>(tensor)?;
+    if flex.is_contiguous() {
+        return None;
+    }
+    let Dense { tensor, order } = Dense::of(flex)?;
+    let back = inverse(&order);
+    tensor
+        .permute(&order)
+        .is_contiguous()
+        .then_some((order, back))
+}
+
+pub(in crate::fused) fn activate<B: Backend>(
+    activation: Activation,
+    tensor: &B::FloatTensorPrimitive,
+) -> Option<B::FloatTensorPrimitive> {
+    let (activation, None) = split(Some(activation)) else {
+        return None;
+    };
+    let tensor = Dense::of(flex::<B>(tensor)?)?;
+    let mut output = buffers::take(tensor.values().len());
+    activate_all(
+        InstructionSet::current(),
+        activation,
+        tensor.values(),
+        &mut output,
+    );
+    Some(primitive::<B>(tensor.like(output)))
+}
+
+/// `a ∘ b` of tensors of one rank. The result has the shape of `a`; `b` may be broadcast, if its
+/// repeated axes lie side by side in the memory of `a`.
+pub(in crate::fused) fn arithmetic<B: Backend>(
+    arithmetic: Arithmetic,
+    a: &B::FloatTensorPrimitive,
+    b: &B::FloatTensorPrimitive,
+) -> Option<B::FloatTensorPrimitive> {
+    let a = Dense::of(flex::<B>(a)?)?;
+    let b = flex::<B>(b)?;
+    let sizes = b.layout().shape().to_vec();
+    if sizes.len() != a.order.len() {
+        return None;
+    }
+    let mut extents = [1; 3];
+    let mut stage = 0;
+    for &axis in &a.order {
+        let size = a.shape()[axis];
+        let repeated = match sizes[axis] {
+            _ if size == 1 && sizes[axis] == 1 => continue,
+            own if own == size => false,
+            1 => true,
+            _ => return None,
+        };
+        // Kept axes, then repeated ones, then kept ones.
+        match (stage, repeated) {
+            (0, true) => stage = 1,
+            (1, false) => stage = 2,
+            (2, true) => return None,
+            _ => {}
+        }
+        extents[stage] *= size;
+    }
+    let [_, repeat, inner] = extents;
+    if repeat > 1 && inner < LEAST_ROW {
+        return None;
+    }
+    let b = if fills(&b, &a.order) {
+        b
+    } else {
+        b.permute(&a.order).to_contiguous()
+    };
+    let start = b.layout().start_offset();
+    let kernel = match arithmetic {
+        Arithmetic::Add => vascx_kernels::Arithmetic::Add,
+        Arithmetic::Subtract => vascx_kernels::Arithmetic::Subtract,
+        Arithmetic::Multiply => vascx_kernels::Arithmetic::Multiply,
+        Arithmetic::Divide => vascx_kernels::Arithmetic::Divide,
+    };
+    let b = &b.storage()[start..][..sizes.iter().product()];
+    let mut output = buffers::take(a.values().len());
+    let identity = vascx_kernels::Activation::Identity;
+    let set = InstructionSet::current();
+    combine(set, kernel, a.values(), b, extents, identity, &mut output);
+    Some(primitive::<B>(a.like(output)))
+}

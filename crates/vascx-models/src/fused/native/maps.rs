@@ -1,0 +1,141 @@
+//! Pooling, normalising and resizing feature maps.
+
+use burn::backend::flex::FlexTensor;
+use burn::nn::PaddingConfig2d;
+use burn::nn::pool::MaxPool2d;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Shape as TensorShape, TensorData};
+use vascx_kernels::{Affine, GroupNorm, InstructionSet, Neighbours, Shape, Sliding};
+
+use super::{Map, buffers, flex, map, primitive, split};
+use crate::Activation;
+
+pub(in crate::fused) fn max_pool<B: Backend>(
+    pool: &MaxPool2d,
+    input: &B::FloatTensorPrimitive,
+) -> Option<B::FloatTensorPrimitive> {
+    let padding = match pool.padding {
+        PaddingConfig2d::Valid => [0, 0],
+        PaddingConfig2d::Explicit(top, left, bottom, right) if top == bottom && left == right => {
+            [top, left]
+        }
+        _ => return None,
+    };
+    if pool.ceil_mode {
+        return None;
+    }
+    let window = Sliding {
+        kernel: pool.kernel_size,
+        stride: pool.stride,
+        padding,
+        dilation: pool.dilation,
+    };
+    let input = Map::of(&flex::<B>(input)?)?;
+    let results = window.output(input.shape)?;
+    let (shape, channels) = (input.shape, input.channels);
+    let mut output = buffers::take(results.pixels() * channels);
+    let set = InstructionSet::current();
+    vascx_kernels::max_pool(set, shape, channels, window, input.values(), &mut output);
+    Some(primitive::<B>(map(output, results, channels)))
+}
+
+/// The mean over all pixels, `[N, C, 1, 1]`.
+pub(in crate::fused) fn global_average<B: Backend>(
+    input: &B::FloatTensorPrimitive,
+) -> Option<B::FloatTensorPrimitive> {
+    let input = Map::of(&flex::<B>(input)?)?;
+    let mut output = buffers::take(input.shape.images * input.channels);
+    vascx_kernels::global_average(input.shape, input.channels, input.values(), &mut output);
+    let point = Shape {
+        height: 1,
+        width: 1,
+        ..input.shape
+    };
+    Some(primitive::<B>(map(output, point, input.channels)))
+}
+
+/// Normalises groups of channels; scale and shift are `[C]`.
+pub(in crate::fused) fn group_norm<B: Backend>(
+    input: &B::FloatTensorPrimitive,
+    groups: usize,
+    epsilon: f64,
+    affine: Option<[&B::FloatTensorPrimitive; 2]>,
+    activation: Option<Activation>,
+) -> Option<B::FloatTensorPrimitive> {
+    let input = Map::of(&flex::<B>(input)?)?;
+    let (activation, None) = split(activation) else {
+        return None;
+    };
+    let affine = contiguous::<B>(affine)?;
+    let norm = GroupNorm {
+        groups,
+        epsilon,
+        affine: affine.as_ref().map(affine_of),
+        activation,
+    };
+    let mut output = buffers::take(input.values().len());
+    let set = InstructionSet::current();
+    norm.run(
+        set,
+        input.shape,
+        input.channels,
+        input.values(),
+        &mut output,
+    );
+    Some(primitive::<B>(map(output, input.shape, input.channels)))
+}
+
+/// Normalises over the last axes, as many values as scale and shift have.
+pub(in crate::fused) fn layer_norm<B: Backend>(
+    input: &B::FloatTensorPrimitive,
+    epsilon: f64,
+    affine: [&B::FloatTensorPrimitive; 2],
+) -> Option<B::FloatTensorPrimitive> {
+    let input = flex::<B>(input)?.to_contiguous();
+    let affine = contiguous::<B>(Some(affine))??;
+    let values: &[f32] = input.as_slice()?;
+    let mut output = buffers::take(values.len());
+    let set = InstructionSet::current();
+    vascx_kernels::layer_norm(set, epsilon, affine_of(&affine), values, &mut output);
+    let shape = TensorShape::from(input.layout().shape().to_vec());
+    let output = FlexTensor::from_data(TensorData::new(output, shape));
+    Some(primitive::<B>(output))
+}
+
+/// `None` for tensors of another backend; `Some(None)` where there are none.
+#[allow(clippy::option_option)]
+fn contiguous<B: Backend>(
+    affine: Option<[&B::FloatTensorPrimitive; 2]>,
+) -> Option<Option<[FlexTensor; 2]>> {
+    let Some([scale, shift]) = affine else {
+        return Some(None);
+    };
+    let read = |tensor| Some(flex::<B>(tensor)?.to_contiguous());
+    Some(Some([read(scale)?, read(shift)?]))
+}
+
+fn affine_of([scale, shift]: &[FlexTensor; 2]) -> Affine<'_> {
+    Affine {
+        scale: scale.as_slice().expect("contiguous f32"),
+        shift: shift.as_slice().expect("contiguous f32"),
+    }
+}
+
+/// Interpolates between neighbours along both axes.
+pub(in crate::fused) fn resize<B: Backend>(
+    input: &B::FloatTensorPrimitive,
+    [rows, columns]: [&[Neighbours]; 2],
+) -> Option<B::FloatTensorPrimitive> {
+    let input = Map::of(&flex::<B>(input)?)?;
+    let results = Shape {
+        height: rows.len(),
+        width: columns.len(),
+        ..input.shape
+    };
+    let (shape, channels) = (input.shape, input.channels);
+    let mut output = buffers::take(results.pixels() * channels);
+    let set = InstructionSet::current();
+    let axes = [rows, columns];
+    vascx_kernels::resize(set, shape, channels, axes, input.values(), &mut output);
+    Some(primitive::<B>(map(output, results, channels)))
+}

@@ -1,0 +1,117 @@
+//! The kernels of `vascx-kernels` on Flex tensors. Every function gives `None` where it has no
+//! kernel for what it is asked, and for tensors of other backends or element types.
+
+mod buffers;
+mod convolution;
+mod elementwise;
+mod maps;
+
+use std::any::Any;
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, TensorData, TensorMetadata, TensorPrimitive};
+use vascx_kernels::Shape;
+
+pub(super) use buffers::recycle;
+pub(super) use convolution::{convolve, convolve_transposed, multiply};
+pub(super) use elementwise::{activate, arithmetic, memory_order};
+pub(super) use maps::{global_average, group_norm, layer_norm, max_pool, resize};
+
+pub(crate) use convolution::Packed;
+
+use crate::Activation;
+
+/// The Flex tensor that a tensor is, if its backend is Flex and its elements are f32.
+fn flex<B: Backend>(primitive: &B::FloatTensorPrimitive) -> Option<FlexTensor> {
+    let primitive: &dyn Any = primitive;
+    let flex = primitive.downcast_ref::<FlexTensor>()?;
+    (TensorMetadata::dtype(flex) == DType::F32).then(|| flex.clone())
+}
+
+/// The other way round.
+fn primitive<B: Backend>(flex: FlexTensor) -> B::FloatTensorPrimitive {
+    let flex: Box<dyn Any> = Box::new(flex);
+    *flex
+        .downcast::<B::FloatTensorPrimitive>()
+        .expect("inputs were Flex tensors")
+}
+
+fn flex_of<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Option<FlexTensor> {
+    match tensor.clone().into_primitive() {
+        TensorPrimitive::Float(primitive) => flex::<B>(&primitive),
+        TensorPrimitive::QFloat(_) => None,
+    }
+}
+
+/// A feature map of f32 with its channels last.
+struct Map {
+    shape: Shape,
+    channels: usize,
+    /// `[N, H, W, C]`, contiguous.
+    last: FlexTensor,
+}
+
+impl Map {
+    /// Copies only a map whose channels are not last already.
+    fn of(tensor: &FlexTensor) -> Option<Self> {
+        let [images, channels, height, width] = *tensor.layout().shape().as_slice() else {
+            return None;
+        };
+        Some(Self {
+            shape: Shape {
+                images,
+                height,
+                width,
+            },
+            channels,
+            last: tensor.permute(&[0, 2, 3, 1]).to_contiguous(),
+        })
+    }
+
+    fn values(&self) -> &[f32] {
+        self.last.as_slice().expect("contiguous f32")
+    }
+}
+
+/// The tensor `[N, C, H, W]` of values `[N, H, W, C]`.
+fn map(values: Vec<f32>, shape: Shape, channels: usize) -> FlexTensor {
+    let Shape {
+        images,
+        height,
+        width,
+    } = shape;
+    let data = TensorData::new(values, [images, height, width, channels]);
+    FlexTensor::from_data(data).permute(&[0, 3, 1, 2])
+}
+
+/// What a kernel can do of an activation on its way, and what is left.
+fn split(activation: Option<Activation>) -> (vascx_kernels::Activation, Option<Activation>) {
+    match activation.map(kernel_activation) {
+        None => (vascx_kernels::Activation::Identity, None),
+        Some(Some(kernel)) => (kernel, None),
+        Some(None) => (vascx_kernels::Activation::Identity, activation),
+    }
+}
+
+fn kernel_activation(activation: Activation) -> Option<vascx_kernels::Activation> {
+    use vascx_kernels::Activation as Kernel;
+    Some(match activation {
+        Activation::Relu => Kernel::Relu,
+        Activation::LeakyRelu { negative_slope } if (0.0..=1.0).contains(&negative_slope) => {
+            Kernel::LeakyRelu(negative_slope as f32)
+        }
+        Activation::LeakyRelu { .. } | Activation::Elu { .. } => return None,
+        Activation::Silu => Kernel::Silu,
+        Activation::Gelu => Kernel::Gelu,
+        Activation::Sigmoid => Kernel::Sigmoid,
+        Activation::HardSigmoid => Kernel::HardSigmoid,
+        Activation::HardSwish => Kernel::HardSwish,
+        Activation::Clamp { min, max } => Kernel::Clamp(min as f32, max as f32),
+    })
+}
+
+/// Whether there are kernels for such tensors.
+pub(super) fn has_kernels<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> bool {
+    flex_of(tensor).is_some()
+}

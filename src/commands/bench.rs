@@ -1,0 +1,205 @@
+//! `vascx bench`: seconds per bare forward pass, or per photograph from file to answer.
+
+use std::time::Instant;
+
+use burn::tensor::{Distribution, Tensor, backend::Backend};
+use serde::Serialize;
+use vascx::convert::Model;
+use vascx::inference::{AnyEnsemble, DeviceWork, PredictOptions, resolve_inputs};
+use vascx::models::{
+    Architecture, Ensemble, Precision, Prediction, ResNetConfig, ResNetDepth, UNetConfig,
+    count_operations,
+};
+
+use super::{Done, Failure, Result};
+use crate::arguments::{BenchArchitecture, BenchArguments};
+
+pub(crate) fn run(arguments: &BenchArguments) -> Result {
+    let report = arguments.device.run(Bench { arguments })??;
+    if arguments.json {
+        let json = serde_json::to_string(&report).map_err(|e| Failure::Other(e.to_string()))?;
+        println!("{json}");
+    } else {
+        report.print();
+    }
+    Ok(Done::All)
+}
+
+/// What was measured; the JSON object.
+#[derive(Serialize)]
+struct Report {
+    device: String,
+    dtype: &'static str,
+    size: usize,
+    batch: usize,
+    members: usize,
+    /// Per forward pass of the whole batch, after one that is not counted.
+    seconds: Vec<f64>,
+    /// Of the convolutions and matrix products of one pass, in units of 10⁹.
+    gflop: f64,
+    /// At the median.
+    gflops_per_second: f64,
+    /// From file to answer, where photographs were given; one entry per run over all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seconds_per_photograph: Vec<f64>,
+}
+
+impl Report {
+    fn print(&self) {
+        let seconds = &self.seconds;
+        println!(
+            "{} {}: {} × {}² pixels, {} members, {} passes",
+            self.device,
+            self.dtype,
+            self.batch,
+            self.size,
+            self.members,
+            seconds.len()
+        );
+        let least = seconds.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = seconds.iter().copied().fold(0.0, f64::max);
+        println!(
+            "  seconds per pass   {:.4} (median), {least:.4} … {most:.4}",
+            median(seconds)
+        );
+        println!(
+            "  GFLOP per pass     {:.2}, {:.1} GFLOP/s",
+            self.gflop, self.gflops_per_second
+        );
+        if !self.seconds_per_photograph.is_empty() {
+            println!(
+                "  from file to answer {:.4} seconds per photograph (median)",
+                median(&self.seconds_per_photograph)
+            );
+        }
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+struct Bench<'a> {
+    arguments: &'a BenchArguments,
+}
+
+impl DeviceWork for Bench<'_> {
+    type Output = std::result::Result<Report, Failure>;
+
+    fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
+        let device = &devices[0];
+        let arguments = self.arguments;
+        let precision: Precision = arguments.dtype.into();
+        if !precision.is_supported::<B>(device) {
+            return Err(vascx::inference::Error::Precision(precision).into());
+        }
+        let model = arguments.model.as_ref().map(Model::open).transpose()?;
+        let (ensemble, architecture, size) = match (&model, arguments.arch) {
+            (Some(model), _) => {
+                let manifest = model.manifest();
+                let [height, _] = manifest.inference.window;
+                let whole = manifest.preprocessing.input_size();
+                let size = if manifest.task.is_spatial() {
+                    height
+                } else {
+                    whole
+                };
+                let ensemble = model.load::<B>(device)?;
+                (ensemble, manifest.architecture.clone(), size)
+            }
+            (None, Some(name)) => {
+                let architecture = architecture(name);
+                let ensemble = Ensemble::<B>::new(&architecture, 1, device)
+                    .map_err(|error| Failure::Other(error.to_string()))?;
+                (ensemble, architecture, 512)
+            }
+            (None, None) => unreachable!("the command line asks for one of the two"),
+        };
+        let size = arguments.size.unwrap_or(size);
+        let shape = [arguments.batch, architecture.in_channels(), size, size];
+        super::forward::check_shape(&architecture, &shape).map_err(Failure::Other)?;
+        let members = ensemble.members().len();
+        let ensemble = ensemble.with_precision(precision);
+        let image = Tensor::<B, 4>::random(shape, Distribution::Normal(0.0, 1.0), device);
+        // The first pass packs weights, compiles kernels and fills caches.
+        let ((), operations) = count_operations(|| pass(&ensemble, &image));
+        let seconds: Vec<f64> = (0..arguments.runs)
+            .map(|_| timed(|| pass(&ensemble, &image)))
+            .collect();
+        let gflop = operations as f64 / 1e9;
+        Ok(Report {
+            device: arguments.device.to_string(),
+            dtype: precision.name(),
+            size,
+            batch: arguments.batch,
+            members,
+            gflop,
+            gflops_per_second: gflop / median(&seconds),
+            seconds,
+            seconds_per_photograph: match &model {
+                Some(model) if !arguments.inputs.is_empty() => {
+                    self.photographs::<B>(model, device)?
+                }
+                _ => Vec::new(),
+            },
+        })
+    }
+}
+
+impl Bench<'_> {
+    /// Seconds from file to answer, per photograph.
+    fn photographs<B: Backend>(
+        &self,
+        model: &Model,
+        device: &B::Device,
+    ) -> std::result::Result<Vec<f64>, Failure> {
+        let precision = self.arguments.dtype.into();
+        let ensemble = AnyEnsemble::<B>::load(model, device)?.with_precision(precision)?;
+        let inputs = resolve_inputs(&self.arguments.inputs)?;
+        let paths: Vec<_> = inputs.into_iter().map(|input| input.path).collect();
+        let options = PredictOptions::default();
+        let predict = || -> std::result::Result<(), Failure> {
+            for answer in ensemble.predict(paths.as_slice(), &options)? {
+                answer?;
+            }
+            Ok(())
+        };
+        predict()?;
+        (0..self.arguments.runs)
+            .map(|_| {
+                let start = Instant::now();
+                predict()?;
+                Ok(start.elapsed().as_secs_f64() / paths.len() as f64)
+            })
+            .collect()
+    }
+}
+
+/// A forward pass, waited for: devices compute behind the caller's back until a value is read.
+fn pass<B: Backend>(ensemble: &Ensemble<B>, image: &Tensor<B, 4>) {
+    match ensemble.forward(image.clone()) {
+        Prediction::Spatial(maps) => drop(maps.slice([0..1, 0..1, 0..1, 0..1, 0..1]).into_data()),
+        Prediction::Vector(vectors) => drop(vectors.slice([0..1, 0..1, 0..1]).into_data()),
+    }
+}
+
+fn timed(work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    start.elapsed().as_secs_f64()
+}
+
+/// Published networks with random weights, for six channels and four answers.
+fn architecture(name: BenchArchitecture) -> Architecture {
+    let resnet = |depth| Architecture::ResNet(ResNetConfig::new(depth, 6, 4));
+    match name {
+        BenchArchitecture::Unet => {
+            Architecture::UNet(UNetConfig::new(6, 4, [32, 64, 128, 256, 512]))
+        }
+        BenchArchitecture::Resnet18 => resnet(ResNetDepth::D18),
+        BenchArchitecture::Resnet34 => resnet(ResNetDepth::D34),
+        BenchArchitecture::Resnet50 => resnet(ResNetDepth::D50),
+    }
+}

@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result {
     check_shape(&model.manifest().architecture, &image.shape)
         .map_err(|reason| Failure::file(&arguments.input, reason))?;
     let prediction = arguments.device.run(Forward {
-        model: &model,
+        model,
         image,
         precision: arguments.dtype.into(),
     })??;
@@ -34,13 +34,13 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result {
     Ok(Done::All)
 }
 
-struct Forward<'a> {
-    model: &'a Model,
+struct Forward {
+    model: Model,
     image: TensorData,
     precision: Precision,
 }
 
-impl DeviceWork for Forward<'_> {
+impl DeviceWork for Forward {
     type Output = vascx::inference::Result<TensorData>;
 
     fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
@@ -49,6 +49,8 @@ impl DeviceWork for Forward<'_> {
             return Err(vascx::inference::Error::Precision(self.precision));
         }
         let ensemble = self.model.load::<B>(device)?.with_precision(self.precision);
+        // The file's copy of the weights is not needed beside the device's.
+        drop(self.model);
         let image = Tensor::<B, 4>::from_data(self.image, device);
         let data = match ensemble.forward(image) {
             Prediction::Spatial(maps) => maps.into_data(),

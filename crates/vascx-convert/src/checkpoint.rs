@@ -13,6 +13,7 @@ use crate::config::ReleaseConfig;
 use crate::error::{Error, Result};
 use crate::families::{ArchitectureChoice, Recognised, ShapeMap, recognise};
 use crate::manifest::ConvertOptions;
+use crate::onnx;
 use crate::release::Release;
 use crate::state_dict::{StateDict, Tensors, members_by_name};
 use crate::tensor::HostTensor;
@@ -33,6 +34,8 @@ pub(crate) struct Imported {
 pub(crate) enum Kind {
     /// A TorchScript archive: weights and the program that uses them.
     Program,
+    /// An ONNX file: the same in another format.
+    Onnx,
     /// Weights only.
     StateDict,
 }
@@ -44,7 +47,11 @@ impl Kind {
         let mut start = Vec::new();
         reader.by_ref().take(2).read_to_end(&mut start)?;
         if start != b"PK" {
-            return Ok(Self::StateDict);
+            return Ok(if onnx::is_onnx(path)? {
+                Self::Onnx
+            } else {
+                Self::StateDict
+            });
         }
         let archive = Archive::open(reader)?;
         let program = archive.names().any(|name| name.starts_with("code/"));
@@ -60,6 +67,7 @@ impl Kind {
 pub(crate) fn import(path: &Path, options: &ConvertOptions) -> Result<Imported> {
     let mut imported = match Kind::of(path)? {
         Kind::Program => import_release(path, options)?,
+        Kind::Onnx => import_onnx(path, options)?,
         Kind::StateDict => import_state_dict(path, options)?,
     };
     if let Some(text) = &options.config {
@@ -128,6 +136,21 @@ fn typed<R: Read + Seek>(
          {difference:.1e} of the largest value"
     ));
     Ok(typed)
+}
+
+fn import_onnx(path: &Path, options: &ConvertOptions) -> Result<Imported> {
+    if options.architecture.is_some() {
+        return Err(Error::Mismatch(
+            "an ONNX file is run by its own program; leave --arch out".into(),
+        ));
+    }
+    let (program, config) = onnx::import(path)?;
+    Ok(Imported {
+        architecture: program.architecture,
+        members: program.members,
+        config,
+        notes: program.notes,
+    })
 }
 
 fn import_state_dict(path: &Path, options: &ConvertOptions) -> Result<Imported> {

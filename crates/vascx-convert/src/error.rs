@@ -61,7 +61,7 @@ pub enum Error {
     /// The configuration in `extra/config.yaml`, or the one given instead, is not JSON or has impossible values.
     #[error("configuration (`extra/config.yaml`, or --config): {0}")]
     Config(String),
-    /// The program in `code/` cannot be run as a graph; every reason found, one per line.
+    /// The program in a release's `code/` or an ONNX file cannot be run as a graph; every reason found, one per line.
     #[error("the program cannot be imported:\n{0}")]
     Program(String),
     /// No known network fits a state dict, or more than one does; the candidates.

@@ -5,6 +5,7 @@ use std::io::Cursor;
 
 use crate::checkpoint::place_state_dict;
 use crate::module_tree::ScriptModule;
+use crate::onnx;
 use crate::pickle;
 use crate::release::Release;
 use crate::state_dict::StateDict;
@@ -29,6 +30,11 @@ pub fn read_archive(bytes: &[u8]) {
     root.for_each_tensor(&mut |path, tensor| {
         let _ = release.tensor(path, tensor);
     });
+}
+
+/// The message decoder and the graph builder behind it; values in other files are not read.
+pub fn import_onnx(bytes: &[u8]) {
+    let _ = onnx::import_bytes(bytes, None);
 }
 
 /// The parser and the graph builder: the text becomes the only method of a module without weights.

@@ -65,8 +65,8 @@ impl Model {
         })
     }
 
-    /// Reads a checkpoint: a TorchScript release, whose program becomes a graph, or a state dict,
-    /// whose names and shapes tell the network. Nothing in it is executed.
+    /// Reads a checkpoint: a TorchScript release or an ONNX file, whose program becomes a graph, or
+    /// a state dict, whose names and shapes tell the network. Nothing in it is executed.
     ///
     /// # Errors
     /// When the file is damaged, hostile or foreign, its program uses an operator that is not

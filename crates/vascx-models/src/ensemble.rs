@@ -71,7 +71,7 @@ impl<B: Backend> Ensemble<B> {
         let mut spatial = Vec::new();
         let mut vectors = Vec::new();
         let together = fused::images_per_pass(&image);
-        let passes = image.split(together, 0);
+        let passes = fused::laid_out(image).split(together, 0);
         for member in &self.members {
             let (mut maps, mut rows) = (Vec::new(), Vec::new());
             for images in &passes {

@@ -1,35 +1,19 @@
 //! From a release to an architecture with weights.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Seek};
-use std::sync::Arc;
 
-use burn::backend::Flex;
-use vascx_models::Architecture;
 use vascx_models::graph::{Arg, GraphBuilder};
 
 use super::evaluate::{Evaluator, Source};
-use super::members::{Member, member, outputs};
 use super::value::Value;
-use crate::config::Side;
 use crate::error::{Error, Result};
+use crate::members::{Imported, Member, assemble, examples, members};
 use crate::module_tree::ScriptModule;
 use crate::release::Release;
 use crate::tensor::HostTensor;
 
 /// Stack of the thread that evaluates: calls and expressions nest as deep as their limits allow.
 const STACK: usize = 256 << 20;
-/// Sides that networks are commonly traced with, tried when the configuration's does not fit.
-const COMMON_SIDES: [usize; 10] = [512, 224, 256, 384, 1024, 299, 128, 96, 64, 32];
-
-/// An imported program.
-pub(crate) struct Imported {
-    pub(crate) architecture: Architecture,
-    /// Tensors of each member by name.
-    pub(crate) members: Vec<BTreeMap<String, HostTensor>>,
-    pub(crate) notes: Vec<String>,
-}
-
 /// Imports the program of a release.
 pub(crate) fn import<R: Read + Seek + Send>(release: &mut Release<R>) -> Result<Imported> {
     let program = std::mem::take(&mut release.program);
@@ -41,49 +25,8 @@ pub(crate) fn import<R: Read + Seek + Send>(release: &mut Release<R>) -> Result<
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    let mut notes = Vec::new();
-    let graph = &members[0].graph;
-    if let Some([height, width]) = graph.input.sides {
-        notes.push(format!(
-            "the program takes images of {height} × {width} only"
-        ));
-    }
-    if let Some(batch) = graph.input.batch {
-        notes.push(format!("the program takes batches of {batch} only"));
-    }
-    let shared = members.iter().all(|member| member.graph == *graph);
-    let graphs = if shared { &members[..1] } else { &members[..] };
-    let graphs = graphs.iter().map(|member| Arc::new(member.graph.clone()));
-    let architecture = Architecture::Graph(graphs.collect());
-    let members = members
-        .into_iter()
-        .map(|member| weights(release, member))
-        .collect::<Result<_>>()?;
-    Ok(Imported {
-        architecture,
-        members,
-        notes,
-    })
-}
-
-/// The weights of a member, constants computed.
-fn weights<R: Read + Seek>(
-    release: &mut Release<R>,
-    member: Member,
-) -> Result<BTreeMap<String, HostTensor>> {
-    let sources = &member.sources;
-    let values = member
-        .part
-        .evaluate::<Flex, Error>(&Default::default(), |index| {
-            Ok(read(release, &sources[index])?.values)
-        })?;
-    let weights = member.graph.parameters.into_iter().zip(values);
-    Ok(weights
-        .map(|(weight, values)| {
-            let shape = weight.shape;
-            (weight.name, HostTensor { shape, values })
-        })
-        .collect())
+    let (members, sources) = members;
+    assemble(members, |index| Ok(read(release, &sources[index])?.values))
 }
 
 fn read<R: Read + Seek>(release: &mut Release<R>, source: &Source) -> Result<HostTensor> {
@@ -99,9 +42,9 @@ fn evaluate<R: Read + Seek>(
     release: &mut Release<R>,
     program: &super::Program,
     root: &ScriptModule,
-) -> Result<Vec<Member>> {
+) -> Result<(Vec<Member>, Vec<Source>)> {
     let mut best: Option<(usize, String)> = None;
-    for example in examples(release) {
+    for example in examples(&release.config) {
         let builder = GraphBuilder::new(example).map_err(Error::Program)?;
         let mut integers = |source: &Source| {
             let tensor = read(release, source).map_err(|error| error.to_string())?;
@@ -117,8 +60,8 @@ fn evaluate<R: Read + Seek>(
             return Err(Error::Program(format!("unsupported operators:\n  {list}")));
         }
         let reached = evaluator.storages.len();
-        match answer.and_then(|answer| members(&mut evaluator, answer)) {
-            Ok(members) => return Ok(members),
+        match answer.and_then(|answer| take_apart(&mut evaluator, answer)) {
+            Ok(members) => return Ok((members, evaluator.sources)),
             Err(reason) => {
                 if best
                     .as_ref()
@@ -133,7 +76,7 @@ fn evaluate<R: Read + Seek>(
     Err(Error::Program(reason))
 }
 
-fn members<'a>(
+fn take_apart<'a>(
     evaluator: &mut Evaluator<'a, '_>,
     answer: Value<'a>,
 ) -> std::result::Result<Vec<Member>, String> {
@@ -141,11 +84,7 @@ fn members<'a>(
     let Arg::Node(output) = evaluator.argument(&answer)? else {
         return Err("the program answers with a number".into());
     };
-    let nodes = outputs(&mut evaluator.builder, output)?;
-    nodes
-        .into_iter()
-        .map(|node| member(&evaluator.builder, &evaluator.sources, node))
-        .collect()
+    members(&mut evaluator.builder, output)
 }
 
 /// The tensor among several answers: the first of a tuple or list, `out` of a dictionary.
@@ -168,35 +107,6 @@ fn main_answer(answer: Value) -> std::result::Result<Value, String> {
     }
 }
 
-/// Shapes of images the program may take, most likely first.
-fn examples<R>(release: &Release<R>) -> Vec<[usize; 4]> {
-    let config = &release.config;
-    let transform = &config.datamodule.test_transform;
-    let mut sides: Vec<[usize; 2]> = Vec::new();
-    sides.extend(config.inference.tracing_input_size.map(Side::height_width));
-    sides.extend(transform.resize.map(Side::height_width));
-    sides.extend(transform.square_size.map(|side| [side, side]));
-    sides.extend(COMMON_SIDES.map(|side| [side, side]));
-    let mut channels = if transform.contrast_enhance.unwrap_or(true) {
-        vec![6, 3]
-    } else {
-        vec![3, 6]
-    };
-    channels.extend([1, 4]);
-    let mut examples = Vec::new();
-    for c in channels {
-        for &[h, w] in &sides {
-            for n in [2, 1] {
-                let example = [n, c, h.clamp(1, 16_384), w.clamp(1, 16_384)];
-                if !examples.contains(&example) {
-                    examples.push(example);
-                }
-            }
-        }
-    }
-    examples
-}
-
 /// Evaluates the source of a class `Net` without attributes on a small image.
 #[cfg(fuzzing)]
 pub(crate) fn import_source(source: &str) {
@@ -213,6 +123,6 @@ pub(crate) fn import_source(source: &str) {
     let mut evaluator = Evaluator::new(&program, builder, &mut no_integers);
     let image = evaluator.fresh(Arg::Node(0));
     if let Ok(answer) = evaluator.method(&root, &"".into(), "forward", vec![image], Vec::new()) {
-        let _ = members(&mut evaluator, answer);
+        let _ = take_apart(&mut evaluator, answer);
     }
 }

@@ -10,7 +10,6 @@ mod evaluate;
 mod import;
 mod lexer;
 mod lower;
-mod members;
 mod parser;
 mod syntax;
 mod tensors;

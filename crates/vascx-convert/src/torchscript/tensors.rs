@@ -91,9 +91,13 @@ impl<'a> Evaluator<'a, '_> {
             self.weights.insert(key, node);
             return Ok(self.fresh(Arg::Node(node)));
         }
-        let node = self
-            .builder
-            .parameter(source.path.clone(), tensor.shape.clone())?;
+        // Constants have no place in a module.
+        let name = if from_constants {
+            String::new()
+        } else {
+            source.path.clone()
+        };
+        let node = self.builder.parameter(name, tensor.shape.clone())?;
         self.sources.push(source);
         self.weights.insert(key, node);
         Ok(self.fresh(Arg::Node(node)))

@@ -131,6 +131,16 @@ pub(crate) fn images_per_pass<B: Backend>(images: &Tensor<B, 4>) -> usize {
 #[cfg(feature = "flex")]
 const ENOUGH_PIXELS: usize = 256 * 256;
 
+/// The same images in the layout that kernels read, so that several members need not each bring
+/// them there.
+pub(crate) fn laid_out<B: Backend>(images: Tensor<B, 4>) -> Tensor<B, 4> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = native::channels_last::<B>(&primitive(&images)) {
+        return tensor(output);
+    }
+    images
+}
+
 /// Max-pooling.
 pub(crate) fn max_pool<B: Backend>(pool: &MaxPool2d, input: Tensor<B, 4>) -> Tensor<B, 4> {
     #[cfg(feature = "flex")]

@@ -74,6 +74,14 @@ impl Map {
     }
 }
 
+/// The same map with its channels last in memory.
+pub(super) fn channels_last<B: Backend>(
+    map: &B::FloatTensorPrimitive,
+) -> Option<B::FloatTensorPrimitive> {
+    let map = Map::of(&flex::<B>(map)?)?;
+    Some(primitive::<B>(map.last.permute(&[0, 3, 1, 2])))
+}
+
 /// The tensor `[N, C, H, W]` of values `[N, H, W, C]`.
 fn map(values: Vec<f32>, shape: Shape, channels: usize) -> FlexTensor {
     let Shape {

@@ -1,0 +1,428 @@
+//! Running through an ONNX graph: sizes are computed as numbers, everything else becomes nodes.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use vascx_models::graph::{Arg, Cast, Cat, Constant, DType, Full, GraphBuilder, Literal, Meta, Op};
+
+use super::message::{Graph, Node};
+use super::stored::Stored;
+use crate::tensor::DType as Element;
+
+/// Why a graph cannot be imported.
+pub(super) type Outcome<T> = std::result::Result<T, String>;
+
+/// Longest list of numbers that is followed one by one; shapes are a handful.
+pub(super) const MAX_NUMBERS: usize = 64;
+/// Longest table of integers that is read into the graph.
+const MAX_TABLE: usize = 1 << 22;
+/// Unsupported operators that are listed.
+const MAX_LISTED: usize = 100;
+
+/// A value of the graph.
+#[derive(Clone, Debug)]
+pub(super) enum Value<'m> {
+    Tensor(usize),
+    /// A scalar or a short vector of numbers, such as a shape.
+    Numbers {
+        items: Vec<Arg>,
+        vector: bool,
+    },
+    /// Rows of numbers of equal length, as PyTorch's older exporter turns paddings around in.
+    Table(Vec<Vec<Arg>>),
+    /// A tensor of the file, until something uses it.
+    Stored(&'m Stored<'m>),
+    Sequence(Vec<Value<'m>>),
+    /// What an unsupported operator would have given.
+    Unknown,
+}
+
+pub(super) struct Importer<'m> {
+    pub(super) builder: GraphBuilder,
+    pub(super) opset: i64,
+    folder: Option<&'m Path>,
+    values: HashMap<&'m str, Value<'m>>,
+    /// Nodes of the tensors of the file that are used.
+    nodes: HashMap<*const Stored<'m>, usize>,
+    /// Where the graph's weights come from, in their order.
+    pub(super) sources: Vec<&'m Stored<'m>>,
+    names: HashMap<*const Stored<'m>, &'m str>,
+    pub(super) unsupported: Vec<String>,
+    /// Tensors that are attributes of `Constant` nodes, by output.
+    constants: &'m HashMap<&'m str, Stored<'m>>,
+}
+
+/// One node with the values that go in.
+pub(super) struct Call<'c, 'm> {
+    pub(super) node: &'m Node<'m>,
+    pub(super) inputs: &'c [Option<Value<'m>>],
+}
+
+impl<'m> Call<'_, 'm> {
+    pub(super) fn int(&self, name: &str, default: i64) -> i64 {
+        let found = self.node.attributes.iter().find(|a| a.name == name);
+        found.map_or(default, |attribute| attribute.int)
+    }
+
+    pub(super) fn float(&self, name: &str, default: f32) -> f64 {
+        let found = self.node.attributes.iter().find(|a| a.name == name);
+        // The shortest decimal of the f32, so that 0.01 stays 0.01.
+        let value = found.map_or(default, |attribute| attribute.float);
+        value.to_string().parse().unwrap_or(f64::from(value))
+    }
+
+    pub(super) fn ints(&self, name: &str) -> Option<&'m [i64]> {
+        let found = self.node.attributes.iter().find(|a| a.name == name);
+        found.map(|attribute| &attribute.ints[..])
+    }
+
+    pub(super) fn text(&self, name: &str, default: &'static str) -> &'m str {
+        let found = self.node.attributes.iter().find(|a| a.name == name);
+        found.map_or(default, |a| std::str::from_utf8(a.text).unwrap_or_default())
+    }
+
+    /// An input, if it is given.
+    pub(super) fn get(&self, index: usize) -> Option<&Value<'m>> {
+        self.inputs.get(index)?.as_ref()
+    }
+
+    pub(super) fn need(&self, index: usize) -> Outcome<&Value<'m>> {
+        self.get(index)
+            .ok_or_else(|| format!("lacks input {index}"))
+    }
+}
+
+impl<'m> Importer<'m> {
+    pub(super) fn new(
+        builder: GraphBuilder,
+        opset: i64,
+        weights: &'m HashMap<&'m str, Stored<'m>>,
+        constants: &'m HashMap<&'m str, Stored<'m>>,
+        folder: Option<&'m Path>,
+    ) -> Self {
+        let named = weights.iter().chain(constants);
+        let values = weights
+            .iter()
+            .map(|(&name, stored)| (name, Value::Stored(stored)));
+        Self {
+            builder,
+            opset,
+            folder,
+            values: values.collect(),
+            nodes: HashMap::new(),
+            sources: Vec::new(),
+            names: named
+                .map(|(&name, stored)| (std::ptr::from_ref(stored), name))
+                .collect(),
+            unsupported: Vec::new(),
+            constants,
+        }
+    }
+
+    /// Runs through the graph; gives the node of the answer.
+    pub(super) fn run(
+        &mut self,
+        graph: &'m Graph<'m>,
+        input: &'m str,
+        output: &str,
+    ) -> Outcome<usize> {
+        self.values.insert(input, Value::Tensor(0));
+        for node in &graph.nodes {
+            let place = format!("{} (node `{}`)", node.operator, node.name);
+            let mut inputs = Vec::with_capacity(node.inputs.len());
+            for name in &node.inputs {
+                inputs.push(match self.values.get(name) {
+                    Some(value) => Some(value.clone()),
+                    None if name.is_empty() => None,
+                    None => return Err(format!("{place}: `{name}` is used before it is computed")),
+                });
+            }
+            let unknown = |value: &Option<Value>| matches!(value, Some(Value::Unknown));
+            let outputs = if inputs.iter().any(unknown) {
+                Vec::new()
+            } else {
+                let call = Call {
+                    node,
+                    inputs: &inputs,
+                };
+                self.operator(&call)
+                    .map_err(|reason| format!("{place}: {reason}"))?
+            };
+            let mut outputs = outputs.into_iter();
+            for name in &node.outputs {
+                let value = outputs.next().unwrap_or(Value::Unknown);
+                if self.values.insert(name, value).is_some() && !name.is_empty() {
+                    return Err(format!("{place}: `{name}` is computed twice"));
+                }
+            }
+        }
+        if !self.unsupported.is_empty() {
+            return Ok(0);
+        }
+        let value = self.values.get(output).cloned();
+        let value = value.ok_or_else(|| format!("`{output}` is never computed"))?;
+        self.tensor(&value)
+    }
+
+    /// Notes an operator that there is nothing for.
+    #[allow(clippy::unnecessary_wraps)] // Ends the lowering of an operator like any other result.
+    pub(super) fn unsupported(&mut self, call: &Call, what: &str) -> Outcome<Vec<Value<'m>>> {
+        let domain = match call.node.domain {
+            "" => String::new(),
+            domain => format!("{domain}."),
+        };
+        let text = format!(
+            "{domain}{}{what} (node `{}`)",
+            call.node.operator, call.node.name
+        );
+        if self.unsupported.len() < MAX_LISTED && !self.unsupported.contains(&text) {
+            self.unsupported.push(text);
+        }
+        Ok(Vec::new())
+    }
+
+    pub(super) fn emit(
+        &mut self,
+        op: impl Into<Op>,
+        arguments: Vec<Arg>,
+    ) -> Outcome<Vec<Value<'m>>> {
+        let argument = self.builder.call(op, arguments)?;
+        Ok(vec![self.value(argument)])
+    }
+
+    /// What an argument is as a value.
+    pub(super) fn value(&self, argument: Arg) -> Value<'m> {
+        match argument {
+            Arg::Node(node) if matches!(self.builder.meta(node), Meta::Tensor { .. }) => {
+                Value::Tensor(node)
+            }
+            number => Value::Numbers {
+                items: vec![number],
+                vector: false,
+            },
+        }
+    }
+
+    /// The node of a value that must be a tensor.
+    pub(super) fn tensor(&mut self, value: &Value<'m>) -> Outcome<usize> {
+        match self.argument(value)? {
+            Arg::Node(node) if matches!(self.builder.meta(node), Meta::Tensor { .. }) => Ok(node),
+            number => {
+                let dtype = self.dtype(number);
+                self.node(Full(dtype), vec![number])
+            }
+        }
+    }
+
+    pub(super) fn node(&mut self, op: impl Into<Op>, arguments: Vec<Arg>) -> Outcome<usize> {
+        match self.builder.call(op, arguments)? {
+            Arg::Node(node) => Ok(node),
+            Arg::Literal(_) => Err("a number stands where a tensor is needed".into()),
+        }
+    }
+
+    pub(super) fn dtype(&self, argument: Arg) -> DType {
+        match self.builder.argument(argument) {
+            Meta::Tensor { dtype, .. } => dtype,
+            Meta::Number(number) => number.dtype(),
+        }
+    }
+
+    pub(super) fn shape(&self, node: usize) -> Outcome<Vec<usize>> {
+        match self.builder.meta(node) {
+            Meta::Tensor { shape, .. } => Ok(shape.clone()),
+            Meta::Number(_) => Err("a number has no shape".into()),
+        }
+    }
+
+    /// The sizes of a tensor as numbers of the graph.
+    pub(super) fn sizes(&mut self, node: usize) -> Outcome<Vec<Arg>> {
+        let rank = self.shape(node)?.len();
+        (0..rank)
+            .map(|axis| self.builder.size(node, axis))
+            .collect()
+    }
+
+    /// The value as an argument of an operator: scalars stay numbers.
+    pub(super) fn argument(&mut self, value: &Value<'m>) -> Outcome<Arg> {
+        match value {
+            Value::Tensor(node) => Ok(Arg::Node(*node)),
+            Value::Numbers {
+                items,
+                vector: false,
+            } => Ok(items[0]),
+            Value::Numbers { items, .. } => {
+                let mut parts = Vec::with_capacity(items.len());
+                for &item in items {
+                    let dtype = self.dtype(item);
+                    parts.push(Arg::Node(self.node(Full(dtype), vec![item, int(1)])?));
+                }
+                self.builder.call(Cat(0), parts)
+            }
+            Value::Stored(stored) if stored.shape.is_empty() => {
+                let numbers = self.numbers(value)?;
+                numbers
+                    .first()
+                    .copied()
+                    .ok_or_else(|| "an empty scalar".into())
+            }
+            Value::Stored(stored) => self.load(stored).map(Arg::Node),
+            Value::Table(_) => Err("rows of numbers stand where a tensor is needed".into()),
+            Value::Sequence(_) => Err("a sequence stands where a tensor is needed".into()),
+            Value::Unknown => Err("an unknown value".into()),
+        }
+    }
+
+    fn load(&mut self, stored: &'m Stored<'m>) -> Outcome<usize> {
+        let key = std::ptr::from_ref(stored);
+        if let Some(&node) = self.nodes.get(&key) {
+            return Ok(node);
+        }
+        let name = self.names.get(&key).copied().unwrap_or_default();
+        let node = if stored.is_float() {
+            // Names that the exporter made up differ from member to member.
+            let made_up = name.starts_with("onnx::") || !name.contains('.');
+            let name = if made_up { "" } else { name };
+            let node = self
+                .builder
+                .parameter(name.to_owned(), stored.shape.clone())?;
+            self.sources.push(stored);
+            node
+        } else {
+            if stored.elements > MAX_TABLE {
+                return Err(format!(
+                    "`{name}` is a table of {} integers",
+                    stored.elements
+                ));
+            }
+            let values = stored
+                .integers(self.folder)
+                .map_err(|error| error.to_string())?;
+            let is_bool = stored.dtype == Element::Bool;
+            let table = Constant {
+                dtype: if is_bool { DType::Bool } else { DType::Int },
+                shape: stored.shape.clone(),
+                values,
+            };
+            self.node(table, Vec::new())?
+        };
+        self.nodes.insert(key, node);
+        Ok(node)
+    }
+
+    /// Whether a value is a scalar or short vector whose numbers can be known.
+    #[allow(clippy::unused_self)] // Reads like the other conversions.
+    pub(super) fn is_numbers(&self, value: &Value) -> bool {
+        match value {
+            Value::Numbers { .. } => true,
+            Value::Stored(stored) => stored.shape.len() <= 1 && stored.elements <= MAX_NUMBERS,
+            _ => false,
+        }
+    }
+
+    /// The numbers of a scalar or vector.
+    pub(super) fn numbers(&mut self, value: &Value<'m>) -> Outcome<Vec<Arg>> {
+        match value {
+            Value::Numbers { items, .. } => Ok(items.clone()),
+            Value::Stored(stored) if self.is_numbers(value) => {
+                let failed = |error: crate::error::Error| error.to_string();
+                Ok(if stored.is_float() {
+                    let values = stored.values(self.folder).map_err(failed)?.values;
+                    let literal = |value: f32| Literal::Float(shortest(value));
+                    values.into_iter().map(literal).map(Arg::Literal).collect()
+                } else {
+                    let is_bool = stored.dtype == Element::Bool;
+                    let literal = |value: i64| {
+                        Arg::Literal(if is_bool {
+                            Literal::Bool(value != 0)
+                        } else {
+                            Literal::Int(value)
+                        })
+                    };
+                    let values = stored.integers(self.folder).map_err(failed)?;
+                    values.into_iter().map(literal).collect()
+                })
+            }
+            Value::Tensor(node) => match self.builder.meta(*node) {
+                Meta::Number(_) => Ok(vec![Arg::Node(*node)]),
+                Meta::Tensor { .. } => Err("a size depends on the values of a tensor".into()),
+            },
+            _ => Err("numbers are needed".into()),
+        }
+    }
+
+    /// Integers that the graph is pinned to.
+    pub(super) fn integers(&mut self, value: &Value<'m>) -> Outcome<Vec<i64>> {
+        let numbers = self.numbers(value)?;
+        numbers
+            .into_iter()
+            .map(|number| self.integer(number))
+            .collect()
+    }
+
+    pub(super) fn integer(&mut self, number: Arg) -> Outcome<i64> {
+        let value = self.builder.pin(number)?;
+        value
+            .as_i64()
+            .ok_or_else(|| format!("{value:?} is no integer"))
+    }
+
+    /// An axis counted from the front.
+    #[allow(clippy::unused_self)] // Reads like the other conversions.
+    pub(super) fn axis(&self, axis: i64, rank: usize) -> Outcome<usize> {
+        let from_front = if axis < 0 {
+            axis.saturating_add(rank as i64)
+        } else {
+            axis
+        };
+        let valid = usize::try_from(from_front).ok().filter(|&axis| axis < rank);
+        valid.ok_or_else(|| format!("axis {axis} of {rank}"))
+    }
+
+    /// The axes of an attribute or, in later versions, of an input.
+    pub(super) fn axes(&mut self, call: &Call<'_, 'm>, input: usize) -> Outcome<Option<Vec<i64>>> {
+        match (call.ints("axes"), call.get(input)) {
+            (Some(axes), _) => Ok(Some(axes.to_vec())),
+            (None, Some(value)) => self.integers(value).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The tensor of a `Constant` node.
+    pub(super) fn constant(&self, call: &Call<'_, 'm>) -> Option<Value<'m>> {
+        let constants = self.constants;
+        let output = call.node.outputs.first()?;
+        constants.get(output).map(Value::Stored)
+    }
+
+    pub(super) fn cast(&mut self, argument: Arg, dtype: DType) -> Outcome<Arg> {
+        if self.dtype(argument) == dtype {
+            return Ok(argument);
+        }
+        self.builder.call(Cast(dtype), vec![argument])
+    }
+}
+
+/// The shortest decimal of an f32, so that 0.1 stays 0.1.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
+/// An integer literal.
+pub(super) fn int(value: i64) -> Arg {
+    Arg::Literal(Literal::Int(value))
+}
+
+pub(super) fn float(value: f64) -> Arg {
+    Arg::Literal(Literal::Float(value))
+}
+
+/// The standard's numbers for element types.
+pub(super) fn dtype_of(code: i64) -> Outcome<DType> {
+    match code {
+        1 | 10 | 11 | 16 => Ok(DType::Float),
+        2..=7 | 12 | 13 => Ok(DType::Int),
+        9 => Ok(DType::Bool),
+        other => Err(format!("elements of type {other} are not supported")),
+    }
+}

@@ -1,0 +1,151 @@
+//! Picking by range or index.
+
+use vascx_models::graph::{Arg, CumSum, Flip, Gather, IndexSelect, Literal, Slice, Squeeze};
+
+use super::Outputs;
+use crate::onnx::importer::{Call, Importer, Outcome, Value, int};
+
+/// What an operator of this family becomes.
+pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
+    Some(match call.node.operator {
+        "Slice" => importer.slice(call),
+        "Gather" => importer.gather(call),
+        "GatherElements" => importer.gather_elements(call),
+        "CumSum" => importer.cumulative_sum(call),
+        _ => return None,
+    })
+}
+
+impl<'m> Importer<'m> {
+    fn slice(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        let value = call.need(0)?;
+        // The first version has its bounds as attributes.
+        let (starts, ends, axes) = if let Some(starts) = call.ints("starts") {
+            let ends = call.ints("ends").unwrap_or_default();
+            let numbers = |list: &[i64]| list.iter().map(|&value| int(value)).collect();
+            (
+                numbers(starts),
+                numbers(ends),
+                call.ints("axes").map(<[_]>::to_vec),
+            )
+        } else {
+            let axes = call.get(3).map(|axes| self.integers(axes)).transpose()?;
+            (
+                self.numbers(call.need(1)?)?,
+                self.numbers(call.need(2)?)?,
+                axes,
+            )
+        };
+        let steps = call.get(4).map(|steps| self.integers(steps)).transpose()?;
+        let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
+        let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
+        if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
+            return Err("bounds, axes and steps differ in number".into());
+        }
+        if let (Value::Numbers { items, .. }, [start], [end], [step]) =
+            (value, &starts[..], &ends[..], &steps[..])
+        {
+            let (start, end) = (self.integer(*start)?, self.integer(*end)?);
+            return Ok(vec![Value::Numbers {
+                items: slice_numbers(items, start, end, *step)?,
+                vector: true,
+            }]);
+        }
+        if let (Value::Table(rows), [start], [end], [0], [-1]) =
+            (value, &starts[..], &ends[..], &axes[..], &steps[..])
+            && whole_backwards(*start, *end)
+        {
+            return Ok(vec![Value::Table(rows.iter().rev().cloned().collect())]);
+        }
+        let mut x = self.tensor(value)?;
+        let rank = self.shape(x)?.len();
+        for (index, &axis) in axes.iter().enumerate() {
+            let axis = self.axis(axis, rank)?;
+            let (mut start, mut end, mut step) = (starts[index], ends[index], steps[index]);
+            if step == -1 && whole_backwards(start, end) {
+                x = self.node(Flip(vec![axis]), vec![Arg::Node(x)])?;
+                (start, end, step) = (int(0), int(i64::MAX), 1);
+            }
+            let step = usize::try_from(step).map_err(|_| format!("steps of {step}"))?;
+            x = self.node(Slice { axis, step }, vec![Arg::Node(x), start, end])?;
+        }
+        Ok(vec![Value::Tensor(x)])
+    }
+
+    fn gather(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        let (data, index) = (call.need(0)?, call.need(1)?);
+        let axis = call.int("axis", 0);
+        let scalar = match index {
+            Value::Numbers { vector, .. } => !vector,
+            Value::Stored(stored) => stored.shape.is_empty(),
+            _ => false,
+        };
+        if let Value::Numbers { items, .. } = data {
+            let mut picked = Vec::new();
+            for index in self.integers(index)? {
+                picked.push(items[self.axis(index, items.len())?]);
+            }
+            return Ok(vec![Value::Numbers {
+                items: picked,
+                vector: !scalar,
+            }]);
+        }
+        let x = self.tensor(data)?;
+        let axis = self.axis(axis, self.shape(x)?.len())?;
+        if scalar {
+            let start = *self.numbers(index)?.first().ok_or("has no index")?;
+            // The last element's range ends at the end, not at zero.
+            let end = match start {
+                Arg::Literal(Literal::Int(-1)) => int(i64::MAX),
+                Arg::Literal(Literal::Int(start)) => int(start.saturating_add(1)),
+                start => int(self.integer(start)?.saturating_add(1)),
+            };
+            let part = self.node(Slice { axis, step: 1 }, vec![Arg::Node(x), start, end])?;
+            return self.emit(Squeeze(vec![axis]), vec![Arg::Node(part)]);
+        }
+        let index = self.tensor(index)?;
+        self.emit(IndexSelect(axis), vec![Arg::Node(x), Arg::Node(index)])
+    }
+
+    fn gather_elements(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        let (x, index) = (self.tensor(call.need(0)?)?, self.tensor(call.need(1)?)?);
+        let axis = self.axis(call.int("axis", 0), self.shape(x)?.len())?;
+        self.emit(Gather(axis), vec![Arg::Node(x), Arg::Node(index)])
+    }
+
+    fn cumulative_sum(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        if call.int("exclusive", 0) != 0 || call.int("reverse", 0) != 0 {
+            return self.unsupported(call, " backwards or without the element itself");
+        }
+        let x = self.tensor(call.need(0)?)?;
+        let axis = *self.integers(call.need(1)?)?.first().ok_or("has no axis")?;
+        let axis = self.axis(axis, self.shape(x)?.len())?;
+        self.emit(CumSum(axis), vec![Arg::Node(x)])
+    }
+}
+
+fn whole_backwards(start: Arg, end: Arg) -> bool {
+    matches!(start, Arg::Literal(Literal::Int(-1 | i64::MAX)))
+        && matches!(end, Arg::Literal(Literal::Int(end)) if end < i64::from(i32::MIN) + 2)
+}
+
+/// `items[start:end:step]`.
+fn slice_numbers(items: &[Arg], start: i64, end: i64, step: i64) -> Outcome<Vec<Arg>> {
+    let length = items.len() as i64;
+    let bound = |value: i64| {
+        let value = if value < 0 {
+            value.saturating_add(length)
+        } else {
+            value
+        };
+        usize::try_from(value.clamp(0, length)).unwrap_or(0)
+    };
+    let step = usize::try_from(step).ok().filter(|&step| step > 0);
+    let step = step.ok_or("steps backwards through a shape")?;
+    let (start, end) = (bound(start), bound(end));
+    Ok(items[start..end.max(start)]
+        .iter()
+        .copied()
+        .step_by(step)
+        .collect())
+}

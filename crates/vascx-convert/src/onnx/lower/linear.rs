@@ -1,0 +1,77 @@
+//! Matrix products.
+
+use vascx_models::graph::{Arg, Binary, BinaryKind, Linear, MatMul, Permute, Squeeze, Unsqueeze};
+
+use super::Outputs;
+use crate::onnx::importer::{Call, Importer, Outcome, float};
+
+/// What an operator of this family becomes.
+pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
+    Some(match call.node.operator {
+        "Gemm" => importer.gemm(call),
+        "MatMul" => importer.matmul(call),
+        _ => return None,
+    })
+}
+
+impl<'m> Importer<'m> {
+    fn gemm(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        let transposed = |this: &mut Self, index: usize, name: &str| -> Outcome<Arg> {
+            let matrix = this.argument(call.need(index)?)?;
+            if call.int(name, 0) == 0 {
+                return Ok(matrix);
+            }
+            this.builder.call(Permute(vec![1, 0]), vec![matrix])
+        };
+        let (x, weight) = (
+            transposed(self, 0, "transA")?,
+            transposed(self, 1, "transB")?,
+        );
+        let (alpha, beta) = (call.float("alpha", 1.0), call.float("beta", 1.0));
+        let bias = call.get(2).map(|bias| self.argument(bias)).transpose()?;
+        let plain = alpha.to_bits() == 1.0_f64.to_bits() && beta.to_bits() == 1.0_f64.to_bits();
+        let vector = match bias {
+            Some(Arg::Node(node)) => self.shape(node)?.len() == 1,
+            Some(Arg::Literal(_)) => false,
+            None => true,
+        };
+        if plain && vector {
+            let all = [x, weight].into_iter().chain(bias).collect();
+            return self.emit(Linear, all);
+        }
+        let product = self.builder.call(MatMul, vec![x, weight])?;
+        let mut sum = self
+            .builder
+            .call(Binary(BinaryKind::Mul), vec![product, float(alpha)])?;
+        if let Some(bias) = bias {
+            let bias = self
+                .builder
+                .call(Binary(BinaryKind::Mul), vec![bias, float(beta)])?;
+            sum = self
+                .builder
+                .call(Binary(BinaryKind::Add), vec![sum, bias])?;
+        }
+        Ok(vec![self.value(sum)])
+    }
+
+    fn matmul(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        let (mut x, mut y) = (self.tensor(call.need(0)?)?, self.tensor(call.need(1)?)?);
+        let (row, column) = (self.shape(x)?.len() == 1, self.shape(y)?.len() == 1);
+        if row {
+            x = self.node(Unsqueeze(0), vec![Arg::Node(x)])?;
+        }
+        if column {
+            y = self.node(Unsqueeze(1), vec![Arg::Node(y)])?;
+        }
+        let mut product = self.node(MatMul, vec![Arg::Node(x), Arg::Node(y)])?;
+        if column {
+            let last = self.shape(product)?.len() - 1;
+            product = self.node(Squeeze(vec![last]), vec![Arg::Node(product)])?;
+        }
+        if row {
+            let last = self.shape(product)?.len() - if column { 1 } else { 2 };
+            product = self.node(Squeeze(vec![last]), vec![Arg::Node(product)])?;
+        }
+        Ok(vec![self.value(Arg::Node(product))])
+    }
+}

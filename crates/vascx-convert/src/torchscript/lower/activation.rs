@@ -1,0 +1,147 @@
+//! Activation functions.
+
+use vascx_models::graph::{
+    Arg, Binary, BinaryKind, Clamp, Elu, LeakyRelu, Meta, Reshape, Softmax, Unary, UnaryKind, Where,
+};
+
+use super::Arguments;
+use super::operands::tensor;
+use crate::torchscript::evaluate::{Evaluator, Outcome};
+use crate::torchscript::tensors::int;
+use crate::torchscript::value::Value;
+
+/// What an operator of this family becomes.
+pub(super) fn lower<'a>(
+    evaluator: &mut Evaluator<'a, '_>,
+    name: &str,
+    a: &Arguments<'a>,
+) -> Option<Outcome<Value<'a>>> {
+    Some(match name {
+        "clamp" | "clamp_min" | "clamp_max" | "relu6" | "hardtanh" | "clip" => {
+            evaluator.clamp(name, a)
+        }
+        "gelu" => evaluator.gelu(a),
+        "leaky_relu" => evaluator.leaky_relu(a),
+        "elu" | "celu" | "selu" => evaluator.elu(name, a),
+        "softplus" => evaluator.softplus(a),
+        "prelu" => evaluator.prelu(a),
+        "softmax" | "log_softmax" | "_softmax" | "_log_softmax" => evaluator.softmax(name, a),
+        _ => return None,
+    })
+}
+
+impl<'a> Evaluator<'a, '_> {
+    fn clamp(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let mut x = self.argument(&a.need(0, "self")?)?;
+        let (min, max) = match name {
+            "relu6" => (Some(Value::float(0.0)), Some(Value::float(6.0))),
+            "hardtanh" => (
+                Some(a.get(1, "min_val").unwrap_or(Value::float(-1.0))),
+                Some(a.get(2, "max_val").unwrap_or(Value::float(1.0))),
+            ),
+            "clamp_max" => (None, a.get(1, "max")),
+            "clamp_min" => (a.get(1, "min"), None),
+            _ => (a.get(1, "min"), a.get(2, "max")),
+        };
+        let literal = |value: &Option<Value<'a>>| match value {
+            Some(Value::Number(Arg::Literal(literal))) => Some(Some(literal.as_f64())),
+            None => Some(None),
+            _ => None,
+        };
+        let tensor = matches!(self.builder.argument(x), Meta::Tensor { .. });
+        if let (Some(min), Some(max), true) = (literal(&min), literal(&max), tensor) {
+            return self.emit(Clamp { min, max }, vec![x]);
+        }
+        for (limit, kind) in [(min, BinaryKind::Max), (max, BinaryKind::Min)] {
+            if let Some(limit) = limit {
+                let limit = self.argument(&limit)?;
+                x = self.then(Binary(kind), vec![x, limit])?;
+            }
+        }
+        Ok(self.fresh(x))
+    }
+
+    fn gelu(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = self.argument(&a.need(0, "self")?)?;
+        let tanh = matches!(a.get(1, "approximate"), Some(Value::Text(text)) if &*text == "tanh");
+        self.emit(
+            Unary(if tanh {
+                UnaryKind::GeluTanh
+            } else {
+                UnaryKind::Gelu
+            }),
+            vec![x],
+        )
+    }
+
+    fn leaky_relu(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = self.argument(&a.need(0, "self")?)?;
+        let slope = a.get(1, "negative_slope").unwrap_or(Value::float(0.01));
+        let slope = self.number(&slope)?;
+        self.emit(LeakyRelu { slope }, vec![x])
+    }
+
+    fn elu(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = self.argument(&a.need(0, "self")?)?;
+        let mut number = |index: usize, default: f64| {
+            let value = a.get(index, "alpha").unwrap_or(Value::float(default));
+            self.number(&value)
+        };
+        let elu = match name {
+            "selu" => Elu {
+                alpha: 1.673_263_242_354_377_2,
+                scale: 1.050_700_987_355_480_5,
+                input_scale: 1.0,
+            },
+            "celu" => {
+                let alpha = number(1, 1.0)?;
+                Elu {
+                    alpha,
+                    scale: 1.0,
+                    input_scale: 1.0 / alpha,
+                }
+            }
+            _ => Elu {
+                alpha: number(1, 1.0)?,
+                scale: number(2, 1.0)?,
+                input_scale: number(3, 1.0)?,
+            },
+        };
+        self.emit(elu, vec![x])
+    }
+
+    fn softplus(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = self.argument(&a.need(0, "self")?)?;
+        let beta = a.get(1, "beta").unwrap_or(Value::int(1));
+        let beta = self.argument(&beta)?;
+        let scaled = self.then(Binary(BinaryKind::Mul), vec![x, beta])?;
+        let soft = self.then(Unary(UnaryKind::Softplus), vec![scaled])?;
+        self.emit(Binary(BinaryKind::Div), vec![soft, beta])
+    }
+
+    fn prelu(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = self.argument(&a.need(0, "self")?)?;
+        let weight = self.argument(&a.need(1, "weight")?)?;
+        let rank = self.rank(x)?;
+        let mut sizes = vec![weight, int(-1)];
+        sizes.extend(std::iter::repeat_n(int(1), rank.saturating_sub(2)));
+        let weight = self.then(Reshape, sizes)?;
+        let negative = self.then(Binary(BinaryKind::Mul), vec![x, weight])?;
+        let positive = self.then(Binary(BinaryKind::Greater), vec![x, int(0)])?;
+        self.emit(Where, vec![positive, x, negative])
+    }
+
+    fn softmax(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = tensor(&a.need(0, "self")?)?;
+        let rank = self.shape(&x)?.len();
+        let axis = self.axis(&a.need(1, "dim")?, rank)?;
+        let node = Arg::Node(self.node(&x)?);
+        self.emit(
+            Softmax {
+                axis,
+                log: name.contains("log"),
+            },
+            vec![node],
+        )
+    }
+}

@@ -1,0 +1,110 @@
+//! What changes no value, changes of element type, and measuring.
+
+use vascx_models::graph::{Arg, Binary, BinaryKind, Cast, DType, Literal, Meta};
+
+use super::Arguments;
+use super::operands::dtype_of;
+use crate::torchscript::evaluate::{Evaluator, Outcome};
+use crate::torchscript::tensors::int;
+use crate::torchscript::value::Value;
+
+/// What an operator of this family becomes.
+pub(super) fn lower<'a>(
+    evaluator: &mut Evaluator<'a, '_>,
+    name: &str,
+    a: &Arguments<'a>,
+) -> Option<Outcome<Value<'a>>> {
+    Some(match name {
+        "dropout"
+        | "feature_dropout"
+        | "alpha_dropout"
+        | "feature_alpha_dropout"
+        | "detach"
+        | "alias"
+        | "contiguous"
+        | "cpu"
+        | "cuda"
+        | "id"
+        | "lift_fresh"
+        | "expand_copy"
+        | "resolve_conj"
+        | "resolve_neg" => a.need(0, "self"),
+        "clone" | "float" | "double" | "half" | "type_as" | "to" | "long" | "int" | "bool" => {
+            evaluator.copy(name, a)
+        }
+        "size" | "shape" | "dim" | "numel" | "ndim" | "sym_size" => evaluator.measure(name, a),
+        _ => return None,
+    })
+}
+
+impl<'a> Evaluator<'a, '_> {
+    /// Copies, and changes of element type. Devices and precisions mean nothing to a graph.
+    fn copy(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = a.need(0, "self")?;
+        let argument = self.argument(&x)?;
+        let present = self.builder.argument(argument);
+        let wanted = match name {
+            "float" | "double" | "half" => Some(DType::Float),
+            "long" | "int" => Some(DType::Int),
+            "bool" => Some(DType::Bool),
+            "clone" => None,
+            _ => {
+                let mut wanted = None;
+                let named = a.named.iter().filter(|(name, _)| name == "dtype");
+                let candidates = a.positional[1..]
+                    .iter()
+                    .chain(named.map(|(_, value)| value));
+                for value in candidates.cloned().collect::<Vec<_>>() {
+                    match value {
+                        Value::Number(Arg::Literal(Literal::Int(code))) => {
+                            wanted = wanted.or(dtype_of(code));
+                        }
+                        Value::Tensor(other) => {
+                            let node = self.node(&other)?;
+                            wanted = Some(self.dtype(node));
+                        }
+                        _ => {}
+                    }
+                }
+                wanted
+            }
+        };
+        let present = match present {
+            Meta::Tensor { dtype, .. } => dtype,
+            Meta::Number(number) => number.dtype(),
+        };
+        match wanted {
+            Some(dtype) if dtype != present => self.emit(Cast(dtype), vec![argument]),
+            _ if name == "to" || name == "type_as" => Ok(x),
+            _ => Ok(self.fresh(argument)),
+        }
+    }
+
+    fn measure(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = a.need(0, "self")?;
+        let Value::Tensor(x) = x else {
+            return Ok(match name {
+                "numel" => Value::int(1),
+                "dim" | "ndim" => Value::int(0),
+                _ => Value::list(Vec::new()),
+            });
+        };
+        let node = self.node(&x)?;
+        let rank = self.node_shape(node)?.len();
+        if matches!(name, "dim" | "ndim") {
+            return Ok(Value::int(rank as i64));
+        }
+        if let Some(axis) = a.get(1, "dim") {
+            let axis = self.axis(&axis, rank)?;
+            return Ok(Value::Number(self.builder.size(node, axis)?));
+        }
+        let sizes = self.sizes(node)?;
+        if name == "numel" {
+            let product = sizes.into_iter().try_fold(int(1), |product, size| {
+                self.then(Binary(BinaryKind::Mul), vec![product, size])
+            })?;
+            return Ok(Value::Number(product));
+        }
+        Ok(Value::list(sizes.into_iter().map(Value::Number).collect()))
+    }
+}

@@ -1,0 +1,173 @@
+//! Reductions.
+
+use std::rc::Rc;
+
+use vascx_models::graph::{
+    Arg, ArgMax, Binary, BinaryKind, Cast, CumSum, DType, Literal, Reduce, ReduceKind, Unary,
+    UnaryKind,
+};
+
+use super::Arguments;
+use crate::torchscript::evaluate::{Evaluator, Outcome};
+use crate::torchscript::tensors::int;
+use crate::torchscript::value::Value;
+
+/// What an operator of this family becomes.
+pub(super) fn lower<'a>(
+    evaluator: &mut Evaluator<'a, '_>,
+    name: &str,
+    a: &Arguments<'a>,
+) -> Option<Outcome<Value<'a>>> {
+    Some(match name {
+        "sum" | "mean" | "amax" | "amin" | "max" | "min" | "prod" | "norm" | "var" | "std"
+        | "linalg_vector_norm" | "frobenius_norm" | "argmax" | "cumsum" | "logsumexp"
+        | "var_mean" | "any" | "all" => evaluator.reduce(name, a),
+        _ => return None,
+    })
+}
+
+impl<'a> Evaluator<'a, '_> {
+    #[allow(clippy::too_many_lines)] // A table: one arm per name.
+    fn reduce(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let first = a.need(0, "self")?;
+        let x = self.argument(&first)?;
+        if matches!(name, "max" | "min") && matches!(a.get(1, "other"), Some(Value::Tensor(_)))
+            || matches!(first, Value::Number(_))
+        {
+            let y = self.argument(&a.need(1, "other")?)?;
+            let kind = if name == "max" {
+                BinaryKind::Max
+            } else {
+                BinaryKind::Min
+            };
+            return self.emit(Binary(kind), vec![x, y]);
+        }
+        let rank = self.rank(x)?;
+        if name == "cumsum" {
+            let axis = self.axis(&a.need(1, "dim")?, rank)?;
+            return self.emit(CumSum(axis), vec![x]);
+        }
+        let norm = matches!(name, "norm" | "linalg_vector_norm");
+        let (at, mut keep_at) = if norm { (2, 3) } else { (1, 2) };
+        let spread = matches!(name, "var" | "std" | "var_mean");
+        if spread {
+            keep_at = 3;
+        }
+        // `var(x, unbiased)` has a truth value where the axes stand.
+        let mut given = a.get(at, "dim");
+        let mut unbiased = true;
+        if spread {
+            if let Some(Value::Number(Arg::Literal(Literal::Bool(value)))) = given {
+                unbiased = value;
+                given = None;
+            } else if let Some(value) = a.get(2, "unbiased").or(a.get(2, "correction")) {
+                unbiased = self.number(&value)? != 0.0;
+            }
+        }
+        let keep = self.flag(a.get(keep_at, "keepdim"), false)?;
+        if name == "argmax" {
+            let axis = self.axis(&given.ok_or("lacks `dim`")?, rank)?;
+            return self.emit(ArgMax { axis, keep }, vec![x]);
+        }
+        let one_axis = given.is_some();
+        let axes = self.axes(given, rank)?;
+        let reduce = |kind, keep| Reduce {
+            kind,
+            axes: axes.clone(),
+            keep,
+        };
+        match name {
+            "sum" => self.emit(reduce(ReduceKind::Sum, keep), vec![x]),
+            "mean" => self.emit(reduce(ReduceKind::Mean, keep), vec![x]),
+            "prod" => self.emit(reduce(ReduceKind::Prod, keep), vec![x]),
+            "amax" => self.emit(reduce(ReduceKind::Max, keep), vec![x]),
+            "amin" => self.emit(reduce(ReduceKind::Min, keep), vec![x]),
+            "any" | "all" => {
+                let truth = self.then(Cast(DType::Bool), vec![x])?;
+                let kind = if name == "any" {
+                    ReduceKind::Max
+                } else {
+                    ReduceKind::Min
+                };
+                let y = self.then(reduce(kind, keep), vec![truth])?;
+                self.emit(Cast(DType::Bool), vec![y])
+            }
+            "max" | "min" => {
+                let kind = if name == "max" {
+                    ReduceKind::Max
+                } else {
+                    ReduceKind::Min
+                };
+                let values = self.emit(reduce(kind, keep), vec![x])?;
+                if !one_axis {
+                    return Ok(values);
+                }
+                let indices = if name == "max" {
+                    self.emit(
+                        ArgMax {
+                            axis: axes[0],
+                            keep,
+                        },
+                        vec![x],
+                    )?
+                } else {
+                    Value::Unknown
+                };
+                Ok(Value::Tuple(Rc::new(vec![values, indices])))
+            }
+            "logsumexp" => {
+                let exp = self.then(Unary(UnaryKind::Exp), vec![x])?;
+                let sum = self.then(reduce(ReduceKind::Sum, keep), vec![exp])?;
+                self.emit(Unary(UnaryKind::Log), vec![sum])
+            }
+            "var" | "std" | "var_mean" => {
+                let mean = self.then(reduce(ReduceKind::Mean, true), vec![x])?;
+                let centred = self.then(Binary(BinaryKind::Sub), vec![x, mean])?;
+                let square = self.then(Binary(BinaryKind::Mul), vec![centred, centred])?;
+                let mut variance = self.then(reduce(ReduceKind::Mean, keep), vec![square])?;
+                if unbiased {
+                    let Arg::Node(node) = x else {
+                        return Err("the spread of a number".into());
+                    };
+                    let mut count = int(1);
+                    for &axis in &axes {
+                        let size = self.builder.size(node, axis)?;
+                        count = self.then(Binary(BinaryKind::Mul), vec![count, size])?;
+                    }
+                    let less = self.then(Binary(BinaryKind::Sub), vec![count, int(1)])?;
+                    let ratio = self.then(Binary(BinaryKind::Div), vec![count, less])?;
+                    variance = self.then(Binary(BinaryKind::Mul), vec![variance, ratio])?;
+                }
+                match name {
+                    "std" => self.emit(Unary(UnaryKind::Sqrt), vec![variance]),
+                    "var_mean" => {
+                        let mean = self.emit(reduce(ReduceKind::Mean, keep), vec![x])?;
+                        let variance = self.fresh(variance);
+                        Ok(Value::Tuple(Rc::new(vec![variance, mean])))
+                    }
+                    _ => Ok(self.fresh(variance)),
+                }
+            }
+            _ => {
+                let order = match a.get(1, "p").filter(|_| norm) {
+                    Some(order) => self.number(&order)?,
+                    None => 2.0,
+                };
+                let size = self.then(Unary(UnaryKind::Abs), vec![x])?;
+                if order == f64::INFINITY {
+                    return self.emit(reduce(ReduceKind::Max, keep), vec![size]);
+                }
+                if order == 1.0 {
+                    return self.emit(reduce(ReduceKind::Sum, keep), vec![size]);
+                }
+                let power = |order| Arg::Literal(Literal::Float(order));
+                let raised = self.then(Binary(BinaryKind::Pow), vec![size, power(order)])?;
+                let sum = self.then(reduce(ReduceKind::Sum, keep), vec![raised])?;
+                if order == 2.0 {
+                    return self.emit(Unary(UnaryKind::Sqrt), vec![sum]);
+                }
+                self.emit(Binary(BinaryKind::Pow), vec![sum, power(1.0 / order)])
+            }
+        }
+    }
+}

@@ -67,6 +67,17 @@ impl Inspection {
         };
         let look = || match Kind::of(path)? {
             Kind::Program => Self::of_release(path, model, notes),
+            Kind::Onnx => {
+                let model = Model::convert(path, &ConvertOptions::default())?;
+                Ok(Self {
+                    kind: "ONNX file",
+                    tensors: model.stored_tensors(),
+                    module_tree: None,
+                    candidates: Vec::new(),
+                    model: Ok(model.manifest().clone()),
+                    notes: model.notes().to_vec(),
+                })
+            }
             Kind::StateDict => Self::of_state_dict(path, model, notes),
         };
         look().map_err(|error| error.in_file(path))

@@ -1,8 +1,8 @@
 //! Functions of one value, element by element.
 
-use burn::tensor::Scalar;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Scalar, TensorMetadata};
 use serde::{Deserialize, Serialize};
 
 use crate::Activation;
@@ -152,10 +152,10 @@ impl UnaryKind {
             Self::LogSigmoid => B::log_sigmoid(x),
             Self::Mish => B::float_mul(x.clone(), B::float_tanh(softplus::<B>(x))),
             Self::Neg => B::float_neg(x),
-            Self::Reciprocal => B::float_recip(x),
+            Self::Reciprocal => reciprocal::<B>(x),
             Self::Relu => B::relu(x),
             Self::Round => B::float_round(x),
-            Self::Rsqrt => B::float_recip(B::float_sqrt(x)),
+            Self::Rsqrt => reciprocal::<B>(B::float_sqrt(x)),
             Self::Sigmoid => B::sigmoid(x),
             Self::Sign => B::float_sign(x),
             Self::Silu => B::float_mul(x.clone(), B::sigmoid(x)),
@@ -182,6 +182,12 @@ fn hard_sigmoid<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 fn softplus<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let small = B::float_log1p(B::float_exp(B::float_neg(B::float_abs(x.clone()))));
     B::float_add(B::relu(x), small)
+}
+
+/// By division: NdArray's reciprocal is an approximation of some twelve bits.
+fn reciprocal<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let ones = B::float_ones(x.shape(), &B::float_device(&x), x.dtype().into());
+    B::float_div(ones, x)
 }
 
 impl Operator for Unary {

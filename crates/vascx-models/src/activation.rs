@@ -61,7 +61,8 @@ impl Activation {
             Self::HardSwish => hard_sigmoid(input.clone()) * input,
             Self::Sigmoid => activation::sigmoid(input),
             Self::HardSigmoid => hard_sigmoid(input),
-            Self::Clamp { min, max } => input.clamp(min, max),
+            // One after the other: bounds from a file may be the wrong way round.
+            Self::Clamp { min, max } => input.clamp_min(min).clamp_max(max),
         }
     }
 }

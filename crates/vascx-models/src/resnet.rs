@@ -4,7 +4,7 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
@@ -144,7 +144,6 @@ impl ResNetConfig {
             layer2,
             layer3,
             layer4,
-            avgpool: AdaptiveAvgPool2dConfig::new([1, 1]).init(),
             fc: LinearConfig::new((self.width << 3) * self.depth.expansion(), self.outputs)
                 .init(device),
         })
@@ -169,7 +168,6 @@ pub struct ResNet<B: Backend> {
     layer2: Vec<Block<B>>,
     layer3: Vec<Block<B>>,
     layer4: Vec<Block<B>>,
-    avgpool: AdaptiveAvgPool2d,
     fc: Linear<B>,
 }
 

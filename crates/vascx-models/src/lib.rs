@@ -1,6 +1,7 @@
 //! The networks behind VascX retinal models, written in [burn](https://burn.dev) and generic over
-//! the backend: a configurable [`UNet`], [`ResNet`] 18/34/50, and the [`Ensemble`] that runs
-//! several of them on the same photograph. They know nothing of files, images or command lines.
+//! the backend: U-Nets and classifiers as typed modules, [`GraphNetwork`](graph::GraphNetwork)s
+//! for programs of any architecture, and the [`Ensemble`] that runs several of them on the same
+//! photograph. They know nothing of files, images or command lines.
 //!
 //! ```
 //! use burn::backend::Flex;
@@ -20,30 +21,48 @@
 //! and ignores dropout and deep-supervision heads.
 
 mod activation;
+mod basic_unet;
+mod conv_layer;
+mod convnext;
+mod dyn_unet;
+mod efficientnet;
 mod ensemble;
 mod fused;
 pub mod graph;
+mod inverted_residual;
+mod mobilenet_v3;
 mod network;
 mod norm;
 mod parameters;
 mod precision;
 mod resnet;
+mod resnet_unet;
+mod squeeze_excitation;
 mod unet;
 mod work;
 
 pub use activation::Activation;
+pub use basic_unet::{BasicUNet, BasicUNetConfig};
+pub use convnext::{ConvNeXt, ConvNeXtConfig};
+pub use dyn_unet::{DynUNet, DynUNetConfig, DynUNetLevel};
+pub use efficientnet::{EfficientNet, EfficientNetConfig, EfficientNetStage};
 pub use ensemble::{Ensemble, Prediction};
-pub use network::{Architecture, MemberOutput, Network};
+pub use mobilenet_v3::{MobileNetV3, MobileNetV3Block, MobileNetV3Config};
+pub use network::{Architecture, InputError, MemberOutput, Network};
 pub use norm::Norm;
 pub use parameters::{ParameterSpec, load_parameters, parameter_specs};
 pub use precision::Precision;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
+pub use resnet_unet::{ResNetUNet, ResNetUNetConfig};
 pub use unet::{UNet, UNetConfig, Upsampling};
 pub use work::count_operations;
 
 /// Most channels of any layer. Configurations come from files; this keeps their products far from
 /// overflow.
 pub(crate) const MAX_CHANNELS: usize = 1 << 16;
+
+/// Most blocks of a network, for the same reason.
+pub(crate) const MAX_LAYERS: usize = 1000;
 
 /// A network configuration that contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,11 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, GraphError, GraphNetwork};
-use crate::{ConfigError, ResNet, ResNetConfig, UNet, UNetConfig};
+use crate::{
+    BasicUNet, BasicUNetConfig, ConfigError, ConvNeXt, ConvNeXtConfig, DynUNet, DynUNetConfig,
+    EfficientNet, EfficientNetConfig, MobileNetV3, MobileNetV3Config, ResNet, ResNetConfig,
+    ResNetUNet, ResNetUNetConfig, UNet, UNetConfig,
+};
 
 /// Which network a member is, with its parameters. Serialises as `{"unet": {…}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,77 +19,142 @@ use crate::{ConfigError, ResNet, ResNetConfig, UNet, UNetConfig};
 pub enum Architecture {
     /// See [`UNet`].
     UNet(UNetConfig),
+    /// See [`ResNetUNet`].
+    ResNetUNet(ResNetUNetConfig),
+    /// See [`BasicUNet`].
+    BasicUNet(BasicUNetConfig),
+    /// See [`DynUNet`].
+    DynUNet(DynUNetConfig),
     /// See [`ResNet`].
     ResNet(ResNetConfig),
+    /// See [`EfficientNet`].
+    EfficientNet(EfficientNetConfig),
+    /// See [`ConvNeXt`].
+    ConvNeXt(ConvNeXtConfig),
+    /// See [`MobileNetV3`].
+    MobileNetV3(MobileNetV3Config),
     /// The program of a checkpoint: one graph that all members share, or one per member. See
     /// [`GraphNetwork`].
     Graph(Vec<Arc<Graph>>),
 }
 
+/// What the world around a network needs to know of it.
+struct Interface {
+    family: &'static str,
+    in_channels: usize,
+    outputs: usize,
+    spatial: bool,
+    size_divisor: usize,
+    min_side: usize,
+}
+
+/// Why a network does not take an image.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    /// An operation of a graph does not fit it.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// It would shrink to nothing.
+    #[error("images must be at least {0} pixels high and wide")]
+    TooSmall(usize),
+}
+
 impl Architecture {
-    /// Lower-case family name: `unet`, `resnet` or `graph`.
-    pub fn family(&self) -> &'static str {
+    fn interface(&self) -> Interface {
+        let maps = |family, in_channels, outputs, size_divisor| Interface {
+            family,
+            in_channels,
+            outputs,
+            spatial: true,
+            size_divisor,
+            min_side: 1,
+        };
+        let vectors = |family, in_channels, outputs| Interface {
+            spatial: false,
+            ..maps(family, in_channels, outputs, 1)
+        };
         match self {
-            Self::UNet(_) => "unet",
-            Self::ResNet(_) => "resnet",
-            Self::Graph(_) => "graph",
+            Self::UNet(c) => maps("unet", c.in_channels, c.out_channels, c.size_divisor()),
+            Self::ResNetUNet(c) => {
+                let divisor = ResNetUNetConfig::SIZE_DIVISOR;
+                maps("resnetunet", c.in_channels, c.out_channels, divisor)
+            }
+            Self::BasicUNet(c) => {
+                let divisor = BasicUNetConfig::SIZE_DIVISOR;
+                maps("basicunet", c.in_channels, c.out_channels, divisor)
+            }
+            Self::DynUNet(c) => maps("dynunet", c.in_channels, c.out_channels, c.size_divisor()),
+            Self::ResNet(c) => vectors("resnet", c.in_channels, c.outputs),
+            Self::EfficientNet(c) => vectors("efficientnet", c.in_channels, c.outputs),
+            Self::ConvNeXt(c) => Interface {
+                min_side: ConvNeXtConfig::MIN_SIDE,
+                ..vectors("convnext", c.in_channels, c.outputs)
+            },
+            Self::MobileNetV3(c) => vectors("mobilenetv3", c.in_channels, c.outputs),
+            Self::Graph(graphs) => match first(graphs) {
+                Some(graph) => Interface {
+                    family: "graph",
+                    in_channels: graph.input.example[1],
+                    outputs: graph.output.channels,
+                    spatial: graph.output.spatial,
+                    size_divisor: graph.input.divisor,
+                    min_side: 1,
+                },
+                None => vectors("graph", 0, 0),
+            },
         }
+    }
+
+    /// Lower-case family name, as in `model.json`: `unet`, `resnet`, …, `graph`.
+    pub fn family(&self) -> &'static str {
+        self.interface().family
     }
 
     /// Channels an input image must have.
     pub fn in_channels(&self) -> usize {
-        match self {
-            Self::UNet(config) => config.in_channels,
-            Self::ResNet(config) => config.in_channels,
-            Self::Graph(graphs) => first(graphs).map_or(0, |graph| graph.input.example[1]),
-        }
+        self.interface().in_channels
     }
 
     /// Classes, keypoints or values in the output.
     pub fn outputs(&self) -> usize {
-        match self {
-            Self::UNet(config) => config.out_channels,
-            Self::ResNet(config) => config.outputs,
-            Self::Graph(graphs) => first(graphs).map_or(0, |graph| graph.output.channels),
-        }
+        self.interface().outputs
     }
 
     /// Whether the output is a map `[N, C, H, W]` rather than a vector `[N, D]`.
     pub fn is_spatial(&self) -> bool {
-        match self {
-            Self::UNet(_) => true,
-            Self::ResNet(_) => false,
-            Self::Graph(graphs) => first(graphs).is_some_and(|graph| graph.output.spatial),
-        }
+        self.interface().spatial
     }
 
     /// Height and width of an input must be multiples of this.
     pub fn size_divisor(&self) -> usize {
-        match self {
-            Self::UNet(config) => config.size_divisor(),
-            Self::ResNet(_) => 1,
-            Self::Graph(graphs) => first(graphs).map_or(1, |graph| graph.input.divisor),
-        }
+        self.interface().size_divisor
     }
 
     /// The only height and width an input may have, if the network has them built in.
     pub fn fixed_sides(&self) -> Option<[usize; 2]> {
         match self {
-            Self::UNet(_) | Self::ResNet(_) => None,
             Self::Graph(graphs) => first(graphs)?.input.sides,
+            _ => None,
         }
     }
 
     /// Checks that the network takes images of a shape `[N, C, H, W]`.
     ///
     /// # Errors
-    /// When a graph has an operation that does not fit them. Typed networks take whatever fits
-    /// [`Architecture::in_channels`] and [`Architecture::size_divisor`].
-    pub fn check_input(&self, shape: [usize; 4]) -> Result<(), GraphError> {
-        match self {
-            Self::UNet(_) | Self::ResNet(_) => Ok(()),
-            Self::Graph(graphs) => graphs.iter().try_for_each(|graph| graph.check_input(shape)),
+    /// When it is too small, or a graph has an operation that does not fit it. Beyond that, typed
+    /// networks take whatever fits [`Architecture::in_channels`] and
+    /// [`Architecture::size_divisor`].
+    pub fn check_input(&self, shape: [usize; 4]) -> Result<(), InputError> {
+        if let Self::Graph(graphs) = self {
+            for graph in graphs {
+                graph.check_input(shape)?;
+            }
         }
+        let min_side = self.interface().min_side;
+        if shape[2].min(shape[3]) < min_side {
+            return Err(InputError::TooSmall(min_side));
+        }
+        Ok(())
     }
 
     /// Checks the configuration without building anything.
@@ -95,26 +164,14 @@ impl Architecture {
     pub fn validate(&self) -> Result<(), ConfigError> {
         match self {
             Self::UNet(config) => config.validate(),
+            Self::ResNetUNet(config) => config.validate(),
+            Self::BasicUNet(config) => config.validate(),
+            Self::DynUNet(config) => config.validate(),
             Self::ResNet(config) => config.validate(),
-            Self::Graph(graphs) => {
-                let kind = |graph: &Graph| {
-                    (
-                        graph.input.example[1],
-                        graph.output.channels,
-                        graph.output.spatial,
-                    )
-                };
-                let Some(leader) = first(graphs) else {
-                    return Err(ConfigError::new("graph", "there is none"));
-                };
-                if graphs.iter().any(|graph| kind(graph) != kind(leader)) {
-                    return Err(ConfigError::new(
-                        "graph",
-                        "members differ in input or output",
-                    ));
-                }
-                graphs.iter().try_for_each(|graph| graph.validate())
-            }
+            Self::EfficientNet(config) => config.validate(),
+            Self::ConvNeXt(config) => config.validate(),
+            Self::MobileNetV3(config) => config.validate(),
+            Self::Graph(graphs) => validate_graphs(graphs),
         }
     }
 
@@ -143,9 +200,35 @@ impl Architecture {
                 Network::Graph(GraphNetwork::new(graph.clone(), device))
             }
             Self::UNet(config) => Network::UNet(config.init(device)?),
+            Self::ResNetUNet(config) => Network::ResNetUNet(config.init(device)?),
+            Self::BasicUNet(config) => Network::BasicUNet(config.init(device)?),
+            Self::DynUNet(config) => Network::DynUNet(config.init(device)?),
             Self::ResNet(config) => Network::ResNet(config.init(device)?),
+            Self::EfficientNet(config) => Network::EfficientNet(config.init(device)?),
+            Self::ConvNeXt(config) => Network::ConvNeXt(config.init(device)?),
+            Self::MobileNetV3(config) => Network::MobileNetV3(config.init(device)?),
         })
     }
+}
+
+fn validate_graphs(graphs: &[Arc<Graph>]) -> Result<(), ConfigError> {
+    let kind = |graph: &Graph| {
+        (
+            graph.input.example[1],
+            graph.output.channels,
+            graph.output.spatial,
+        )
+    };
+    let Some(leader) = first(graphs) else {
+        return Err(ConfigError::new("graph", "there is none"));
+    };
+    if graphs.iter().any(|graph| kind(graph) != kind(leader)) {
+        return Err(ConfigError::new(
+            "graph",
+            "members differ in input or output",
+        ));
+    }
+    graphs.iter().try_for_each(|graph| graph.validate())
 }
 
 fn first(graphs: &[Arc<Graph>]) -> Option<&Graph> {
@@ -158,8 +241,20 @@ fn first(graphs: &[Arc<Graph>]) -> Option<&Graph> {
 pub enum Network<B: Backend> {
     /// Spatial output.
     UNet(UNet<B>),
+    /// Spatial output.
+    ResNetUNet(ResNetUNet<B>),
+    /// Spatial output.
+    BasicUNet(BasicUNet<B>),
+    /// Spatial output.
+    DynUNet(DynUNet<B>),
     /// Vector output.
     ResNet(ResNet<B>),
+    /// Vector output.
+    EfficientNet(EfficientNet<B>),
+    /// Vector output.
+    ConvNeXt(ConvNeXt<B>),
+    /// Vector output.
+    MobileNetV3(MobileNetV3<B>),
     /// Either, as the graph has it.
     Graph(GraphNetwork<B>),
 }
@@ -172,7 +267,13 @@ impl<B: Backend> Network<B> {
     pub fn forward(&self, image: Tensor<B, 4>) -> MemberOutput<B> {
         match self {
             Self::UNet(network) => MemberOutput::Spatial(network.forward(image)),
+            Self::ResNetUNet(network) => MemberOutput::Spatial(network.forward(image)),
+            Self::BasicUNet(network) => MemberOutput::Spatial(network.forward(image)),
+            Self::DynUNet(network) => MemberOutput::Spatial(network.forward(image)),
             Self::ResNet(network) => MemberOutput::Vector(network.forward(image)),
+            Self::EfficientNet(network) => MemberOutput::Vector(network.forward(image)),
+            Self::ConvNeXt(network) => MemberOutput::Vector(network.forward(image)),
+            Self::MobileNetV3(network) => MemberOutput::Vector(network.forward(image)),
             Self::Graph(network) => network.forward(image),
         }
     }

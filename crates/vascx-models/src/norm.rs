@@ -58,11 +58,11 @@ impl Norm {
     }
 }
 
-/// Any other normalisation, then an activation; its sums over whole maps are f32's.
+/// Any other normalisation, then an activation if there is one; its sums over whole maps are f32's.
 pub(crate) fn normalise<B: Backend>(
     norm: &Normalization<B>,
     input: Tensor<B, 4>,
-    activation: Activation,
+    activation: Option<Activation>,
 ) -> Tensor<B, 4> {
     let groups = match norm {
         Normalization::Group(norm) => {
@@ -81,12 +81,14 @@ pub(crate) fn normalise<B: Backend>(
         };
         let affine = affine.as_ref().map(|[scale, shift]| [scale, shift]);
         let map = input.clone().into_primitive().tensor();
-        let activation = Some(activation);
         if let Some(output) = fused::group_norm::<B>(&map, groups, epsilon, affine, activation) {
             return Tensor::from_primitive(TensorPrimitive::Float(output));
         }
     }
     let dtype: FloatDType = input.dtype().into();
     let normalised = norm.forward(input.cast(FloatDType::F32)).cast(dtype);
-    activation.forward(normalised)
+    match activation {
+        Some(activation) => activation.forward(normalised),
+        None => normalised,
+    }
 }

@@ -3,15 +3,14 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
-use burn::nn::norm::Normalization;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{Dropout, DropoutConfig, PaddingConfig2d};
+use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
+use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
 use crate::fused::{Packed, convolve, convolve_transposed, interpolate, max_pool};
-use crate::norm::normalise;
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Configuration of a [`UNet`].
@@ -220,74 +219,39 @@ impl<B: Backend> UNet<B> {
     }
 }
 
-/// 3 × 3 convolution → norm → activation → dropout.
+/// Convolution layers, each followed by dropout.
 #[derive(Module, Debug)]
-struct ConvLayer<B: Backend> {
-    conv: Conv2d<B>,
-    norm: Option<Normalization<B>>,
-    #[module(skip)]
-    activation: Activation,
+struct ConvBlock<B: Backend> {
+    layers: Vec<ConvLayer<B>>,
     dropout: Dropout,
-    #[module(skip)]
-    packed: Packed,
 }
 
-impl<B: Backend> ConvLayer<B> {
+impl<B: Backend> ConvBlock<B> {
     fn new(config: &UNetConfig, inputs: usize, outputs: usize, device: &B::Device) -> Self {
+        let layers = (0..config.convs_per_block).map(|index| {
+            let inputs = if index == 0 { inputs } else { outputs };
+            let layer = ConvLayerConfig {
+                bias: config.conv_bias,
+                norm: config.norm,
+                activation: Some(config.activation),
+                ..ConvLayerConfig::new(inputs, outputs)
+            };
+            layer.init(device)
+        });
         Self {
-            conv: same_conv(inputs, outputs, 3)
-                .with_bias(config.conv_bias)
-                .init(device),
-            norm: config.norm.init(outputs, device),
-            activation: config.activation,
+            layers: layers.collect(),
             dropout: DropoutConfig::new(config.dropout).init(),
-            packed: Packed::default(),
         }
     }
 
     /// Of the concatenated inputs.
     fn forward(&self, inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
-        let (packed, conv, activation) = (&self.packed, &self.conv, self.activation);
-        let activated = match &self.norm {
-            Some(Normalization::Batch(norm)) => {
-                convolve(packed, conv, Some(norm), inputs, Some(activation))
-            }
-            Some(norm) => {
-                let features = convolve(packed, conv, None, inputs, None);
-                normalise(norm, features, activation)
-            }
-            None => convolve(packed, conv, None, inputs, Some(activation)),
-        };
-        self.dropout.forward(activated)
-    }
-}
-
-#[derive(Module, Debug)]
-struct ConvBlock<B: Backend> {
-    layers: Vec<ConvLayer<B>>,
-}
-
-impl<B: Backend> ConvBlock<B> {
-    fn new(config: &UNetConfig, inputs: usize, outputs: usize, device: &B::Device) -> Self {
-        let layers = (0..config.convs_per_block)
-            .map(|index| {
-                ConvLayer::new(
-                    config,
-                    if index == 0 { inputs } else { outputs },
-                    outputs,
-                    device,
-                )
+        self.layers
+            .iter()
+            .fold(inputs, |inputs, layer| {
+                vec![self.dropout.forward(layer.forward(inputs))]
             })
-            .collect();
-        Self { layers }
-    }
-
-    /// Of the concatenated inputs.
-    fn forward(&self, inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
-        let (first, rest) = self.layers.split_first().expect("validated");
-        rest.iter().fold(first.forward(inputs), |features, layer| {
-            layer.forward(vec![features])
-        })
+            .remove(0)
     }
 }
 
@@ -304,7 +268,7 @@ impl<B: Backend> UpBlock<B> {
     fn new(config: &UNetConfig, inputs: usize, outputs: usize, device: &B::Device) -> Self {
         let interpolated = |kernel_size, mode, align_corners| {
             Up::Interpolated(InterpolatedConv {
-                conv: same_conv(inputs, outputs, kernel_size).init(device),
+                conv: padded_conv(inputs, outputs, kernel_size, 1).init(device),
                 options: InterpolateOptions::new(mode).with_align_corners(align_corners),
             })
         };
@@ -357,12 +321,4 @@ impl<B: Backend> InterpolatedConv<B> {
         let enlarged = interpolate(input, [2 * height, 2 * width], self.options.clone());
         convolve(packed, &self.conv, None, vec![enlarged], None)
     }
-}
-
-/// A convolution that keeps height and width.
-fn same_conv(inputs: usize, outputs: usize, kernel_size: usize) -> Conv2dConfig {
-    let padding = kernel_size / 2;
-    Conv2dConfig::new([inputs, outputs], [kernel_size, kernel_size]).with_padding(
-        PaddingConfig2d::Explicit(padding, padding, padding, padding),
-    )
 }

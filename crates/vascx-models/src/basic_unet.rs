@@ -1,0 +1,191 @@
+//! MONAI's `BasicUNet` in two dimensions, after Falk et al., "U-Net: deep learning for cell
+//! counting, detection, and morphometry" (Nature Methods 2019).
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
+
+use crate::conv_layer::{ConvLayer, ConvLayerConfig};
+use crate::fused::{Packed, convolve, convolve_transposed, max_pool};
+use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
+
+/// Configuration of a [`BasicUNet`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BasicUNetConfig {
+    /// Channels of the input.
+    pub in_channels: usize,
+    /// Classes or keypoints.
+    pub out_channels: usize,
+    /// Channels of the five levels, full resolution first, then of the last block.
+    pub features: [usize; 6],
+    /// Whether the 3 × 3 convolutions have a bias.
+    pub conv_bias: bool,
+    /// Normalisation after each convolution.
+    pub norm: Norm,
+    /// Activation after each normalisation.
+    pub activation: Activation,
+}
+
+impl BasicUNetConfig {
+    /// Height and width of an input must be multiples of this.
+    pub const SIZE_DIVISOR: usize = 16;
+
+    /// The library's default network.
+    pub fn new(in_channels: usize, out_channels: usize) -> Self {
+        Self {
+            in_channels,
+            out_channels,
+            features: [32, 32, 64, 128, 256, 32],
+            conv_bias: true,
+            norm: Norm::Instance {
+                epsilon: 1e-5,
+                affine: true,
+            },
+            activation: Activation::LeakyRelu {
+                negative_slope: 0.1,
+            },
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let mut sizes = [self.in_channels, self.out_channels]
+            .into_iter()
+            .chain(self.features);
+        if !sizes.all(|size| (1..=MAX_CHANNELS).contains(&size)) {
+            return Err(ConfigError::new(
+                "basicunet",
+                "channels and features must be 1 to 65536",
+            ));
+        }
+        if self.features[2..5].iter().any(|width| width % 2 != 0) {
+            return Err(ConfigError::new(
+                "basicunet",
+                "the features of the lower three levels must be even: they are halved on the way up",
+            ));
+        }
+        if let Norm::Group { groups, .. } = self.norm
+            && self
+                .features
+                .iter()
+                .any(|&width| groups == 0 || width % groups != 0)
+        {
+            return Err(ConfigError::new(
+                "basicunet",
+                "`groups` must divide all features",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Builds the network with fresh random weights.
+    ///
+    /// # Errors
+    /// When sizes are zero or contradict each other.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<BasicUNet<B>, ConfigError> {
+        self.validate()?;
+        let [f0, f1, f2, f3, f4, last] = self.features;
+        let convs = |inputs, outputs| [self.layer(inputs, outputs), self.layer(outputs, outputs)];
+        let convs = |inputs, outputs| {
+            let layers = convs(inputs, outputs).into_iter();
+            layers.map(|layer| layer.init(device)).collect()
+        };
+        let level = |inputs, outputs| TwoConvs {
+            convs: convs(inputs, outputs),
+        };
+        // The channels are halved on the way up, except by the last step.
+        let up = |below, enlarged, skip, outputs| UpBlock {
+            up: ConvTranspose2dConfig::new([below, enlarged], [2, 2])
+                .with_stride([2, 2])
+                .init(device),
+            packed_up: Packed::default(),
+            convs: convs(skip + enlarged, outputs),
+        };
+        Ok(BasicUNet {
+            encoder: vec![
+                level(self.in_channels, f0),
+                level(f0, f1),
+                level(f1, f2),
+                level(f2, f3),
+                level(f3, f4),
+            ],
+            pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
+            decoder: vec![
+                up(f4, f4 / 2, f3, f3),
+                up(f3, f3 / 2, f2, f2),
+                up(f2, f2 / 2, f1, f1),
+                up(f1, f1, f0, last),
+            ],
+            head: Conv2dConfig::new([last, self.out_channels], [1, 1]).init(device),
+            packed_head: Packed::default(),
+        })
+    }
+
+    fn layer(&self, inputs: usize, outputs: usize) -> ConvLayerConfig {
+        ConvLayerConfig {
+            bias: self.conv_bias,
+            norm: self.norm,
+            activation: Some(self.activation),
+            ..ConvLayerConfig::new(inputs, outputs)
+        }
+    }
+}
+
+/// U-Net of five levels, input `[N, C, H, W]`, output `[N, out_channels, H, W]`.
+#[derive(Module, Debug)]
+pub struct BasicUNet<B: Backend> {
+    encoder: Vec<TwoConvs<B>>,
+    pool: MaxPool2d,
+    decoder: Vec<UpBlock<B>>,
+    head: Conv2d<B>,
+    #[module(skip)]
+    packed_head: Packed,
+}
+
+impl<B: Backend> BasicUNet<B> {
+    /// Logits `[N, out_channels, H, W]` of an image `[N, in_channels, H, W]`; H and W must be
+    /// multiples of [`BasicUNetConfig::SIZE_DIVISOR`].
+    pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
+        let mut skips = Vec::with_capacity(self.encoder.len());
+        let mut features = image;
+        for (level, block) in self.encoder.iter().enumerate() {
+            if level > 0 {
+                skips.push(features.clone());
+                features = max_pool(&self.pool, features);
+            }
+            features = run(&block.convs, vec![features]);
+        }
+        for block in &self.decoder {
+            let skip = skips.pop().expect("a skip connection per step up");
+            let enlarged = convolve_transposed(&block.packed_up, &block.up, features);
+            features = run(&block.convs, vec![skip, enlarged]);
+        }
+        convolve(&self.packed_head, &self.head, None, vec![features], None)
+    }
+}
+
+#[derive(Module, Debug)]
+struct TwoConvs<B: Backend> {
+    convs: Vec<ConvLayer<B>>,
+}
+
+/// Doubles the resolution, puts the skip connection in front, convolves twice.
+#[derive(Module, Debug)]
+struct UpBlock<B: Backend> {
+    up: ConvTranspose2d<B>,
+    #[module(skip)]
+    packed_up: Packed,
+    convs: Vec<ConvLayer<B>>,
+}
+
+fn run<B: Backend>(convs: &[ConvLayer<B>], inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+    let inputs = convs
+        .iter()
+        .fold(inputs, |inputs, layer| vec![layer.forward(inputs)]);
+    inputs
+        .into_iter()
+        .next()
+        .expect("one answer of the last layer")
+}

@@ -1,0 +1,111 @@
+//! The block of mobile networks: expand, convolve depthwise, squeeze and excite, project. Sandler
+//! et al., "MobileNetV2" (CVPR 2018, <https://arxiv.org/abs/1801.04381>).
+
+use burn::module::Module;
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::conv_layer::{ConvLayer, ConvLayerConfig};
+use crate::squeeze_excitation::SqueezeExcitation;
+use crate::{Activation, Norm};
+
+/// What [`InvertedResidual`] is built from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InvertedResidualConfig {
+    pub(crate) inputs: usize,
+    /// Channels of the depthwise convolution; the expansion is left out where they are `inputs`.
+    pub(crate) expanded: usize,
+    pub(crate) outputs: usize,
+    pub(crate) kernel_size: usize,
+    pub(crate) stride: usize,
+    /// Channels between the two layers of the squeeze-and-excitation, if there is one.
+    pub(crate) squeezed: Option<usize>,
+    /// Of the squeeze-and-excitation: after its first layer, and its gate.
+    pub(crate) squeeze_activations: [Activation; 2],
+    pub(crate) activation: Activation,
+    /// Added to the variance by batch normalisation.
+    pub(crate) epsilon: f64,
+}
+
+impl InvertedResidualConfig {
+    pub(crate) fn init<B: Backend>(self, device: &B::Device) -> InvertedResidual<B> {
+        let pointwise = |inputs, outputs, activation| ConvLayerConfig {
+            kernel_size: 1,
+            norm: Norm::Batch {
+                epsilon: self.epsilon,
+            },
+            activation,
+            ..ConvLayerConfig::new(inputs, outputs)
+        };
+        let activation = Some(self.activation);
+        let mut block = Vec::with_capacity(4);
+        if self.expanded != self.inputs {
+            let expand = pointwise(self.inputs, self.expanded, activation);
+            block.push(Stage::Conv(expand.init(device)));
+        }
+        let depthwise = ConvLayerConfig {
+            kernel_size: self.kernel_size,
+            stride: self.stride,
+            groups: self.expanded,
+            ..pointwise(self.expanded, self.expanded, activation)
+        };
+        block.push(Stage::Conv(depthwise.init(device)));
+        if let Some(squeezed) = self.squeezed {
+            let activations = self.squeeze_activations;
+            let squeeze = SqueezeExcitation::new(self.expanded, squeezed, activations, device);
+            block.push(Stage::Squeeze(squeeze));
+        }
+        let project = pointwise(self.expanded, self.outputs, None);
+        block.push(Stage::Conv(project.init(device)));
+        InvertedResidual {
+            block,
+            shortcut: self.stride == 1 && self.inputs == self.outputs,
+        }
+    }
+}
+
+#[derive(Module, Debug)]
+pub(crate) struct InvertedResidual<B: Backend> {
+    block: Vec<Stage<B>>,
+    shortcut: bool,
+}
+
+impl<B: Backend> InvertedResidual<B> {
+    pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        let shortcut = self.shortcut.then(|| input.clone());
+        let stages = self.block.iter();
+        let features = stages.fold(input, |features, stage| match stage {
+            Stage::Conv(layer) => layer.forward(vec![features]),
+            Stage::Squeeze(squeeze) => squeeze.forward(features),
+        });
+        match shortcut {
+            Some(shortcut) => features + shortcut,
+            None => features,
+        }
+    }
+}
+
+#[derive(Module, Debug)]
+enum Stage<B: Backend> {
+    Conv(ConvLayer<B>),
+    Squeeze(SqueezeExcitation<B>),
+}
+
+/// A part of a mobile network, numbered as torchvision numbers them.
+#[derive(Module, Debug)]
+pub(crate) enum Feature<B: Backend> {
+    Layer(ConvLayer<B>),
+    Block(InvertedResidual<B>),
+    Stage(Vec<InvertedResidual<B>>),
+}
+
+impl<B: Backend> Feature<B> {
+    pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        match self {
+            Self::Layer(layer) => layer.forward(vec![input]),
+            Self::Block(block) => block.forward(input),
+            Self::Stage(blocks) => blocks
+                .iter()
+                .fold(input, |features, block| block.forward(features)),
+        }
+    }
+}

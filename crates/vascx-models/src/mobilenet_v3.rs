@@ -1,0 +1,220 @@
+//! MobileNetV3: Howard et al., "Searching for MobileNetV3" (ICCV 2019,
+//! <https://arxiv.org/abs/1905.02244>), in torchvision's arrangement. Dropout, which regularises
+//! training, is left out.
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
+
+use crate::conv_layer::ConvLayerConfig;
+use crate::inverted_residual::{Feature, InvertedResidualConfig};
+use crate::squeeze_excitation::channel_means;
+use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS, Norm};
+
+/// Configuration of a [`MobileNetV3`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MobileNetV3Config {
+    /// Channels of the input.
+    pub in_channels: usize,
+    /// Classes of a classifier, values of a regressor.
+    pub outputs: usize,
+    /// Channels after the stem.
+    pub stem_width: usize,
+    /// The blocks, highest resolution first.
+    pub blocks: Vec<MobileNetV3Block>,
+    /// Channels after the last convolution.
+    pub head_width: usize,
+    /// Values between the two layers of the classifier.
+    pub hidden_width: usize,
+    /// Added to the variance by batch normalisation.
+    pub epsilon: f64,
+}
+
+/// One block of a [`MobileNetV3`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MobileNetV3Block {
+    /// Side of the depthwise convolution's kernel; odd.
+    pub kernel_size: usize,
+    /// Stride of the depthwise convolution.
+    pub stride: usize,
+    /// Channels of the depthwise convolution.
+    pub expanded: usize,
+    /// Channels of the answer.
+    pub width: usize,
+    /// Channels between the two layers of the squeeze-and-excitation, if there is one.
+    pub squeezed: Option<usize>,
+    /// Whether the activation is [`Activation::HardSwish`], not [`Activation::Relu`].
+    pub hard_swish: bool,
+}
+
+impl MobileNetV3Config {
+    /// The published small network with `outputs` class logits or regressed values.
+    pub fn small(in_channels: usize, outputs: usize) -> Self {
+        let blocks = [
+            (3, 2, 16, 16, true, false),
+            (3, 2, 72, 24, false, false),
+            (3, 1, 88, 24, false, false),
+            (5, 2, 96, 40, true, true),
+            (5, 1, 240, 40, true, true),
+            (5, 1, 240, 40, true, true),
+            (5, 1, 120, 48, true, true),
+            (5, 1, 144, 48, true, true),
+            (5, 2, 288, 96, true, true),
+            (5, 1, 576, 96, true, true),
+            (5, 1, 576, 96, true, true),
+        ];
+        Self::published(in_channels, outputs, &blocks, 576, 1024)
+    }
+
+    /// The published large network with `outputs` class logits or regressed values.
+    pub fn large(in_channels: usize, outputs: usize) -> Self {
+        let blocks = [
+            (3, 1, 16, 16, false, false),
+            (3, 2, 64, 24, false, false),
+            (3, 1, 72, 24, false, false),
+            (5, 2, 72, 40, true, false),
+            (5, 1, 120, 40, true, false),
+            (5, 1, 120, 40, true, false),
+            (3, 2, 240, 80, false, true),
+            (3, 1, 200, 80, false, true),
+            (3, 1, 184, 80, false, true),
+            (3, 1, 184, 80, false, true),
+            (3, 1, 480, 112, true, true),
+            (3, 1, 672, 112, true, true),
+            (5, 2, 672, 160, true, true),
+            (5, 1, 960, 160, true, true),
+            (5, 1, 960, 160, true, true),
+        ];
+        Self::published(in_channels, outputs, &blocks, 960, 1280)
+    }
+
+    /// From kernel, stride, expanded channels, width, squeeze and hard swish of each block.
+    fn published(
+        in_channels: usize,
+        outputs: usize,
+        blocks: &[(usize, usize, usize, usize, bool, bool)],
+        head_width: usize,
+        hidden_width: usize,
+    ) -> Self {
+        let blocks = blocks.iter().map(
+            |&(kernel_size, stride, expanded, width, squeeze, hard_swish)| MobileNetV3Block {
+                kernel_size,
+                stride,
+                expanded,
+                width,
+                // A quarter, to the nearest multiple of eight.
+                squeezed: squeeze.then_some((expanded / 4 + 4) / 8 * 8),
+                hard_swish,
+            },
+        );
+        Self {
+            in_channels,
+            outputs,
+            stem_width: 16,
+            blocks: blocks.collect(),
+            head_width,
+            hidden_width,
+            epsilon: 1e-3,
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let invalid = |reason| Err(ConfigError::new("mobilenetv3", reason));
+        let ends = [
+            self.in_channels,
+            self.outputs,
+            self.stem_width,
+            self.head_width,
+            self.hidden_width,
+        ];
+        let mut sizes = ends.into_iter().chain(
+            self.blocks
+                .iter()
+                .flat_map(|block| [block.expanded, block.width, block.squeezed.unwrap_or(1)]),
+        );
+        if !sizes.all(|size| (1..=MAX_CHANNELS).contains(&size)) {
+            return invalid("channels, outputs and widths must be 1 to 65536");
+        }
+        if self.blocks.len() > MAX_LAYERS {
+            return invalid("must have fewer than 1000 blocks");
+        }
+        for block in &self.blocks {
+            if block.kernel_size % 2 == 0 || block.kernel_size > 15 {
+                return invalid("kernels must be odd and at most 15");
+            }
+            if !(1..=2).contains(&block.stride) {
+                return invalid("strides must be 1 or 2");
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds the network with fresh random weights.
+    ///
+    /// # Errors
+    /// When sizes are zero or too large.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<MobileNetV3<B>, ConfigError> {
+        self.validate()?;
+        let layer = |inputs, outputs, kernel_size, stride| {
+            let layer = ConvLayerConfig {
+                kernel_size,
+                stride,
+                norm: Norm::Batch {
+                    epsilon: self.epsilon,
+                },
+                activation: Some(Activation::HardSwish),
+                ..ConvLayerConfig::new(inputs, outputs)
+            };
+            Feature::Layer(layer.init(device))
+        };
+        let mut features = vec![layer(self.in_channels, self.stem_width, 3, 2)];
+        let mut inputs = self.stem_width;
+        for block in &self.blocks {
+            let config = InvertedResidualConfig {
+                inputs,
+                expanded: block.expanded,
+                outputs: block.width,
+                kernel_size: block.kernel_size,
+                stride: block.stride,
+                squeezed: block.squeezed,
+                squeeze_activations: [Activation::Relu, Activation::HardSigmoid],
+                activation: if block.hard_swish {
+                    Activation::HardSwish
+                } else {
+                    Activation::Relu
+                },
+                epsilon: self.epsilon,
+            };
+            features.push(Feature::Block(config.init(device)));
+            inputs = block.width;
+        }
+        features.push(layer(inputs, self.head_width, 1, 1));
+        Ok(MobileNetV3 {
+            features,
+            hidden: LinearConfig::new(self.head_width, self.hidden_width).init(device),
+            classifier: LinearConfig::new(self.hidden_width, self.outputs).init(device),
+        })
+    }
+}
+
+/// MobileNetV3, input `[N, C, H, W]`, output `[N, outputs]`: class logits or regressed values.
+#[derive(Module, Debug)]
+pub struct MobileNetV3<B: Backend> {
+    features: Vec<Feature<B>>,
+    hidden: Linear<B>,
+    classifier: Linear<B>,
+}
+
+impl<B: Backend> MobileNetV3<B> {
+    /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
+    pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
+        let features = self.features.iter();
+        let means = channel_means(features.fold(image, |image, feature| feature.forward(image)));
+        let hidden = self.hidden.forward(means.flatten(1, 3));
+        self.classifier
+            .forward(Activation::HardSwish.forward(hidden))
+    }
+}

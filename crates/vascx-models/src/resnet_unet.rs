@@ -1,0 +1,147 @@
+//! U-Net on a ResNet encoder, in the arrangement of segmentation_models_pytorch's `Unet`: five
+//! decoder blocks, nearest-neighbour up-sampling, the image itself not among the skips.
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
+
+use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
+use crate::fused::{Packed, convolve, interpolate};
+use crate::resnet::{ResNetEncoder, ResNetEncoderConfig};
+use crate::{Activation, ConfigError, MAX_CHANNELS, Norm, ResNetDepth};
+
+/// Configuration of a [`ResNetUNet`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResNetUNetConfig {
+    /// Depth of the encoder.
+    pub depth: ResNetDepth,
+    /// Channels of the input.
+    pub in_channels: usize,
+    /// Classes or keypoints.
+    pub out_channels: usize,
+    /// Channels after the encoder's stem; 64 in the published networks.
+    pub encoder_width: usize,
+    /// Channels of the decoder blocks, lowest resolution first.
+    pub decoder_widths: [usize; 5],
+    /// Added to the variance by batch normalisation.
+    pub epsilon: f64,
+}
+
+impl ResNetUNetConfig {
+    /// Height and width of an input must be multiples of this.
+    pub const SIZE_DIVISOR: usize = 32;
+
+    /// The library's default network on an encoder of this depth.
+    pub fn new(depth: ResNetDepth, in_channels: usize, out_channels: usize) -> Self {
+        Self {
+            depth,
+            in_channels,
+            out_channels,
+            encoder_width: 64,
+            decoder_widths: [256, 128, 64, 32, 16],
+            epsilon: 1e-5,
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let mut sizes = [self.in_channels, self.out_channels, self.encoder_width]
+            .into_iter()
+            .chain(self.decoder_widths);
+        if !sizes.all(|size| (1..=MAX_CHANNELS).contains(&size)) {
+            return Err(ConfigError::new(
+                "resnetunet",
+                "channels and widths must be 1 to 65536",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Builds the network with fresh random weights.
+    ///
+    /// # Errors
+    /// When a size is zero or too large.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<ResNetUNet<B>, ConfigError> {
+        self.validate()?;
+        let encoder = ResNetEncoderConfig {
+            depth: self.depth,
+            in_channels: self.in_channels,
+            width: self.encoder_width,
+            epsilon: self.epsilon,
+        };
+        let [stem, first, second, third, fourth] = encoder.channels();
+        let skips = [third, second, first, stem, 0];
+        let mut below = fourth;
+        let decoder = skips
+            .into_iter()
+            .zip(self.decoder_widths)
+            .map(|(skip, outputs)| {
+                let layer = |inputs| {
+                    let layer = ConvLayerConfig {
+                        norm: Norm::Batch {
+                            epsilon: self.epsilon,
+                        },
+                        activation: Some(Activation::Relu),
+                        ..ConvLayerConfig::new(inputs, outputs)
+                    };
+                    layer.init(device)
+                };
+                let block = DecoderBlock {
+                    conv1: layer(below + skip),
+                    conv2: layer(outputs),
+                };
+                below = outputs;
+                block
+            })
+            .collect();
+        Ok(ResNetUNet {
+            encoder: encoder.init(device),
+            decoder,
+            head: padded_conv(below, self.out_channels, 3, 1).init(device),
+            packed_head: Packed::default(),
+        })
+    }
+}
+
+/// U-Net on a ResNet encoder, input `[N, C, H, W]`, output `[N, out_channels, H, W]`.
+#[derive(Module, Debug)]
+pub struct ResNetUNet<B: Backend> {
+    encoder: ResNetEncoder<B>,
+    decoder: Vec<DecoderBlock<B>>,
+    head: Conv2d<B>,
+    #[module(skip)]
+    packed_head: Packed,
+}
+
+impl<B: Backend> ResNetUNet<B> {
+    /// Logits `[N, out_channels, H, W]` of an image `[N, in_channels, H, W]`; H and W must be
+    /// multiples of [`ResNetUNetConfig::SIZE_DIVISOR`].
+    pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [stem, first, second, third, fourth] = self.encoder.pyramid(image);
+        let skips = [Some(third), Some(second), Some(first), Some(stem), None];
+        let blocks = self.decoder.iter().zip(skips);
+        let features = blocks.fold(fourth, |features, (block, skip)| {
+            block.forward(features, skip)
+        });
+        convolve(&self.packed_head, &self.head, None, vec![features], None)
+    }
+}
+
+/// Doubles the resolution, puts the skip connection behind, convolves twice.
+#[derive(Module, Debug)]
+struct DecoderBlock<B: Backend> {
+    conv1: ConvLayer<B>,
+    conv2: ConvLayer<B>,
+}
+
+impl<B: Backend> DecoderBlock<B> {
+    fn forward(&self, input: Tensor<B, 4>, skip: Option<Tensor<B, 4>>) -> Tensor<B, 4> {
+        let [_, _, height, width] = input.dims();
+        let nearest = InterpolateOptions::new(InterpolateMode::Nearest);
+        let enlarged = interpolate(input, [2 * height, 2 * width], nearest);
+        let inputs = std::iter::once(enlarged).chain(skip).collect();
+        self.conv2.forward(vec![self.conv1.forward(inputs)])
+    }
+}

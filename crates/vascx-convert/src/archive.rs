@@ -114,6 +114,18 @@ impl<R: Read + Seek> Archive<R> {
             .map_err(|_| Error::entry(entry, "is not UTF-8 text"))
     }
 
+    /// Refuses archives written on a big-endian machine.
+    pub(crate) fn check_byte_order(&mut self) -> Result<()> {
+        if self.contains("byteorder") {
+            let order = self.read_text("byteorder", 16)?;
+            if order != "little" {
+                let reason = format!("`{order}` is not supported");
+                return Err(Error::entry("byteorder", reason));
+            }
+        }
+        Ok(())
+    }
+
     /// A tensor storage of exactly `length` bytes. All storages read together may not exceed about
     /// twice the file.
     pub(crate) fn read_storage(&mut self, entry: &str, length: u64) -> Result<Vec<u8>> {

@@ -58,12 +58,15 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The configuration in `extra/config.yaml` is not JSON or has impossible values.
-    #[error("configuration `extra/config.yaml`: {0}")]
+    /// The configuration in `extra/config.yaml`, or the one given instead, is not JSON or has impossible values.
+    #[error("configuration (`extra/config.yaml`, or --config): {0}")]
     Config(String),
     /// The program in a release's `code/` or an ONNX file cannot be run as a graph; every reason found, one per line.
     #[error("the program cannot be imported:\n{0}")]
     Program(String),
+    /// No known network fits a state dict, or more than one does; the candidates.
+    #[error("{0}")]
+    UnknownNetwork(String),
     /// The architecture was recognised, but a tensor is left over, missing or of another shape.
     #[error("weights do not match the recognised architecture: {0}")]
     Mismatch(String),
@@ -76,6 +79,9 @@ pub enum Error {
     /// A model directory's `model.json` or `weights.safetensors` is unusable.
     #[error("model directory: {0}")]
     ModelDirectory(String),
+    /// A model directory is not what it was written from.
+    #[error("verification failed: {0}")]
+    Verification(String),
     /// The output exists and overwriting was not asked for.
     #[error("exists already; choose another output or pass --force to replace it")]
     Exists,

@@ -3,10 +3,12 @@
 
 use std::io::Cursor;
 
+use crate::checkpoint::place_state_dict;
 use crate::module_tree::ScriptModule;
 use crate::onnx;
 use crate::pickle;
 use crate::release::Release;
+use crate::state_dict::StateDict;
 use crate::torchscript::{import, import_source};
 
 /// The unpickler and the module tree built from it.
@@ -42,5 +44,22 @@ pub fn import_program(bytes: &[u8]) {
         let source =
             format!("class Net(Module):\n  def forward(self, x: Tensor) -> Tensor:\n    {body}\n");
         import_source(&source);
+    }
+}
+
+/// Any of the formats of state dicts: reading, recognising, gathering every tensor.
+pub fn read_state_dict(bytes: &[u8]) {
+    if let Ok(mut dict) = StateDict::read(Cursor::new(bytes)) {
+        let _ = place_state_dict(&mut dict, None);
+        let members: Vec<Vec<String>> = dict
+            .members
+            .iter()
+            .map(|tensors| tensors.keys().cloned().collect())
+            .collect();
+        for (member, names) in members.iter().enumerate() {
+            for name in names {
+                let _ = dict.tensor(member, name);
+            }
+        }
     }
 }

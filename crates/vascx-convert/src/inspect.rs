@@ -1,24 +1,30 @@
 //! Describing a checkpoint or model directory without loading it onto a device.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use serde::Serialize;
 
+use crate::checkpoint::{Kind, shapes};
 use crate::error::Result;
+use crate::families::{Candidate, candidates};
 use crate::manifest::{ConvertOptions, ModelManifest};
 use crate::model::Model;
-use crate::onnx;
 use crate::release::Release;
+use crate::state_dict::StateDict;
 
 /// What `vascx inspect` tells.
 #[derive(Debug, Serialize)]
 pub struct Inspection {
-    /// `checkpoint` or `model directory`.
+    /// `TorchScript release`, `ONNX file`, `state dict` or `model directory`.
     pub kind: &'static str,
     /// The tensors, as they are stored.
     pub tensors: Vec<TensorInfo>,
-    /// Top levels of the checkpoint's module tree; absent for a model directory.
+    /// Top levels of a release's module tree.
     pub module_tree: Option<String>,
+    /// Known networks that the tensors of a state dict may belong to, best first.
+    pub candidates: Vec<Candidate>,
     /// What it converts to, or why it does not.
     pub model: std::result::Result<ModelManifest, String>,
     /// Assumptions made and things left out.
@@ -50,21 +56,33 @@ impl Inspection {
                 kind: "model directory",
                 tensors: model.stored_tensors(),
                 module_tree: None,
+                candidates: Vec::new(),
                 model: Ok(model.manifest().clone()),
                 notes: Vec::new(),
             });
         }
-        if onnx::is_onnx(path).map_err(|error| error.in_file(path))? {
-            let model = Model::convert(path, &ConvertOptions::default())?;
-            return Ok(Self {
-                kind: "ONNX file",
-                tensors: model.stored_tensors(),
-                module_tree: None,
-                model: Ok(model.manifest().clone()),
-                notes: model.notes().to_vec(),
-            });
+        let converted = Model::convert(path, &ConvertOptions::default());
+        let look = || match Kind::of(path)? {
+            Kind::Program => Self::of_release(path, converted),
+            Kind::Onnx => Ok(Self::of_onnx(&converted?)),
+            Kind::StateDict => Self::of_state_dict(path, converted),
+        };
+        look().map_err(|error| error.in_file(path))
+    }
+
+    fn of_onnx(model: &Model) -> Self {
+        Self {
+            kind: "ONNX file",
+            tensors: model.stored_tensors(),
+            module_tree: None,
+            candidates: Vec::new(),
+            model: Ok(model.manifest().clone()),
+            notes: model.notes().to_vec(),
         }
-        let release = Release::open(path).map_err(|error| error.in_file(path))?;
+    }
+
+    fn of_release(path: &Path, converted: Result<Model>) -> Result<Self> {
+        let release = Release::open(path)?;
         let mut tensors = Vec::new();
         release.root.for_each_tensor(&mut |name, tensor| {
             tensors.push(TensorInfo {
@@ -73,16 +91,42 @@ impl Inspection {
                 dtype: tensor.storage.dtype.name(),
             });
         });
-        let (model, notes) = match Model::convert(path, &ConvertOptions::default()) {
-            Ok(model) => (Ok(model.manifest().clone()), model.notes().to_vec()),
-            Err(error) => (Err(error.to_string()), release.notes),
-        };
+        let (model, notes) = outcome(converted, release.notes);
         Ok(Self {
-            kind: "checkpoint",
+            kind: "TorchScript release",
             tensors,
             module_tree: Some(release.root.outline(3, 60)),
+            candidates: Vec::new(),
             model,
             notes,
         })
+    }
+
+    fn of_state_dict(path: &Path, converted: Result<Model>) -> Result<Self> {
+        let dict = StateDict::read(BufReader::new(File::open(path)?))?;
+        let (model, notes) = outcome(converted, dict.notes.clone());
+        let candidates = dict
+            .members
+            .first()
+            .map(|tensors| candidates(&shapes(tensors)));
+        Ok(Self {
+            kind: "state dict",
+            tensors: dict.stored(),
+            module_tree: None,
+            candidates: candidates.unwrap_or_default(),
+            model,
+            notes,
+        })
+    }
+}
+
+/// What conversion came to and its notes; where it failed, those of reading the file.
+fn outcome(
+    converted: Result<Model>,
+    reading: Vec<String>,
+) -> (std::result::Result<ModelManifest, String>, Vec<String>) {
+    match converted {
+        Ok(model) => (Ok(model.manifest().clone()), model.notes().to_vec()),
+        Err(error) => (Err(error.to_string()), reading),
     }
 }

@@ -20,9 +20,12 @@
 //! # Ok::<(), vascx_convert::Error>(())
 //! ```
 
+mod answers;
 mod archive;
+mod checkpoint;
 mod config;
 mod error;
+mod families;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod inspect;
@@ -33,15 +36,19 @@ mod module_tree;
 mod onnx;
 mod pickle;
 mod release;
+mod state_dict;
 mod tensor;
 mod torchscript;
+mod verify;
 mod weights;
 
 pub use config::Blend;
 pub use error::{Error, Result};
+pub use families::{ArchitectureChoice, Candidate};
 pub use inspect::{Inspection, TensorInfo};
 pub use manifest::{
     ConvertOptions, FORMAT_VERSION, InferenceSettings, ModelManifest, Normalisation, Preprocessing,
     Source, Task,
 };
 pub use model::Model;
+pub use verify::Verification;

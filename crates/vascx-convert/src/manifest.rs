@@ -5,6 +5,7 @@ use vascx_models::Architecture;
 
 use crate::config::{Blend, ReleaseConfig};
 use crate::error::{Error, Result};
+use crate::families::ArchitectureChoice;
 
 /// Version of the model-directory format that this crate writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -142,9 +143,9 @@ pub struct InferenceSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// File name of the checkpoint.
+    /// File name of the checkpoint; of several, separated by commas.
     pub file: String,
-    /// SHA-256 of the checkpoint in hexadecimal.
+    /// SHA-256 of the checkpoint in hexadecimal; of several, of one after the other.
     pub sha256: String,
 }
 
@@ -155,6 +156,12 @@ pub struct ConvertOptions {
     pub task: Option<Task>,
     /// Names of classes, keypoints or values, for a release that does not name them.
     pub names: Vec<String>,
+    /// The network of a state dict, where its tensors do not tell; for a release, the typed
+    /// network to use instead of its program.
+    pub architecture: Option<ArchitectureChoice>,
+    /// Configuration as JSON text in the release's format, for a checkpoint that has none; takes
+    /// the place of the one it has.
+    pub config: Option<String>,
 }
 
 impl ModelManifest {
@@ -312,7 +319,7 @@ fn resolve_task(
             (false, _) => Task::Classification,
         };
         notes.push(format!(
-            "the release names no ensemble class; taken as {} from the network's output \
+            "no ensemble class is named; taken as {} from the network's output \
              (--task decides otherwise)",
             inferred.name()
         ));

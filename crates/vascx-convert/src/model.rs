@@ -11,12 +11,11 @@ use burn::tensor::backend::Backend;
 use sha2::{Digest, Sha256};
 use vascx_models::{Ensemble, ParameterSpec, Precision, load_parameters, parameter_specs};
 
+use crate::checkpoint::{Imported, import};
 use crate::error::{Error, Result};
 use crate::inspect::TensorInfo;
 use crate::manifest::{ConvertOptions, ModelManifest, Source};
-use crate::onnx;
-use crate::release::Release;
-use crate::torchscript::import;
+use crate::tensor::HostTensor;
 use crate::weights::Weights;
 
 const MANIFEST_FILE: &str = "model.json";
@@ -66,44 +65,81 @@ impl Model {
         })
     }
 
-    /// Reads a TorchScript release or an ONNX file and imports its program as a graph. Nothing in it
-    /// is executed.
+    /// Reads a checkpoint: a TorchScript release or an ONNX file, whose program becomes a graph, or
+    /// a state dict, whose names and shapes tell the network. Nothing in it is executed.
     ///
     /// # Errors
-    /// When the file is damaged, hostile, foreign, or its program uses an operator that is not supported.
+    /// When the file is damaged, hostile or foreign, its program uses an operator that is not
+    /// supported, or no known network has its tensors.
     pub fn convert(checkpoint: impl AsRef<Path>, options: &ConvertOptions) -> Result<Self> {
-        let path = checkpoint.as_ref();
-        Self::convert_release(path, options).map_err(|error| error.in_file(path))
+        Self::convert_ensemble(&[checkpoint], options)
     }
 
-    fn convert_release(path: &Path, options: &ConvertOptions) -> Result<Self> {
-        let (imported, config, mut notes) = if onnx::is_onnx(path)? {
-            let (imported, config) = onnx::import(path)?;
-            (imported, config, Vec::new())
-        } else {
-            let mut release = Release::open(path)?;
-            let imported = import(&mut release)?;
-            (imported, release.config, release.notes)
+    /// Reads checkpoints of the same network as the members of one ensemble, in order.
+    ///
+    /// # Errors
+    /// Those of [`Model::convert`], for any of the files; when there is none, or when one is
+    /// another network than the first.
+    pub fn convert_ensemble(
+        checkpoints: &[impl AsRef<Path>],
+        options: &ConvertOptions,
+    ) -> Result<Self> {
+        let [first, rest @ ..] = checkpoints else {
+            return Err(Error::Mismatch("there is no checkpoint".into()));
         };
-        notes.extend(imported.notes);
+        let first = first.as_ref();
+        let mut imported = import(first, options).map_err(|error| error.in_file(first))?;
+        for path in rest {
+            let path = path.as_ref();
+            let mut join = || -> Result<()> {
+                let further = import(path, options)?;
+                if further.architecture != imported.architecture {
+                    let first = first.display();
+                    return Err(Error::Mismatch(format!("another network than {first}")));
+                }
+                if further.config != imported.config {
+                    let first = first.display();
+                    return Err(Error::Mismatch(format!(
+                        "another configuration than {first}"
+                    )));
+                }
+                imported.members.extend(further.members);
+                Ok(())
+            };
+            join().map_err(|error| error.in_file(path))?;
+        }
+        Self::assemble(imported, checkpoints, options).map_err(|error| error.in_file(first))
+    }
+
+    fn assemble(
+        imported: Imported,
+        checkpoints: &[impl AsRef<Path>],
+        options: &ConvertOptions,
+    ) -> Result<Self> {
+        let Imported {
+            architecture,
+            members,
+            config,
+            mut notes,
+        } = imported;
+        let names = checkpoints.iter().map(|path| {
+            let name = path.as_ref().file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        });
         let source = Source {
-            file: path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            sha256: sha256(path)?,
+            file: names.collect::<Vec<_>>().join(", "),
+            sha256: sha256(checkpoints)?,
         };
         let manifest = ModelManifest::resolve(
             &config,
             options,
-            imported.architecture,
-            imported.members.len(),
+            architecture,
+            members.len(),
             source,
             &mut notes,
         )?;
         let mut tensors = BTreeMap::new();
-        for (index, member) in imported.members.into_iter().enumerate() {
+        for (index, member) in members.into_iter().enumerate() {
             for (name, tensor) in member {
                 tensors.insert(format!("members.{index}.{name}"), tensor);
             }
@@ -132,6 +168,34 @@ impl Model {
         self.weights.stored()
     }
 
+    /// Names of the weights, sorted.
+    pub(crate) fn weight_names(&self) -> Vec<String> {
+        self.weights.names()
+    }
+
+    /// A weight that is there.
+    pub(crate) fn weight(&self, name: &str) -> Result<HostTensor> {
+        let tensor = self.weights.tensor(name)?;
+        tensor.ok_or_else(|| Error::tensor(name, "is missing"))
+    }
+
+    /// The same model with every weight changed.
+    pub(crate) fn map_weights(&self, change: impl Fn(f32) -> f32) -> Result<Self> {
+        let names = self.weight_names().into_iter();
+        let tensors = names.map(|name| {
+            let mut tensor = self.weight(&name)?;
+            for value in &mut tensor.values {
+                *value = change(*value);
+            }
+            Ok((name, tensor))
+        });
+        Ok(Self {
+            manifest: self.manifest.clone(),
+            weights: Weights::Memory(tensors.collect::<Result<_>>()?),
+            notes: Vec::new(),
+        })
+    }
+
     /// Element types the weights are stored in, such as `F32`.
     pub fn stored_dtype(&self) -> String {
         let dtypes: BTreeSet<String> = self
@@ -150,8 +214,7 @@ impl Model {
         self.check_names_and_shapes()?;
         let ensemble = Ensemble::new(&self.manifest.architecture, self.manifest.members, device)?;
         load_parameters(ensemble, |spec| {
-            let tensor = self.weights.tensor(&spec.name)?;
-            let tensor = tensor.ok_or_else(|| Error::tensor(&spec.name, "is missing"))?;
+            let tensor = self.weight(&spec.name)?;
             Ok(TensorData::new(tensor.values, tensor.shape))
         })
     }
@@ -240,20 +303,21 @@ fn member_specs(manifest: &ModelManifest, member: usize) -> Result<Vec<Parameter
     Ok(parameter_specs(&network))
 }
 
-fn sha256(path: &Path) -> Result<String> {
-    let mut reader = BufReader::new(File::open(path)?);
+/// Of the files one after the other.
+fn sha256(paths: &[impl AsRef<Path>]) -> Result<String> {
     let mut hasher = Sha256::new();
-    loop {
-        let chunk = reader.fill_buf()?;
-        if chunk.is_empty() {
-            return Ok(hasher
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect());
+    for path in paths {
+        let mut reader = BufReader::new(File::open(path)?);
+        loop {
+            let chunk = reader.fill_buf()?;
+            if chunk.is_empty() {
+                break;
+            }
+            hasher.update(chunk);
+            let length = chunk.len();
+            reader.consume(length);
         }
-        hasher.update(chunk);
-        let length = chunk.len();
-        reader.consume(length);
     }
+    let hash = hasher.finalize();
+    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }

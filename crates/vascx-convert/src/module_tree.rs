@@ -77,7 +77,9 @@ impl Constant {
                 let values: Vec<Id> = items.iter().map(|item| item.1).collect();
                 Self::Dict(all(&keys)?.into_iter().zip(all(&values)?).collect())
             }
-            Value::Global(_) | Value::Object { .. } | Value::Storage(_) => Self::Other,
+            Value::Global(_) | Value::Object { .. } | Value::Opaque | Value::Storage(_) => {
+                Self::Other
+            }
         })
     }
 }

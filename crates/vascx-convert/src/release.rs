@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::archive::Archive;
 use crate::config::ReleaseConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::module_tree::{Constant, ScriptModule};
 use crate::pickle;
-use crate::tensor::{HostTensor, TensorRef};
+use crate::tensor::{HostTensor, LastStorage, TensorRef};
 use crate::torchscript::Program;
 
 /// Largest `data.pkl`; 200 modules take about 50 kB.
@@ -27,8 +27,7 @@ pub(crate) struct Release<R> {
     pub(crate) config: ReleaseConfig,
     /// Things worth telling the user, such as unknown configuration keys.
     pub(crate) notes: Vec<String>,
-    /// The storage read last: several tensors may share one.
-    last_storage: Option<(Box<str>, Vec<u8>)>,
+    last_storage: LastStorage,
 }
 
 impl Release<BufReader<File>> {
@@ -40,15 +39,7 @@ impl Release<BufReader<File>> {
 impl<R: Read + Seek> Release<R> {
     pub(crate) fn read(reader: R) -> Result<Self> {
         let mut archive = Archive::open(reader)?;
-        if archive.contains("byteorder") {
-            let order = archive.read_text("byteorder", 16)?;
-            if order != "little" {
-                return Err(Error::entry(
-                    "byteorder",
-                    format!("`{order}` is not supported"),
-                ));
-            }
-        }
+        archive.check_byte_order()?;
         let root = {
             let bytes = archive.read("data.pkl", MAX_PICKLE)?;
             ScriptModule::from_pickle(&pickle::parse("data.pkl", &bytes)?)?
@@ -82,7 +73,7 @@ impl<R: Read + Seek> Release<R> {
             program,
             config,
             notes,
-            last_storage: None,
+            last_storage: LastStorage::default(),
         })
     }
 
@@ -93,9 +84,9 @@ impl<R: Read + Seek> Release<R> {
 
     /// The values of a tensor that the program text holds, `CONSTANTS.c0` and so on.
     pub(crate) fn constant(&mut self, path: &str, tensor: &TensorRef) -> Result<HostTensor> {
-        self.last_storage = None;
+        self.last_storage = LastStorage::default();
         let values = self.stored(path, tensor, true);
-        self.last_storage = None;
+        self.last_storage = LastStorage::default();
         values
     }
 
@@ -105,19 +96,11 @@ impl<R: Read + Seek> Release<R> {
         tensor: &TensorRef,
         from_constants: bool,
     ) -> Result<HostTensor> {
-        let storage = &tensor.storage;
-        let (_, bytes) = match self.last_storage.take() {
-            Some((key, bytes)) if key == storage.key => self.last_storage.insert((key, bytes)),
-            _ => {
-                let length = storage.elements.checked_mul(storage.dtype.size());
-                let length = length.ok_or_else(|| Error::tensor(path, "impossibly large"))?;
-                let folder = if from_constants { "constants" } else { "data" };
-                let entry = format!("{folder}/{}", storage.key);
-                let bytes = self.archive.read_storage(&entry, length as u64)?;
-                self.last_storage.insert((storage.key.clone(), bytes))
-            }
-        };
-        tensor.gather(path, bytes)
+        let folder = if from_constants { "constants" } else { "data" };
+        let entry = format!("{folder}/{}", tensor.storage.key);
+        let archive = &mut self.archive;
+        self.last_storage
+            .gather(path, tensor, |length| archive.read_storage(&entry, length))
     }
 }
 

@@ -179,6 +179,32 @@ impl TensorRef {
     }
 }
 
+/// The storage read last: several tensors may share one.
+#[derive(Default)]
+pub(crate) struct LastStorage(Option<(Box<str>, Vec<u8>)>);
+
+impl LastStorage {
+    /// The values of a tensor; `read` gives as many bytes of its storage as asked for, unless it
+    /// was read last.
+    pub(crate) fn gather(
+        &mut self,
+        path: &str,
+        tensor: &TensorRef,
+        read: impl FnOnce(u64) -> Result<Vec<u8>>,
+    ) -> Result<HostTensor> {
+        let storage = &tensor.storage;
+        let (_, bytes) = match self.0.take() {
+            Some((key, bytes)) if key == storage.key => self.0.insert((key, bytes)),
+            _ => {
+                let length = storage.elements.checked_mul(storage.dtype.size());
+                let length = length.ok_or_else(|| Error::tensor(path, "impossibly large"))?;
+                self.0.insert((storage.key.clone(), read(length as u64)?))
+            }
+        };
+        tensor.gather(path, bytes)
+    }
+}
+
 /// Fixed-size view of bytes whose length the caller has just set.
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("one element")
@@ -191,6 +217,20 @@ pub(crate) struct HostTensor {
     pub(crate) shape: Vec<usize>,
     /// Values in row-major order.
     pub(crate) values: Vec<f32>,
+}
+
+impl HostTensor {
+    /// The matrix of `rows` × `columns` with its axes swapped.
+    pub(crate) fn transposed(self, rows: usize, columns: usize) -> Self {
+        let values = (0..columns).flat_map(|column| {
+            let values = &self.values;
+            (0..rows).map(move |row| values[row * columns + column])
+        });
+        Self {
+            values: values.collect(),
+            shape: vec![columns, rows],
+        }
+    }
 }
 
 #[cfg(test)]

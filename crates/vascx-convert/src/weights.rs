@@ -152,6 +152,15 @@ impl Weights {
     }
 }
 
+/// The value as it comes back from a file of this element type.
+pub(crate) fn rounded(value: f32, dtype: Precision) -> f32 {
+    match dtype {
+        Precision::F32 => value,
+        Precision::F16 => f16::from_f32(value).to_f32(),
+        Precision::BF16 => bf16::from_f32(value).to_f32(),
+    }
+}
+
 fn decode<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
     bytes
         .as_chunks::<N>()

@@ -1,59 +1,22 @@
 //! Every fixture release converts and answers like PyTorch.
 
-use std::path::{Path, PathBuf};
+mod comparison;
 
-use burn::tensor::{Tensor, TensorData};
-use safetensors::SafeTensors;
+use std::path::PathBuf;
+
 use vascx_convert::{ConvertOptions, Model, Task};
 use vascx_models::Precision;
-use vascx_models::Prediction;
-
-/// NdArray when that feature is on, else Flex.
-#[cfg(feature = "ndarray")]
-type TestBackend = burn::backend::NdArray;
-#[cfg(not(feature = "ndarray"))]
-type TestBackend = burn::backend::Flex;
 
 /// Relative to the largest reference value: f32 rounding over some twenty layers, against a
 /// reference computed in f64.
 const TOLERANCE: f32 = 1e-4;
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/models")
+    comparison::fixture("models")
 }
 
-fn read(tensors: &SafeTensors, name: &str) -> (Vec<usize>, Vec<f32>) {
-    let view = tensors.tensor(name).unwrap();
-    let chunks = view.data().as_chunks::<4>().0;
-    (
-        view.shape().to_vec(),
-        chunks.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-    )
-}
-
-/// Runs the model on the fixture's image and compares; returns max|Δ| / max|reference|.
 fn relative_error(model: &Model, fixture: &str) -> f32 {
-    let bytes = std::fs::read(fixtures().join(format!("{fixture}.safetensors"))).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let (shape, image) = read(&tensors, "image");
-    let (expected_shape, expected) = read(&tensors, "prediction");
-    let device = Default::default();
-    let image = Tensor::<TestBackend, 4>::from_data(TensorData::new(image, shape), &device);
-    let data = match model.load::<TestBackend>(&device).unwrap().forward(image) {
-        Prediction::Spatial(maps) => maps.into_data(),
-        Prediction::Vector(vectors) => vectors.into_data(),
-    };
-    assert_eq!(data.shape[..], expected_shape[..], "{fixture}");
-    let actual: Vec<f32> = data.to_vec().unwrap();
-    let scale = expected
-        .iter()
-        .fold(0.0_f32, |max, value| max.max(value.abs()));
-    let worst = actual
-        .iter()
-        .zip(&expected)
-        .fold(0.0_f32, |max, (a, b)| max.max((a - b).abs()));
-    assert!(actual.iter().all(|value| value.is_finite()), "{fixture}");
-    worst / scale
+    comparison::relative_error(model, &fixtures().join(format!("{fixture}.safetensors")))
 }
 
 fn check(fixture: &str, task: Task, members: usize) {

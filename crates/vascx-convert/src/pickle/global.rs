@@ -19,6 +19,11 @@ pub(crate) enum Global {
     TypedList,
     /// `torch.jit._pickle.restore_type_tag`: the first argument.
     RestoreTypeTag,
+    /// Lightning's dictionary of hyper-parameters: a plain dictionary.
+    AttributeDict,
+    /// Something training state is made of (NumPy scalars, sets, counters). What a call of it
+    /// would give is of no interest: the answer is a value that nothing looks into.
+    Opaque,
 }
 
 impl Global {
@@ -33,6 +38,17 @@ impl Global {
                 "build_intlist" | "build_floatlist" | "build_boollist" | "build_tensorlist",
             ) => Self::TypedList,
             ("torch.jit._pickle", "restore_type_tag") => Self::RestoreTypeTag,
+            (
+                "lightning.fabric.utilities.data"
+                | "lightning_fabric.utilities.data"
+                | "pytorch_lightning.utilities.parsing",
+                "AttributeDict",
+            ) => Self::AttributeDict,
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")
+            | ("numpy", "dtype")
+            | ("_codecs", "encode")
+            | ("__builtin__", "set")
+            | ("collections", "Counter") => Self::Opaque,
             _ if module == "__torch__" || module.starts_with("__torch__.") => {
                 Self::Class(format!("{module}.{name}").into())
             }

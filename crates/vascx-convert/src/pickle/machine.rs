@@ -14,6 +14,11 @@ const MAX_RANK: usize = 8;
 
 /// Parses the pickle `bytes` of archive entry `entry`.
 pub(crate) fn parse(entry: &str, bytes: &[u8]) -> Result<Pickle> {
+    Ok(parse_first(entry, bytes)?.0)
+}
+
+/// Parses the pickle that `bytes` begin with; also returns its length.
+pub(crate) fn parse_first(entry: &str, bytes: &[u8]) -> Result<(Pickle, usize)> {
     let mut machine = Machine {
         input: Input {
             entry,
@@ -26,10 +31,11 @@ pub(crate) fn parse(entry: &str, bytes: &[u8]) -> Result<Pickle> {
         memo: HashMap::new(),
     };
     let root = machine.run()?;
-    Ok(Pickle {
+    let pickle = Pickle {
         values: machine.values,
         root,
-    })
+    };
+    Ok((pickle, machine.input.position))
 }
 
 /// The bytes and how far they were read.
@@ -334,6 +340,11 @@ impl Machine<'_> {
                     state: None,
                 }
             }
+            (Value::Global(Global::AttributeDict), Value::Tuple(arguments))
+                if arguments.is_empty() =>
+            {
+                Value::Dict(Vec::new())
+            }
             _ => {
                 return Err(self
                     .input
@@ -346,6 +357,9 @@ impl Machine<'_> {
     fn build(&mut self) -> Result<()> {
         let new_state = self.pop()?;
         let target = self.top()?;
+        if matches!(self.value(target), Value::Opaque) {
+            return Ok(());
+        }
         if !matches!(self.value(new_state), Value::Dict(_)) {
             return Err(self.input.error("an object's state is no dictionary"));
         }
@@ -378,6 +392,7 @@ impl Machine<'_> {
                 return self.push(Value::Tensor(Box::new(tensor)));
             }
             (Global::OrderedDict, []) => return self.push(Value::Dict(Vec::new())),
+            (Global::Opaque, _) => return self.push(Value::Opaque),
             (Global::RebuildParameter, &[tensor, ..]) => tensor,
             (Global::TypedList, &[list]) => list,
             (Global::RestoreTypeTag, &[value, _]) => value,
@@ -427,11 +442,15 @@ impl Machine<'_> {
     }
 
     /// `("storage", class, key, device, numel)`; the device it was saved from means nothing here.
+    /// The legacy format adds a view into the storage, which is always `None` in state dicts.
     fn persistent_id(&mut self) -> Result<()> {
         let id = self.pop()?;
         let storage = match self.value(id) {
-            Value::Tuple(parts) => match &parts[..] {
-                &[kind, class, key, _device, numel] => {
+            Value::Tuple(parts) => match (&parts[..parts.len().min(5)], parts.get(5)) {
+                (&[kind, class, key, _device, numel], view)
+                    if view.is_none_or(|&view| matches!(self.value(view), Value::None))
+                        && parts.len() <= 6 =>
+                {
                     match (self.value(kind), self.value(class), self.value(key)) {
                         (
                             Value::Str(kind),

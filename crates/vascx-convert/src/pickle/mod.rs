@@ -8,7 +8,7 @@ mod global;
 mod machine;
 
 pub(crate) use global::Global;
-pub(crate) use machine::parse;
+pub(crate) use machine::{parse, parse_first};
 
 use crate::tensor::{StorageRef, TensorRef};
 
@@ -31,6 +31,14 @@ impl Pickle {
     pub(crate) fn get(&self, id: Id) -> &Value {
         &self.values[id.0 as usize]
     }
+
+    /// Every storage that is referred to, as often as it is.
+    pub(crate) fn storages(&self) -> impl Iterator<Item = &StorageRef> {
+        self.values.iter().filter_map(|value| match value {
+            Value::Storage(storage) => Some(&**storage),
+            _ => None,
+        })
+    }
 }
 
 /// One Python value. Containers hold indices; every index is valid in the pickle it came from.
@@ -50,6 +58,8 @@ pub(crate) enum Value {
         class: Box<str>,
         state: Option<Id>,
     },
+    /// What a call of [`Global::Opaque`] gave.
+    Opaque,
     Storage(Box<StorageRef>),
     Tensor(Box<TensorRef>),
 }

@@ -1,0 +1,159 @@
+//! Every fixture state dict converts and answers like PyTorch; damaged ones are refused.
+
+mod comparison;
+
+use comparison::{fixture, relative_error};
+use vascx_convert::{ArchitectureChoice, ConvertOptions, Model};
+use vascx_models::Precision;
+
+/// Relative to the largest reference value: f32 rounding over up to a hundred layers, against a
+/// reference computed in f64.
+const TOLERANCE: f32 = 1e-4;
+
+const FIXTURES: [&str; 10] = [
+    "unet.pth",
+    "resnet18.ckpt",
+    "resnet50.safetensors",
+    "smp_unet.pt",
+    "monai_basic_unet.pt",
+    "monai_dynunet.pth",
+    "efficientnet.safetensors",
+    "convnext.pt",
+    "mobilenet_v3_small.pth",
+    "mobilenet_v3_large.pt",
+];
+
+fn convert(file: &str, options: &ConvertOptions) -> vascx_convert::Result<Model> {
+    Model::convert(fixture(&format!("state_dicts/{file}")), options)
+}
+
+fn error_of(model: &Model, name: &str) -> f32 {
+    relative_error(
+        model,
+        &fixture(&format!("state_dicts/{name}.reference.safetensors")),
+    )
+}
+
+#[test]
+fn every_family_answers_like_pytorch_and_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in FIXTURES {
+        let model = convert(file, &ConvertOptions::default()).unwrap();
+        let name = file.split('.').next().unwrap();
+        let error = error_of(&model, name);
+        println!("{name}: relative error {error:e}");
+        assert!(error <= TOLERANCE, "{name}: relative error {error:e}");
+
+        let directory = folder.path().join(name);
+        model.save(&directory, Precision::BF16, false).unwrap();
+        let verification = model.verify(&directory, Precision::BF16).unwrap();
+        assert!(verification.rounding > 0.0, "{name}: bf16 rounds");
+        model
+            .verify(&directory, Precision::F32)
+            .expect_err("weights were rounded");
+    }
+}
+
+#[test]
+fn members_come_from_one_file_or_several() {
+    let one = convert("ensemble.pt", &ConvertOptions::default()).unwrap();
+    assert_eq!(one.manifest().members, 2);
+    assert!(error_of(&one, "ensemble") <= TOLERANCE);
+    let files = ["ensemble_0.pt", "ensemble_1.pt"].map(|file| fixture("state_dicts").join(file));
+    let several = Model::convert_ensemble(&files, &ConvertOptions::default()).unwrap();
+    assert_eq!(several.manifest().members, 2);
+    assert_eq!(error_of(&several, "ensemble"), error_of(&one, "ensemble"));
+    let other = [files[0].clone(), fixture("state_dicts/resnet18.ckpt")];
+    let error = Model::convert_ensemble(&other, &ConvertOptions::default());
+    let message = error.err().unwrap().to_string();
+    assert!(message.contains("another network"), "{message}");
+}
+
+/// A traced archive and the state dict of the same network give the same answers.
+#[test]
+fn a_release_takes_the_typed_network_its_program_agrees_with() {
+    let named = |name: &str| ConvertOptions {
+        architecture: Some(ArchitectureChoice::Named(name.into())),
+        ..ConvertOptions::default()
+    };
+    let program = convert("ensemble_release.pt", &ConvertOptions::default()).unwrap();
+    let typed = convert("ensemble_release.pt", &named("unet")).unwrap();
+    assert_eq!(program.manifest().architecture.family(), "graph");
+    assert_eq!(typed.manifest().architecture.family(), "unet");
+    assert_eq!(typed.manifest().members, 2);
+    assert!(error_of(&program, "ensemble") <= TOLERANCE);
+    let dict = convert("ensemble.pt", &ConvertOptions::default()).unwrap();
+    assert_eq!(error_of(&typed, "ensemble"), error_of(&dict, "ensemble"));
+    let message = convert("ensemble_release.pt", &named("resnet18"))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(message.contains("do not fit"), "{message}");
+}
+
+/// The converter must refuse these bytes with a message that holds `part`.
+fn refused(bytes: &[u8], part: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hostile.pt");
+    std::fs::write(&path, bytes).unwrap();
+    let error = Model::convert(&path, &ConvertOptions::default());
+    let message = error.err().expect("refused").to_string();
+    assert!(message.contains("hostile.pt"), "{message}");
+    assert!(message.contains(part), "`{part}` is not in: {message}");
+}
+
+#[test]
+fn truncated_legacy_files_are_refused() {
+    let bytes = std::fs::read(fixture("state_dicts/unet.pth")).unwrap();
+    for length in [15, 16, 40, 200, bytes.len() / 2, bytes.len() - 1] {
+        refused(&bytes[..length], "");
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    refused(&longer, "bytes follow");
+}
+
+/// Safetensors bytes of zeros.
+fn zeros(tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, shape)| vec![0; 4 * shape.iter().product::<usize>()])
+        .collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, shape), bytes)| {
+        let view =
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
+        (name.clone(), view.unwrap())
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+#[test]
+fn missing_extra_and_misshapen_tensors_are_named() {
+    let bytes = std::fs::read(fixture("state_dicts/resnet50.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let whole: Vec<(String, Vec<usize>)> = file
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| (name, view.shape().to_vec()))
+        .collect();
+    let without: Vec<_> = whole
+        .iter()
+        .filter(|(name, _)| name != "layer2.1.bn2.bias")
+        .cloned()
+        .collect();
+    refused(&zeros(&without), "no tensor `layer2.1.bn2.bias`");
+    let mut extra = whole.clone();
+    extra.push(("layer2.attention.weight".into(), vec![3]));
+    refused(&zeros(&extra), "`layer2.attention.weight` has no place");
+    let mut misshapen = whole;
+    for (name, shape) in &mut misshapen {
+        if name == "layer3.0.bn1.weight" {
+            shape[0] += 1;
+        }
+    }
+    refused(&zeros(&misshapen), "`layer3.0.bn1.weight` has shape");
+    refused(
+        &zeros(&[("a.weight".into(), vec![2])]),
+        "no tensor bears a name",
+    );
+}

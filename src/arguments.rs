@@ -37,8 +37,10 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArguments {
-    /// TorchScript release (.pt).
-    pub(crate) checkpoint: PathBuf,
+    /// TorchScript release or state dict (.pt, .pth, .ckpt, .safetensors); several of the same
+    /// network become one ensemble.
+    #[arg(required = true)]
+    pub(crate) checkpoints: Vec<PathBuf>,
     /// Model directory to write.
     #[arg(long)]
     pub(crate) out: PathBuf,
@@ -48,9 +50,20 @@ pub(crate) struct ConvertArguments {
     /// Names of classes, keypoints or values, when the release has none.
     #[arg(long, value_delimiter = ',')]
     pub(crate) names: Vec<String>,
+    /// Network of the weights: a name such as resnet18, or a file ending in .json with the
+    /// `architecture` of a model.json. For a release, the typed network to use instead of its
+    /// program, against which it is checked.
+    #[arg(long, value_name = "NAME|FILE.json")]
+    pub(crate) arch: Option<String>,
+    /// Configuration in the release's JSON format, for checkpoints that carry none.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) config: Option<PathBuf>,
     /// Element type of the written weights.
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: DTypeArgument,
+    /// Read the model directory again and compare tensors and answers with the checkpoint's.
+    #[arg(long)]
+    pub(crate) verify: bool,
     /// Replace an existing model directory.
     #[arg(long)]
     pub(crate) force: bool,
@@ -61,7 +74,7 @@ pub(crate) struct ConvertArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// TorchScript release or model directory.
+    /// Checkpoint or model directory.
     pub(crate) path: PathBuf,
     /// Print one JSON object.
     #[arg(long)]
@@ -71,7 +84,7 @@ pub(crate) struct InspectArguments {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // Each is a flag of its own.
 pub(crate) struct PredictArguments {
-    /// TorchScript release or model directory.
+    /// Checkpoint or model directory.
     #[arg(long)]
     pub(crate) model: PathBuf,
     /// Folder for the results; created when missing.
@@ -137,7 +150,7 @@ pub(crate) struct PreprocessArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ForwardArguments {
-    /// TorchScript release or model directory.
+    /// Checkpoint or model directory.
     #[arg(long)]
     pub(crate) model: PathBuf,
     /// Safetensors file with `image` [N,C,H,W] f32.

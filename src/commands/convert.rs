@@ -1,17 +1,23 @@
 //! `vascx convert`: checkpoint → model directory.
 
-use vascx::convert::{ConvertOptions, Model};
+use std::path::Path;
 
-use super::{Done, Result};
+use vascx::convert::{ArchitectureChoice, ConvertOptions, Model, Verification};
+use vascx::models::Precision;
+
+use super::{Done, Failure, Result};
 use crate::arguments::ConvertArguments;
 
 pub(crate) fn run(arguments: &ConvertArguments) -> Result {
     let options = ConvertOptions {
         task: arguments.task.map(Into::into),
         names: arguments.names.clone(),
+        architecture: arguments.arch.as_deref().map(architecture).transpose()?,
+        config: arguments.config.as_deref().map(read).transpose()?,
     };
-    let model = Model::convert(&arguments.checkpoint, &options)?;
-    model.save(&arguments.out, arguments.dtype.into(), arguments.force)?;
+    let dtype = arguments.dtype.into();
+    let model = Model::convert_ensemble(&arguments.checkpoints, &options)?;
+    model.save(&arguments.out, dtype, arguments.force)?;
     for note in model.notes() {
         eprintln!("note: {note}");
     }
@@ -19,12 +25,49 @@ pub(crate) fn run(arguments: &ConvertArguments) -> Result {
         let manifest = model.manifest();
         println!(
             "{}: {}, {} of {} members → {}",
-            arguments.checkpoint.display(),
+            manifest.source.file,
             manifest.task.name(),
             manifest.architecture.family(),
             manifest.members,
             arguments.out.display()
         );
     }
+    if arguments.verify {
+        let verification = model.verify(&arguments.out, dtype)?;
+        if !arguments.quiet {
+            report(&verification, dtype);
+        }
+    }
     Ok(Done::All)
+}
+
+fn report(verification: &Verification, dtype: Precision) {
+    let Verification {
+        tensors,
+        values,
+        image,
+        difference,
+        rounding,
+    } = verification;
+    println!(
+        "verified: {tensors} tensors of {values} values equal to the checkpoint's rounded to {}; \
+         answers to a random image {image:?} differ by {difference:.1e} of the largest, by \
+         {rounding:.1e} from those without rounding",
+        dtype.name()
+    );
+}
+
+/// A name, or the content of a `.json` file.
+fn architecture(argument: &str) -> std::result::Result<ArchitectureChoice, Failure> {
+    let path = Path::new(argument);
+    if path.extension().is_none_or(|extension| extension != "json") {
+        return Ok(ArchitectureChoice::Named(argument.to_owned()));
+    }
+    let architecture = serde_json::from_str(&read(path)?);
+    let architecture = architecture.map_err(|error| Failure::file(path, error))?;
+    Ok(ArchitectureChoice::Exactly(Box::new(architecture)))
+}
+
+fn read(path: &Path) -> std::result::Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))
 }

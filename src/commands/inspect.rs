@@ -18,6 +18,19 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result {
         Ok(manifest) => print_manifest(manifest),
         Err(reason) => println!("\nCannot be converted: {reason}"),
     }
+    if !inspection.candidates.is_empty() {
+        println!("\nCandidates:");
+    }
+    for candidate in &inspection.candidates {
+        let problems = match &candidate.problems[..] {
+            [] => "nothing missing".to_owned(),
+            problems => problems.join("; "),
+        };
+        println!(
+            "  {}: {} of {} tensors fit; {problems}",
+            candidate.name, candidate.fits, candidate.tensors
+        );
+    }
     if let Some(tree) = &inspection.module_tree {
         println!("\nModule tree:\n{tree}");
     }

@@ -6,7 +6,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::norm::Normalization;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::fused::{Packed, convolve};
+use crate::fused::{Packed, convolve, convolve_onto, sum};
 use crate::norm::normalise;
 use crate::{Activation, Norm};
 
@@ -67,16 +67,33 @@ pub(crate) struct ConvLayer<B: Backend> {
 impl<B: Backend> ConvLayer<B> {
     /// Of the inputs concatenated along the channels.
     pub(crate) fn forward(&self, inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+        self.forward_onto(inputs, None)
+    }
+
+    /// The same with a residual that is added before the activation.
+    pub(crate) fn forward_onto(
+        &self,
+        inputs: Vec<Tensor<B, 4>>,
+        residual: Option<Tensor<B, 4>>,
+    ) -> Tensor<B, 4> {
         let (packed, conv, activation) = (&self.packed, &self.conv, self.activation);
-        match &self.norm {
-            Some(Normalization::Batch(norm)) => {
-                convolve(packed, conv, Some(norm), inputs, activation)
+        match (&self.norm, residual) {
+            (Some(Normalization::Batch(norm)), residual) => {
+                convolve_onto(packed, conv, Some(norm), inputs, residual, activation)
             }
-            Some(norm) => {
+            (None, residual) => convolve_onto(packed, conv, None, inputs, residual, activation),
+            (Some(norm), None) => {
                 let features = convolve(packed, conv, None, inputs, None);
                 normalise(norm, features, activation)
             }
-            None => convolve(packed, conv, None, inputs, activation),
+            (Some(norm), Some(residual)) => {
+                let features = convolve(packed, conv, None, inputs, None);
+                let sum = sum(normalise(norm, features, None), residual);
+                match activation {
+                    Some(activation) => activation.forward(sum),
+                    None => sum,
+                }
+            }
         }
     }
 }

@@ -4,10 +4,10 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{FloatDType, Tensor, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::squeeze_excitation::channel_means;
+use crate::fused::{Packed, convolve, global_average, linear, normalise_last, scaled, sum};
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
 
 /// Added to the variance by every layer norm.
@@ -92,6 +92,7 @@ impl ConvNeXtConfig {
             features.push(if stage == 0 {
                 Part::Stem(Stem {
                     conv: patches(self.in_channels, width, 4, device),
+                    packed: Packed::default(),
                     norm: norm(width),
                 })
             } else {
@@ -99,6 +100,7 @@ impl ConvNeXtConfig {
                 Part::Reduce(Reduce {
                     norm: norm(inputs),
                     conv: patches(inputs, width, 2, device),
+                    packed: Packed::default(),
                 })
             });
             let blocks = (0..self.blocks[stage]).map(|_| Block {
@@ -110,6 +112,7 @@ impl ConvNeXtConfig {
                 expand: LinearConfig::new(width, 4 * width).init(device),
                 project: LinearConfig::new(4 * width, width).init(device),
                 layer_scale: Param::from_tensor(Tensor::full([width, 1, 1], 1e-6, device)),
+                packed: Default::default(),
             });
             features.push(Part::Stage(blocks.collect()));
         }
@@ -147,8 +150,8 @@ impl<B: Backend> ConvNeXt<B> {
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
         let parts = self.features.iter();
         let features = parts.fold(image, |features, part| part.forward(features));
-        let means = channels_last(channel_means(features));
-        let means = normalise(&self.norm, means).flatten(1, 3);
+        let means = channels_last(global_average(features));
+        let means = normalise_last(&self.norm, EPSILON, means).flatten(1, 3);
         self.classifier.forward(means)
     }
 }
@@ -164,6 +167,8 @@ enum Part<B: Backend> {
 #[derive(Module, Debug)]
 struct Stem<B: Backend> {
     conv: Conv2d<B>,
+    #[module(skip)]
+    packed: Packed,
     norm: LayerNorm<B>,
 }
 
@@ -172,17 +177,24 @@ struct Stem<B: Backend> {
 struct Reduce<B: Backend> {
     norm: LayerNorm<B>,
     conv: Conv2d<B>,
+    #[module(skip)]
+    packed: Packed,
 }
 
 impl<B: Backend> Part<B> {
     fn forward(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
-        let normalised = |norm, features| channels_first(normalise(norm, channels_last(features)));
+        let normalised =
+            |norm, features| channels_first(normalise_last(norm, EPSILON, channels_last(features)));
+        let run = |packed, conv, features| convolve(packed, conv, None, vec![features], None);
         match self {
-            Self::Stem(stem) => normalised(&stem.norm, stem.conv.forward(features)),
+            Self::Stem(stem) => normalised(&stem.norm, run(&stem.packed, &stem.conv, features)),
             Self::Stage(blocks) => blocks
                 .iter()
                 .fold(features, |features, block| block.forward(features)),
-            Self::Reduce(reduce) => reduce.conv.forward(normalised(&reduce.norm, features)),
+            Self::Reduce(reduce) => {
+                let features = normalised(&reduce.norm, features);
+                run(&reduce.packed, &reduce.conv, features)
+            }
         }
     }
 }
@@ -195,14 +207,19 @@ struct Block<B: Backend> {
     project: Linear<B>,
     /// Factor per channel `[C, 1, 1]`.
     layer_scale: Param<Tensor<B, 3>>,
+    /// Of the convolution and the two linear layers.
+    #[module(skip)]
+    packed: [Packed; 3],
 }
 
 impl<B: Backend> Block<B> {
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let mixed = channels_last(self.depthwise.forward(input.clone()));
-        let expanded = self.expand.forward(normalise(&self.norm, mixed));
-        let projected = self.project.forward(Activation::Gelu.forward(expanded));
-        channels_first(projected) * self.layer_scale.val().unsqueeze() + input
+        let [depthwise, expand, project] = &self.packed;
+        let mixed = convolve(depthwise, &self.depthwise, None, vec![input.clone()], None);
+        let normalised = normalise_last(&self.norm, EPSILON, channels_last(mixed));
+        let expanded = linear(expand, &self.expand, normalised, Some(Activation::Gelu));
+        let projected = channels_first(linear(project, &self.project, expanded, None));
+        sum(scaled(projected, self.layer_scale.val().unsqueeze()), input)
     }
 }
 
@@ -212,10 +229,4 @@ fn channels_last<B: Backend>(features: Tensor<B, 4>) -> Tensor<B, 4> {
 
 fn channels_first<B: Backend>(features: Tensor<B, 4>) -> Tensor<B, 4> {
     features.permute([0, 3, 1, 2])
-}
-
-/// Over the channels, which are last; in f32 as every norm.
-fn normalise<B: Backend>(norm: &LayerNorm<B>, features: Tensor<B, 4>) -> Tensor<B, 4> {
-    let dtype: FloatDType = features.dtype().into();
-    norm.forward(features.cast(FloatDType::F32)).cast(dtype)
 }

@@ -192,13 +192,12 @@ impl DynUNetConfig {
             layer.init(device)
         };
         let activation = Some(self.activation);
-        let last = if residual { None } else { activation };
         let projected = residual && (inputs != level.width || level.stride != 1);
         Block {
             conv1: layer(inputs, level.kernel_size, level.stride, activation),
-            conv2: layer(level.width, level.kernel_size, 1, last),
+            conv2: layer(level.width, level.kernel_size, 1, activation),
             conv3: projected.then(|| layer(inputs, 1, level.stride, None)),
-            residual: residual.then_some(self.activation),
+            residual,
         }
     }
 }
@@ -266,26 +265,19 @@ struct Block<B: Backend> {
     conv2: ConvLayer<B>,
     /// Projects the shortcut where the block changes shape.
     conv3: Option<ConvLayer<B>>,
-    /// What follows the sum with the shortcut, if there is one.
-    #[module(skip)]
-    residual: Option<Activation>,
+    /// Whether there is a shortcut.
+    residual: bool,
 }
 
 impl<B: Backend> Block<B> {
     /// Of the concatenated inputs; a residual block has one.
     fn forward(&self, inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
-        let shortcut = self.residual.map(|activation| {
-            let shortcut = match &self.conv3 {
-                Some(projection) => projection.forward(inputs.clone()),
-                None => inputs[0].clone(),
-            };
-            (activation, shortcut)
+        let shortcut = self.residual.then(|| match &self.conv3 {
+            Some(projection) => projection.forward(inputs.clone()),
+            None => inputs[0].clone(),
         });
-        let features = self.conv2.forward(vec![self.conv1.forward(inputs)]);
-        match shortcut {
-            Some((activation, shortcut)) => activation.forward(features + shortcut),
-            None => features,
-        }
+        let features = self.conv1.forward(inputs);
+        self.conv2.forward_onto(vec![features], shortcut)
     }
 }
 

@@ -8,8 +8,8 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::ConvLayerConfig;
+use crate::fused::global_average;
 use crate::inverted_residual::{Feature, InvertedResidualConfig};
-use crate::squeeze_excitation::channel_means;
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS, Norm};
 
 /// Configuration of an [`EfficientNet`].
@@ -200,7 +200,7 @@ impl<B: Backend> EfficientNet<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
         let features = self.features.iter();
-        let means = channel_means(features.fold(image, |image, feature| feature.forward(image)));
+        let means = global_average(features.fold(image, |image, feature| feature.forward(image)));
         self.classifier.forward(means.flatten(1, 3))
     }
 }

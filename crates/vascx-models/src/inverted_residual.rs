@@ -71,16 +71,16 @@ pub(crate) struct InvertedResidual<B: Backend> {
 
 impl<B: Backend> InvertedResidual<B> {
     pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let shortcut = self.shortcut.then(|| input.clone());
-        let stages = self.block.iter();
-        let features = stages.fold(input, |features, stage| match stage {
-            Stage::Conv(layer) => layer.forward(vec![features]),
+        let mut shortcut = self.shortcut.then(|| input.clone());
+        let last = self.block.len() - 1;
+        let stages = self.block.iter().enumerate();
+        stages.fold(input, |features, (index, stage)| match stage {
+            // The projection, which is the last, adds the shortcut.
+            Stage::Conv(layer) => {
+                layer.forward_onto(vec![features], shortcut.take_if(|_| index == last))
+            }
             Stage::Squeeze(squeeze) => squeeze.forward(features),
-        });
-        match shortcut {
-            Some(shortcut) => features + shortcut,
-            None => features,
-        }
+        })
     }
 }
 
@@ -92,6 +92,7 @@ enum Stage<B: Backend> {
 
 /// A part of a mobile network, numbered as torchvision numbers them.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // A network has a dozen of them.
 pub(crate) enum Feature<B: Backend> {
     Layer(ConvLayer<B>),
     Block(InvertedResidual<B>),

@@ -3,9 +3,10 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::{FloatDType, Tensor, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 
 use crate::Activation;
+use crate::fused::{Packed, convolve, global_average, scaled};
 
 /// Scales every channel by a gate computed from the means of all channels.
 #[derive(Module, Debug)]
@@ -16,6 +17,9 @@ pub(crate) struct SqueezeExcitation<B: Backend> {
     activation: Activation,
     #[module(skip)]
     gate: Activation,
+    /// Of the two convolutions.
+    #[module(skip)]
+    packed: [Packed; 2],
 }
 
 impl<B: Backend> SqueezeExcitation<B> {
@@ -30,19 +34,17 @@ impl<B: Backend> SqueezeExcitation<B> {
             fc2: Conv2dConfig::new([squeezed, channels], [1, 1]).init(device),
             activation,
             gate,
+            packed: Default::default(),
         }
     }
 
     pub(crate) fn forward(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
-        let means = channel_means(features.clone());
-        let squeezed = self.activation.forward(self.fc1.forward(means));
-        features * self.gate.forward(self.fc2.forward(squeezed))
+        let [packed1, packed2] = &self.packed;
+        let run = |packed, conv, input, activation| {
+            convolve(packed, conv, None, vec![input], Some(activation))
+        };
+        let means = global_average(features.clone());
+        let squeezed = run(packed1, &self.fc1, means, self.activation);
+        scaled(features, run(packed2, &self.fc2, squeezed, self.gate))
     }
-}
-
-/// Mean per channel `[N, C, 1, 1]`; sums over whole maps are f32's.
-pub(crate) fn channel_means<B: Backend>(features: Tensor<B, 4>) -> Tensor<B, 4> {
-    let dtype: FloatDType = features.dtype().into();
-    let means = features.cast(FloatDType::F32).mean_dim(3).mean_dim(2);
-    means.cast(dtype)
 }

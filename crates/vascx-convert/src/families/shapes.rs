@@ -11,7 +11,7 @@ pub(super) struct Shapes<'a>(pub(super) &'a ShapeMap);
 
 impl Shapes<'_> {
     /// The shape of a tensor that must be there.
-    pub(super) fn get<const RANK: usize>(&self, name: &str) -> Result<[usize; RANK], String> {
+    pub(super) fn get<const RANK: usize>(self, name: &str) -> Result<[usize; RANK], String> {
         let Some(shape) = self.0.get(name) else {
             return Err(format!("no tensor `{name}`"));
         };
@@ -19,12 +19,12 @@ impl Shapes<'_> {
         exact.map_err(|_| format!("`{name}` has shape {shape:?}, expected {RANK} axes"))
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(super) fn has(self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
     /// Whether any name begins like this.
-    pub(super) fn has_below(&self, prefix: &str) -> bool {
+    pub(super) fn has_below(self, prefix: &str) -> bool {
         let mut names = self.0.range(prefix.to_owned()..);
         names
             .next()
@@ -32,14 +32,14 @@ impl Shapes<'_> {
     }
 
     /// How many consecutive indices from 0 on there are, `prefix` made of each.
-    pub(super) fn count(&self, prefix: impl Fn(usize) -> String) -> usize {
+    pub(super) fn count(self, prefix: impl Fn(usize) -> String) -> usize {
         (0..self.0.len())
             .take_while(|&index| self.has_below(&prefix(index)))
             .count()
     }
 
     /// Side of a square kernel `[out, in, side, side]`, with `[out, in]`.
-    pub(super) fn conv(&self, layer: &str) -> Result<Kernel, String> {
+    pub(super) fn conv(self, layer: &str) -> Result<Kernel, String> {
         let name = format!("{layer}.weight");
         let [outputs, inputs, height, width] = self.get(&name)?;
         if height != width {
@@ -55,7 +55,7 @@ impl Shapes<'_> {
     }
 
     /// What kind of norm a layer is.
-    pub(super) fn norm(&self, layer: &str) -> NormKind {
+    pub(super) fn norm(self, layer: &str) -> NormKind {
         if self.has(&format!("{layer}.running_mean")) {
             NormKind::Batch
         } else if self.has(&format!("{layer}.weight")) {

@@ -7,9 +7,9 @@
 //! operations keep their channels last, as tensors `[N, C, H, W]` with permuted strides.
 
 use burn::module::Param;
-use burn::nn::BatchNorm;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::pool::MaxPool2d;
+use burn::nn::{BatchNorm, LayerNorm, Linear};
 use burn::tensor::ops::{FloatTensor, InterpolateMode, InterpolateOptions};
 use burn::tensor::{FloatDType, Tensor, TensorPrimitive, backend::Backend};
 
@@ -74,6 +74,10 @@ pub(crate) fn convolve_onto<B: Backend>(
     if let Some(residual) = residual {
         output = output + residual;
     }
+    activated(output, activation)
+}
+
+fn activated<B: Backend>(output: Tensor<B, 4>, activation: Option<Activation>) -> Tensor<B, 4> {
     match activation {
         Some(activation) => activation.forward(output),
         None => output,
@@ -151,14 +155,72 @@ pub(crate) fn max_pool<B: Backend>(pool: &MaxPool2d, input: Tensor<B, 4>) -> Ten
     pool.forward(input)
 }
 
-/// The mean over all pixels, `[N, C, 1, 1]`.
+/// The mean over all pixels, `[N, C, 1, 1]`; sums over whole maps are f32's.
 pub(crate) fn global_average<B: Backend>(input: Tensor<B, 4>) -> Tensor<B, 4> {
     #[cfg(feature = "flex")]
     if let Some(output) = native::global_average::<B>(&primitive(&input)) {
         native::recycle([input]);
         return tensor(output);
     }
-    input.mean_dim(3).mean_dim(2)
+    let dtype: FloatDType = input.dtype().into();
+    let means = input.cast(FloatDType::F32).mean_dim(3).mean_dim(2);
+    means.cast(dtype)
+}
+
+/// A map plus another, which is broadcast if need be.
+pub(crate) fn sum<B: Backend>(map: Tensor<B, 4>, other: Tensor<B, 4>) -> Tensor<B, 4> {
+    match arithmetic::<B>(Arithmetic::Add, &primitive(&map), &primitive(&other)) {
+        Some(sum) => tensor(sum),
+        None => map + other,
+    }
+}
+
+/// A map times factors, which are broadcast if need be.
+pub(crate) fn scaled<B: Backend>(map: Tensor<B, 4>, factors: Tensor<B, 4>) -> Tensor<B, 4> {
+    match arithmetic::<B>(Arithmetic::Multiply, &primitive(&map), &primitive(&factors)) {
+        Some(product) => tensor(product),
+        None => map * factors,
+    }
+}
+
+/// A linear layer and its activation over the last axis.
+pub(crate) fn linear<B: Backend>(
+    packed: &Packed,
+    layer: &Linear<B>,
+    input: Tensor<B, 4>,
+    activation: Option<Activation>,
+) -> Tensor<B, 4> {
+    let [inputs, outputs] = layer.weight.dims();
+    work::note(input.shape().num_elements() / inputs * outputs, inputs);
+    let weight = primitive(&layer.weight.val());
+    let bias = layer.bias.as_ref().map(|bias| primitive(&bias.val()));
+    match multiply::<B>(
+        packed,
+        &primitive(&input),
+        &weight,
+        bias.as_ref(),
+        activation,
+    ) {
+        Some(output) => tensor(output),
+        None => activated(layer.forward(input), activation),
+    }
+}
+
+/// Normalisation over the last axis; its sums are f32's. burn does not tell a norm's epsilon.
+pub(crate) fn normalise_last<B: Backend>(
+    norm: &LayerNorm<B>,
+    epsilon: f64,
+    input: Tensor<B, 4>,
+) -> Tensor<B, 4> {
+    let scale = primitive(&norm.gamma.val());
+    let shift = norm.beta.as_ref().map(|beta| primitive(&beta.val()));
+    let native =
+        shift.and_then(|shift| layer_norm::<B>(&primitive(&input), epsilon, [&scale, &shift]));
+    if let Some(output) = native {
+        return tensor(output);
+    }
+    let dtype: FloatDType = input.dtype().into();
+    norm.forward(input.cast(FloatDType::F32)).cast(dtype)
 }
 
 /// An activation, where there is a kernel for it.

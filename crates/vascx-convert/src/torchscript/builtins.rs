@@ -232,6 +232,15 @@ impl<'a> Evaluator<'a, '_> {
                     self.builtin(name, vec![total, item], Vec::new())
                 })
             }
+            ("any" | "all", Some(list @ Value::List(_)), None) => {
+                let wanted = name == "any";
+                for item in items(&list)? {
+                    if self.truth(&item)? == wanted {
+                        return Ok(Value::bool(wanted));
+                    }
+                }
+                Ok(Value::bool(!wanted))
+            }
             ("eq" | "ne", Some(a), Some(b)) if !is_operand(&a) || !is_operand(&b) => {
                 let same = self.same(&a, &b)?;
                 Ok(Value::bool(same == (name == "eq")))

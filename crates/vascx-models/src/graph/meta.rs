@@ -1,5 +1,7 @@
 //! What is known of a value before anything runs: element type and shape, or the number itself.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Longest shape of a tensor.
@@ -29,6 +31,16 @@ pub enum Literal {
     Int(i64),
     /// A floating-point number; infinities are written as text, which JSON needs.
     Float(#[serde(with = "float_text")] f64),
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(formatter),
+            Self::Int(value) => value.fmt(formatter),
+            Self::Float(value) => value.fmt(formatter),
+        }
+    }
 }
 
 impl Literal {

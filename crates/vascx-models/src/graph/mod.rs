@@ -143,7 +143,8 @@ pub enum GraphError {
     },
     /// A decision of the program would have gone the other way.
     #[error(
-        "the program was converted for images where number {node} is {expected}, but it is {found}"
+        "the program decides by the size of the image: it was converted where value {node} is \
+         {expected}, but here it is {found}; give it images of the size it was traced with"
     )]
     Guard {
         /// Index of the node.
@@ -201,8 +202,11 @@ impl Graph {
             if found != Some(&Meta::Number(guard.value)) {
                 return Err(GraphError::Guard {
                     node: guard.node,
-                    expected: format!("{:?}", guard.value),
-                    found: found.map_or("missing".into(), |meta| format!("{meta:?}")),
+                    expected: guard.value.to_string(),
+                    found: match found {
+                        Some(Meta::Number(number)) => number.to_string(),
+                        _ => "no number".into(),
+                    },
                 });
             }
         }

@@ -1,18 +1,22 @@
 //! Named f32 tensors, in memory after a conversion or memory-mapped from a model directory.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
 use half::{bf16, f16};
 use memmap2::Mmap;
-use safetensors::tensor::{Dtype, Metadata, TensorView};
+use safetensors::tensor::{Dtype, Metadata, View};
 use safetensors::{SafeTensors, serialize_to_file};
 use vascx_models::Precision;
 
 use crate::error::{Error, Result};
 use crate::inspect::TensorInfo;
 use crate::tensor::HostTensor;
+
+/// What [`TensorInfo::dtype`] says of a type that no model directory has.
+const UNSUPPORTED: &str = "unsupported";
 
 /// The weights of a model.
 pub(crate) enum Weights {
@@ -66,7 +70,7 @@ impl Weights {
                     Dtype::F32 => "f32",
                     Dtype::F16 => "f16",
                     Dtype::BF16 => "bf16",
-                    _ => "unsupported",
+                    _ => UNSUPPORTED,
                 };
                 (info.shape.clone(), dtype)
             }
@@ -111,44 +115,67 @@ impl Weights {
         }
     }
 
-    /// Writes a safetensors file.
+    /// Writes a safetensors file. Tensors are encoded one at a time as they are written.
     pub(crate) fn save(&self, path: &Path, dtype: Precision) -> Result<()> {
-        let (stored, encode): (_, fn(&f32, &mut Vec<u8>)) = match dtype {
-            Precision::F32 => (Dtype::F32, |v, out| out.extend(v.to_le_bytes())),
-            Precision::F16 => (Dtype::F16, |v, out| {
-                out.extend(f16::from_f32(*v).to_le_bytes());
-            }),
-            Precision::BF16 => (Dtype::BF16, |v, out| {
-                out.extend(bf16::from_f32(*v).to_le_bytes());
-            }),
-        };
-        let tensors = self
-            .names()
-            .into_iter()
-            .map(|name| {
-                let tensor = self.tensor(&name)?.expect("`names` lists what exists");
-                let mut bytes = Vec::new();
-                tensor
-                    .values
-                    .iter()
-                    .for_each(|value| encode(value, &mut bytes));
-                Ok((name, tensor.shape, bytes))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let failed = |error: safetensors::SafeTensorError| {
-            Error::ModelDirectory(format!("cannot write weights: {error}")).in_file(path)
-        };
-        let views = tensors
-            .iter()
-            .map(|(name, shape, bytes)| {
-                Ok((
-                    name,
-                    TensorView::new(stored, shape.clone(), bytes).map_err(failed)?,
-                ))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let stored = self.stored();
+        if let Some(info) = stored.iter().find(|info| info.dtype == UNSUPPORTED) {
+            self.tensor(&info.name)?;
+        }
+        let views = stored.into_iter().map(|TensorInfo { name, shape, .. }| {
+            let tensor = Encoded {
+                weights: self,
+                name: name.clone(),
+                shape,
+                dtype,
+            };
+            (name, tensor)
+        });
         let about = [("format".to_owned(), "vascx".to_owned())].into();
-        serialize_to_file(views, Some(about), path).map_err(failed)
+        serialize_to_file(views, Some(about), path).map_err(|error| {
+            Error::ModelDirectory(format!("cannot write weights: {error}")).in_file(path)
+        })
+    }
+}
+
+/// A tensor on its way into a safetensors file.
+struct Encoded<'a> {
+    weights: &'a Weights,
+    name: String,
+    shape: Vec<usize>,
+    dtype: Precision,
+}
+
+impl View for Encoded<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.dtype {
+            Precision::F32 => Dtype::F32,
+            Precision::F16 => Dtype::F16,
+            Precision::BF16 => Dtype::BF16,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let tensor = self.weights.tensor(&self.name);
+        let tensor = tensor.expect("`save` looked for tensors that cannot be read");
+        let values = tensor.expect("`stored` lists what exists").values;
+        let mut bytes = Vec::with_capacity(self.data_len());
+        for value in values {
+            match self.dtype {
+                Precision::F32 => bytes.extend(value.to_le_bytes()),
+                Precision::F16 => bytes.extend(f16::from_f32(value).to_le_bytes()),
+                Precision::BF16 => bytes.extend(bf16::from_f32(value).to_le_bytes()),
+            }
+        }
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        let elements: usize = self.shape.iter().product();
+        elements * self.dtype().bitsize() / 8
     }
 }
 

@@ -48,7 +48,7 @@ demo OUT="out/demo":
 deny:
     cargo deny check
 
-# Fuzz a target (unpickle, archive, program, onnx, field_of_view) for some seconds; libFuzzer needs unstable compiler flags.
+# Fuzz a target (unpickle, archive, program, onnx, state_dict, field_of_view) for some seconds; libFuzzer needs unstable compiler flags.
 fuzz TARGET SECONDS="600":
     RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024
 
@@ -56,5 +56,6 @@ fuzz TARGET SECONDS="600":
 fixtures PYTHON="python3":
     {{PYTHON}} tools/fixtures/models.py
     {{PYTHON}} tools/fixtures/onnx.py
+    {{PYTHON}} tools/fixtures/state_dicts.py
     {{PYTHON}} tools/fixtures/inference.py
     {{PYTHON}} tools/fixtures/field_of_view.py

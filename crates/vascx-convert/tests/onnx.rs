@@ -113,11 +113,20 @@ fn pieces_of_mobile_networks_by_both_exporters() {
 
 #[test]
 fn operators_one_by_one() {
-    // Each channel is an operator; the reference is ONNX Runtime's, in f32 as well.
-    let path = fixtures().join("operators.onnx");
+    check_lines("operators");
+}
+
+#[test]
+fn the_oldest_version_with_values_in_another_file() {
+    check_lines("older");
+}
+
+/// Each channel is an operator; the reference is ONNX Runtime's, in f32 as well.
+fn check_lines(fixture: &str) {
+    let path = fixtures().join(format!("{fixture}.onnx"));
     let model = Model::convert(&path, &ConvertOptions::default()).unwrap();
     let mut wrong = Vec::new();
-    for (shape, expected, actual) in answers(&model, "operators") {
+    for (shape, expected, actual) in answers(&model, fixture) {
         let (channels, plane) = (shape[2], shape[3] * shape[4]);
         for channel in 0..channels {
             let pick = |all: &[f32]| -> Vec<f32> {

@@ -2,9 +2,13 @@
 
 mod comparison;
 
+use std::io::{Cursor, Read, Write};
+
 use comparison::{fixture, relative_error};
 use vascx_convert::{ArchitectureChoice, ConvertOptions, Model};
 use vascx_models::Precision;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// Relative to the largest reference value: f32 rounding over up to a hundred layers, against a
 /// reference computed in f64.
@@ -111,6 +115,106 @@ fn truncated_legacy_files_are_refused() {
     let mut longer = bytes.clone();
     longer.push(0);
     refused(&longer, "bytes follow");
+}
+
+/// A `torch.save` archive without weights: `data.pkl` alone.
+fn archive(pickle: &[u8]) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (name, content) in [("a/data.pkl", pickle), ("a/version", b"3\n")] {
+        writer.start_file(name, options).unwrap();
+        writer.write_all(content).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn endless_and_growing_dictionaries_are_refused() {
+    // A dictionary that holds itself.
+    refused(
+        &archive(b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s."),
+        "nest too deeply",
+    );
+    // Fifteen levels, each holding the one below fifteen times: 15^15 paths.
+    let mut shared = b"\x80\x02}q\x00".to_vec();
+    for _ in 0..15 {
+        shared.extend(b"}(");
+        for key in b'a'..b'a' + 15 {
+            shared.extend([b"X\x01\x00\x00\x00", &[key][..], b"h\x00"].concat());
+        }
+        shared.extend(b"uq\x00");
+    }
+    shared.push(b'.');
+    refused(&archive(&shared), "repeat too often");
+    // Dictionaries under the names that trainers use, endlessly.
+    refused(&archive(b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s."), "");
+    refused(&archive(b"\x80\x02}."), "no named tensors");
+    refused(&archive(b"\x80\x02cos\nsystem\n."), "os.system");
+}
+
+#[test]
+fn tensors_that_lie_about_their_storage_are_refused() {
+    let whole = std::fs::read(fixture("state_dicts/ensemble_0.pt")).unwrap();
+    // The first storage is declared with BININT1 (`K`) just before TUPLE and BINPERSID (`tQ`);
+    // the tensor's offset into it follows.
+    let patched = |distance: isize, length: usize, replacement: &[u8]| {
+        let mut zip = ZipArchive::new(Cursor::new(whole.clone())).unwrap();
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        for index in 0..zip.len() {
+            let mut entry = zip.by_index(index).unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            if entry.name().ends_with("/data.pkl") {
+                let at = content.windows(2).position(|pair| pair == b"tQ").unwrap();
+                let at = at.checked_add_signed(distance).unwrap();
+                assert_eq!(content[at], b'K');
+                content.splice(at..at + length, replacement.iter().copied());
+            }
+            writer.start_file(entry.name(), options).unwrap();
+            writer.write_all(&content).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    };
+    // 2^31 − 1 elements: eight gigabytes.
+    refused(
+        &patched(-2, 2, b"J\xff\xff\xff\x7f"),
+        "more than this file can hold",
+    );
+    refused(&patched(-2, 2, b"K\x6d"), "encoder.0.layers.0.conv.weight");
+    refused(&patched(-2, 2, b"K\x01"), "outside the storage");
+    // BINPUT (`q`, slot) stands between.
+    refused(&patched(4, 2, b"K\x01"), "outside the storage");
+}
+
+#[test]
+fn legacy_storages_that_claim_more_than_there_is_are_refused() {
+    let mut bytes = std::fs::read(fixture("state_dicts/unet.pth")).unwrap();
+    // 4 × 3 × 3 × 3 half-precision values, as the count in eight bytes before them.
+    let count = 108_u64.to_le_bytes();
+    let at = bytes.windows(8).position(|window| window == count).unwrap();
+    for lie in [u64::MAX, 1 << 62, 1 << 32, 109] {
+        bytes[at..at + 8].copy_from_slice(&lie.to_le_bytes());
+        refused(&bytes, "");
+    }
+}
+
+#[test]
+fn safetensors_headers_that_lie_are_refused() {
+    for header in [
+        // Two tensors over the same bytes, bytes that are not there, a shape that is too large.
+        r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
+            "b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
+        r#"{"a":{"dtype":"F32","shape":[9],"data_offsets":[0,36]}}"#,
+        r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}"#,
+        r#"{"a":{"dtype":"F4","shape":[1],"data_offsets":[0,4]}}"#,
+    ] {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend([0; 4]);
+        refused(&bytes, "");
+    }
+    refused(b"\xff\xff\xff\xff\xff\xff\xff\xff{}", "safetensors");
 }
 
 /// Safetensors bytes of zeros.

@@ -56,6 +56,7 @@ fuzz TARGET SECONDS="600":
 fixtures PYTHON="python3":
     {{PYTHON}} tools/fixtures/models.py
     {{PYTHON}} tools/fixtures/onnx.py
+    {{PYTHON}} tools/fixtures/programs.py
     {{PYTHON}} tools/fixtures/state_dicts.py
     {{PYTHON}} tools/fixtures/inference.py
     {{PYTHON}} tools/fixtures/field_of_view.py

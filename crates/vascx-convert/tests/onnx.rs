@@ -1,114 +1,37 @@
 //! ONNX fixtures convert and answer like PyTorch; damaged and hostile ones are errors.
 
+mod comparison;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use burn::tensor::{Tensor, TensorData};
-use safetensors::SafeTensors;
+use comparison::{TOLERANCE, answers, check, difference};
 use vascx_convert::{ConvertOptions, Error, Model, Result, Task};
-use vascx_models::{Precision, Prediction};
-
-/// NdArray when that feature is on, else Flex.
-#[cfg(feature = "ndarray")]
-type TestBackend = burn::backend::NdArray;
-#[cfg(not(feature = "ndarray"))]
-type TestBackend = burn::backend::Flex;
-
-/// Relative to the largest reference value: f32 rounding over some twenty layers, against a
-/// reference computed in f64.
-const TOLERANCE: f32 = 1e-4;
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/onnx")
-}
-
-fn read(tensors: &SafeTensors, name: &str) -> (Vec<usize>, Vec<f32>) {
-    let view = tensors.tensor(name).unwrap();
-    let chunks = view.data().as_chunks::<4>().0;
-    (
-        view.shape().to_vec(),
-        chunks.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-    )
-}
-
-/// The fixture's answers and the model's, for the traced size and batch and for others.
-fn answers(model: &Model, fixture: &str) -> Vec<(Vec<usize>, Vec<f32>, Vec<f32>)> {
-    let bytes = fs::read(fixtures().join(format!("{fixture}.safetensors"))).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let device = Default::default();
-    let ensemble = model.load::<TestBackend>(&device).unwrap();
-    let answer = |index| {
-        let (shape, image) = read(&tensors, &format!("image.{index}"));
-        let (expected_shape, expected) = read(&tensors, &format!("prediction.{index}"));
-        let image = Tensor::<TestBackend, 4>::from_data(TensorData::new(image, shape), &device);
-        let data = match ensemble.forward(image) {
-            Prediction::Spatial(maps) => maps.into_data(),
-            Prediction::Vector(vectors) => vectors.into_data(),
-        };
-        assert_eq!(data.shape[..], expected_shape[..], "{fixture} {index}");
-        (expected_shape, expected, data.to_vec().unwrap())
-    };
-    (0..3).map(answer).collect()
-}
-
-/// max|Δ| / max|reference|.
-fn difference(expected: &[f32], actual: &[f32]) -> f32 {
-    assert!(actual.iter().all(|value| value.is_finite()));
-    let scale = expected.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
-    let pairs = actual.iter().zip(expected);
-    pairs.fold(0.0_f32, |max, (a, b)| max.max((a - b).abs())) / scale
-}
-
-/// The largest difference over the fixture's images.
-fn relative_error(model: &Model, fixture: &str) -> f32 {
-    let answers = answers(model, fixture).into_iter();
-    let differences = answers.map(|(_, expected, actual)| difference(&expected, &actual));
-    differences.fold(0.0, f32::max)
-}
-
-fn check(fixture: &str, task: Task, members: usize) {
-    let path = fixtures().join(format!("{fixture}.onnx"));
-    let model = Model::convert(&path, &ConvertOptions::default()).unwrap();
-    let manifest = model.manifest();
-    assert_eq!((manifest.task, manifest.members), (task, members));
-    let error = relative_error(&model, fixture);
-    println!("{fixture}: relative error {error:e}");
-    assert!(error <= TOLERANCE, "{fixture}: relative error {error:e}");
-
-    // The directory gives exactly what the file gave.
-    let folder = tempfile::tempdir().unwrap();
-    let directory = folder.path().join("model");
-    model.save(&directory, Precision::F32, false).unwrap();
-    let reopened = Model::open(&directory).unwrap();
-    assert_eq!(reopened.manifest(), model.manifest(), "{fixture}");
-    assert_eq!(relative_error(&reopened, fixture), error, "{fixture}");
-}
 
 #[test]
 fn unet_two_members() {
-    check("unet_m2", Task::Segmentation, 2);
+    check("onnx/unet_m2.onnx", Task::Segmentation, 2);
 }
 
 #[test]
 fn unet_instance_norm_bilinear_by_the_newer_exporter() {
-    check("unet_bilinear_exported", Task::Segmentation, 2);
+    check("onnx/unet_bilinear_exported.onnx", Task::Segmentation, 2);
 }
 
 #[test]
 fn resnet18_two_members() {
-    check("resnet18_m2", Task::Classification, 2);
+    check("onnx/resnet18_m2.onnx", Task::Classification, 2);
 }
 
 #[test]
 fn attention_by_both_exporters() {
-    check("attentive_m2", Task::Classification, 2);
-    check("attentive_exported", Task::Classification, 1);
+    check("onnx/attentive_m2.onnx", Task::Classification, 2);
+    check("onnx/attentive_exported.onnx", Task::Classification, 1);
 }
 
 #[test]
 fn pieces_of_mobile_networks_by_both_exporters() {
-    check("pieces_m1", Task::Segmentation, 1);
-    check("pieces_exported", Task::Segmentation, 2);
+    check("onnx/pieces_m1.onnx", Task::Segmentation, 1);
+    check("onnx/pieces_exported.onnx", Task::Segmentation, 2);
 }
 
 #[test]
@@ -123,10 +46,11 @@ fn the_oldest_version_with_values_in_another_file() {
 
 /// Each channel is an operator; the reference is ONNX Runtime's, in f32 as well.
 fn check_lines(fixture: &str) {
-    let path = fixtures().join(format!("{fixture}.onnx"));
+    let path = comparison::fixture(&format!("onnx/{fixture}.onnx"));
     let model = Model::convert(&path, &ConvertOptions::default()).unwrap();
     let mut wrong = Vec::new();
-    for (shape, expected, actual) in answers(&model, fixture) {
+    for answers in answers(&model, &path.with_extension("safetensors")) {
+        let shape = &answers.shape;
         let (channels, plane) = (shape[2], shape[3] * shape[4]);
         for channel in 0..channels {
             let pick = |all: &[f32]| -> Vec<f32> {
@@ -138,8 +62,8 @@ fn check_lines(fixture: &str) {
                     .copied()
                     .collect()
             };
-            let error = difference(&pick(&expected), &pick(&actual));
-            if error.is_nan() || error > TOLERANCE {
+            let error = difference(&pick(&answers.expected), &pick(&answers.actual));
+            if error > TOLERANCE {
                 wrong.push(format!("line {channel}, {shape:?}: {error:e}"));
             }
         }
@@ -156,7 +80,7 @@ fn convert(bytes: &[u8]) -> Result<Model> {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    fs::read(fixtures().join(format!("{name}.onnx"))).unwrap()
+    fs::read(comparison::fixture(&format!("onnx/{name}.onnx"))).unwrap()
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Comparing a model's answers with PyTorch's.
+//! Comparing a model's answers with those of the program it comes from.
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
-use vascx_convert::Model;
-use vascx_models::Prediction;
+use vascx_convert::{ConvertOptions, Model, Task};
+use vascx_models::{Precision, Prediction};
 
 /// NdArray when that feature is on, else Flex.
 #[cfg(feature = "ndarray")]
@@ -13,11 +13,23 @@ type TestBackend = burn::backend::NdArray;
 #[cfg(not(feature = "ndarray"))]
 type TestBackend = burn::backend::Flex;
 
+/// Relative to the largest reference value: f32 rounding over up to a hundred layers, against a
+/// reference computed in f64.
+pub(crate) const TOLERANCE: f32 = 1e-4;
+
 /// A path below `tests/fixtures`.
 pub(crate) fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/fixtures")
         .join(path)
+}
+
+/// Answers to one image, in row-major order.
+pub(crate) struct Answers {
+    /// `[M, N, …]`
+    pub(crate) shape: Vec<usize>,
+    pub(crate) expected: Vec<f32>,
+    pub(crate) actual: Vec<f32>,
 }
 
 fn read(tensors: &SafeTensors, name: &str) -> (Vec<usize>, Vec<f32>) {
@@ -29,29 +41,74 @@ fn read(tensors: &SafeTensors, name: &str) -> (Vec<usize>, Vec<f32>) {
     )
 }
 
-/// Runs the model on the `image` of a safetensors file and compares with its `prediction`; returns
-/// max|Δ| / max|reference|.
-pub(crate) fn relative_error(model: &Model, reference: &Path) -> f32 {
+/// Runs the model on every `image…` of a safetensors file, beside whose `prediction…` it stands.
+pub(crate) fn answers(model: &Model, reference: &Path) -> Vec<Answers> {
     let bytes = std::fs::read(reference).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let (shape, image) = read(&tensors, "image");
-    let (expected_shape, expected) = read(&tensors, "prediction");
     let device = Default::default();
-    let image = Tensor::<TestBackend, 4>::from_data(TensorData::new(image, shape), &device);
-    let data = match model.load::<TestBackend>(&device).unwrap().forward(image) {
-        Prediction::Spatial(maps) => maps.into_data(),
-        Prediction::Vector(vectors) => vectors.into_data(),
+    let ensemble = model.load::<TestBackend>(&device).unwrap();
+    let names = tensors.names().into_iter();
+    let suffixes = names.filter_map(|name| name.strip_prefix("image"));
+    let answer = |suffix| {
+        let (shape, image) = read(&tensors, &format!("image{suffix}"));
+        let (expected_shape, expected) = read(&tensors, &format!("prediction{suffix}"));
+        let image = Tensor::<TestBackend, 4>::from_data(TensorData::new(image, shape), &device);
+        let data = match ensemble.forward(image) {
+            Prediction::Spatial(maps) => maps.into_data(),
+            Prediction::Vector(vectors) => vectors.into_data(),
+        };
+        let reference = reference.display();
+        assert_eq!(data.shape[..], expected_shape[..], "{reference}{suffix}");
+        Answers {
+            shape: expected_shape,
+            expected,
+            actual: data.to_vec().unwrap(),
+        }
     };
-    let reference = reference.display();
-    assert_eq!(data.shape[..], expected_shape[..], "{reference}");
-    let actual: Vec<f32> = data.to_vec().unwrap();
-    let scale = expected
-        .iter()
-        .fold(0.0_f32, |max, value| max.max(value.abs()));
-    let worst = actual
-        .iter()
-        .zip(&expected)
-        .fold(0.0_f32, |max, (a, b)| max.max((a - b).abs()));
-    assert!(actual.iter().all(|value| value.is_finite()), "{reference}");
-    worst / scale
+    let answers: Vec<Answers> = suffixes.map(answer).collect();
+    assert!(!answers.is_empty(), "{}", reference.display());
+    answers
+}
+
+/// max|Δ| / max|reference|; infinite where an answer is no number.
+pub(crate) fn difference(expected: &[f32], actual: &[f32]) -> f32 {
+    if actual.iter().any(|value| !value.is_finite()) {
+        return f32::INFINITY;
+    }
+    let scale = expected.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
+    let pairs = actual.iter().zip(expected);
+    pairs.fold(0.0_f32, |max, (a, b)| max.max((a - b).abs())) / scale
+}
+
+/// The largest difference over the images of a safetensors file.
+pub(crate) fn relative_error(model: &Model, reference: &Path) -> f32 {
+    let answers = answers(model, reference).into_iter();
+    let differences = answers.map(|answer| difference(&answer.expected, &answer.actual));
+    differences.fold(0.0, f32::max)
+}
+
+/// A checkpoint of the fixtures converts and answers like the `.safetensors` beside it, and so does
+/// the model directory written from it.
+#[allow(dead_code)] // State dicts have no such pairs.
+pub(crate) fn check(checkpoint: &str, task: Task, members: usize) {
+    let path = fixture(checkpoint);
+    let reference = path.with_extension("safetensors");
+    let model = Model::convert(&path, &ConvertOptions::default()).unwrap();
+    let manifest = model.manifest();
+    assert_eq!(
+        (manifest.task, manifest.members),
+        (task, members),
+        "{checkpoint}"
+    );
+    let error = relative_error(&model, &reference);
+    println!("{checkpoint}: relative error {error:e}");
+    assert!(error <= TOLERANCE, "{checkpoint}: relative error {error:e}");
+
+    // The directory gives exactly what the checkpoint gave.
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("model");
+    model.save(&directory, Precision::F32, false).unwrap();
+    let reopened = Model::open(&directory).unwrap();
+    assert_eq!(reopened.manifest(), model.manifest(), "{checkpoint}");
+    assert_eq!(relative_error(&reopened, &reference), error, "{checkpoint}");
 }

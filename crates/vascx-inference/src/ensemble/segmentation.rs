@@ -1,12 +1,12 @@
 //! A class per pixel.
 
-use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, backend::Backend};
 use image::GrayImage;
 use vascx_convert::Task;
 
-use super::{FromMembers, Pass, Reduced, Values, Wanted};
+use super::{Combined, FromMembers, Pass, Reduced, Values, Wanted};
 use crate::geometry::{Geometry, Size};
+use crate::window::Members;
 
 /// The segmentation of one photograph.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,13 +43,11 @@ impl FromMembers for Segmentation {
     const TASK: Task = Task::Segmentation;
 
     /// Mean of the members' logits → softmax.
-    fn combine<B: Backend>(pass: &Pass<B>, images: Tensor<B, 4>) -> Tensor<B, 4> {
-        let logits = pass
-            .maps(images, |members| members.mean_dim(0))
-            .squeeze_dim(0);
+    fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
+        let logits = pass.maps(Members::Mean);
         match pass.wanted {
             Wanted::Logits => logits,
-            Wanted::Answers | Wanted::AnswersAndMaps => softmax(logits, 1),
+            Wanted::Answers | Wanted::AnswersAndMaps => logits.softmax(),
         }
     }
 

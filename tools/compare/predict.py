@@ -104,7 +104,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=10)
     parser.add_argument("--models", nargs="+", default=["artery_vein", "disc", "fovea", "quality"])
     parser.add_argument("--vascx", default=str(ROOT / "target/release/vascx"))
-    parser.add_argument("--agreement-only", action="store_true")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--agreement-only", action="store_true")
+    only.add_argument("--time-only", action="store_true")
     parser.add_argument("--time", nargs=2, help=argparse.SUPPRESS)  # a timed child: model, size
     options = parser.parse_args()
     photographs = sorted(options.photographs.glob("*.png"))[: options.limit]
@@ -118,8 +120,9 @@ def main() -> None:
     from tasks import TASKS
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
-        print("| model | TTA | agreement of every member |\n|---|---|---|")
-        for name in options.models:
+        if not options.time_only:
+            print("| model | TTA | agreement of every member |\n|---|---|---|")
+        for name in [] if options.time_only else options.models:
             for member in single_members(ROOT / f"weights/demo/{name}.pt", work):
                 for tta in (False, True):
                     vascx(options.vascx, member, photographs, work / "out", "--tta", "on" if tta else "off")

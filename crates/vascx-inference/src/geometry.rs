@@ -255,38 +255,37 @@ impl Geometry {
     /// Resamples maps `[C, H, W]` at the photograph's pixels and hands every photograph pixel's C
     /// values to `pixel`; returns what it gives, row by row. Outside the network input the values
     /// are 0.
-    pub(crate) fn maps_to_photograph<T: Send>(
+    pub(crate) fn maps_to_photograph<T: Clone + Default + Send + Sync>(
         &self,
         maps: &[f32],
         pixel: impl Fn(&[f32]) -> T + Sync,
     ) -> Vec<T> {
         let Size { width, height } = self.input;
         let channels = maps.len() / (width * height);
-        let columns = self.horizontal.taps_in_input(width);
-        let rows = self.vertical.taps_in_input(height);
-        let outside = vec![0.0; channels];
-        rows.par_iter()
-            .flat_map_iter(|row| {
-                let planes: Vec<(&[f32], &[f32])> = maps
-                    .chunks_exact(width * height)
-                    .filter_map(|plane| {
-                        let line = |index: isize| &plane[index as usize * width..][..width];
-                        row.map(|row| (line(row.first), line(row.second)))
-                    })
-                    .collect();
-                let mut values = vec![0.0; channels];
-                let (pixel, outside) = (&pixel, &outside);
-                columns.iter().map(move |column| {
-                    let (Some(row), Some(column)) = (row, column) else {
-                        return pixel(outside);
-                    };
-                    for (value, (upper, lower)) in values.iter_mut().zip(&planes) {
-                        *value = row.mix(column.sample(upper), column.sample(lower));
+        let (columns, rows) = self.taps_to_photograph();
+        let outside = pixel(&vec![0.0; channels]);
+        let mut photograph = vec![T::default(); columns.len() * rows.len()];
+        let lines = photograph.par_chunks_exact_mut(columns.len()).zip(&rows);
+        // One line of the photograph, pixel by pixel; 0 remains 0 outside.
+        let mixed = || vec![0.0; channels * columns.len()];
+        lines.for_each_init(mixed, |mixed, (line, row)| {
+            let Some(row) = row else {
+                return line.fill(outside.clone());
+            };
+            for (channel, plane) in maps.chunks_exact(width * height).enumerate() {
+                let plane_line = |y: isize| &plane[y as usize * width..][..width];
+                let (upper, lower) = (plane_line(row.first), plane_line(row.second));
+                for (values, column) in mixed.chunks_exact_mut(channels).zip(&columns) {
+                    if let Some(column) = column {
+                        values[channel] = row.mix(column.sample(upper), column.sample(lower));
                     }
-                    pixel(&values)
-                })
-            })
-            .collect()
+                }
+            }
+            for (answer, values) in line.iter_mut().zip(mixed.chunks_exact(channels)) {
+                *answer = pixel(values);
+            }
+        });
+        photograph
     }
 }
 
@@ -312,13 +311,16 @@ impl Geometry {
     pub(crate) fn classes_to_photograph(&self, classes: &[u8]) -> Vec<u8> {
         let columns = self.horizontal.nearest_in_input(self.input.width);
         let rows = self.vertical.nearest_in_input(self.input.height);
-        let class = |row: Option<usize>, column: Option<usize>| match (row, column) {
-            (Some(row), Some(column)) => classes[row * self.input.width + column],
-            _ => 0,
-        };
-        rows.par_iter()
-            .flat_map_iter(|&row| columns.iter().map(move |&column| class(row, column)))
-            .collect()
+        let mut photograph = vec![0; columns.len() * rows.len()];
+        let lines = photograph.par_chunks_exact_mut(columns.len()).zip(&rows);
+        lines.for_each(|(line, row)| {
+            let Some(row) = row else { return };
+            let classes = &classes[row * self.input.width..][..self.input.width];
+            for (class, column) in line.iter_mut().zip(&columns) {
+                *class = column.map_or(0, |column| classes[column]);
+            }
+        });
+        photograph
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which work around the networks is done on the device.
 
 use burn::tensor::{DType, backend::Backend};
+use vascx_convert::Task;
 
 /// Where inputs are normalised and answers are reduced: the one place where that is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +39,13 @@ impl Placement {
         }
     }
 
-    /// Whether squares are taken to the device as bytes and normalised there.
-    pub(crate) fn uploads_bytes(self) -> bool {
-        self == Self::Device { bytes: true }
+    /// Whether squares stay bytes until the network takes them: copies to a card are small, and on
+    /// the host windows are normalised as they are cut.
+    pub(crate) fn takes_bytes(self, task: Task) -> bool {
+        match self {
+            Self::Host => task.is_spatial(),
+            Self::Device { bytes } => bytes,
+        }
     }
 
     /// Whether answers are reduced on the device.

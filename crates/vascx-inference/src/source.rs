@@ -141,7 +141,7 @@ pub(crate) struct Recipe {
     pub(crate) mode: PreprocessMode,
     /// Whether photographs are needed after they are prepared.
     pub(crate) keep_photographs: bool,
-    /// Whether grey levels are normalised on the device, where they are whole.
+    /// Whether grey levels remain bytes, where they are whole, and are normalised later.
     pub(crate) bytes: bool,
 }
 

@@ -65,12 +65,19 @@ impl<B: Backend> Ensemble<B> {
         &self.members
     }
 
+    /// How many images of a height and width are best run together: on the CPU a few, since more only
+    /// take memory; on other devices any number. [`Self::forward`] splits what it is given.
+    pub fn images_per_pass(&self, size: [usize; 2]) -> usize {
+        fused::images_per_pass::<B>(size, self.precision.dtype())
+    }
+
     /// Runs every member on an f32 image `[N, C, H, W]`; the answer is f32, too.
     pub fn forward(&self, image: Tensor<B, 4>) -> Prediction<B> {
         let image = image.cast(self.precision.dtype());
         let mut spatial = Vec::new();
         let mut vectors = Vec::new();
-        let together = fused::images_per_pass(&image);
+        let [count, _, height, width] = image.dims();
+        let together = self.images_per_pass([height, width]).min(count.max(1));
         let passes = fused::laid_out(image).split(together, 0);
         for member in &self.members {
             let (mut maps, mut rows) = (Vec::new(), Vec::new());
@@ -81,14 +88,14 @@ impl<B: Backend> Ensemble<B> {
                 }
             }
             if rows.is_empty() {
-                spatial.push(Tensor::cat(maps, 0));
+                spatial.push(fused::concatenate_images(maps));
             } else {
                 vectors.push(Tensor::cat(rows, 0));
             }
         }
         // All members share one architecture, so exactly one of the two lists is filled.
         if vectors.is_empty() {
-            Prediction::Spatial(Tensor::stack(spatial, 0))
+            Prediction::Spatial(fused::stack(spatial))
         } else {
             Prediction::Vector(Tensor::stack(vectors, 0))
         }

@@ -1,10 +1,10 @@
 //! Class probabilities per photograph.
 
 use burn::tensor::activation::softmax;
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::backend::Backend;
 use vascx_convert::Task;
 
-use super::{FromMembers, Pass, Values, Wanted};
+use super::{Combined, FromMembers, Pass, Values, Wanted};
 use crate::geometry::Geometry;
 
 /// The classification of one photograph.
@@ -20,8 +20,8 @@ impl FromMembers for Classification {
     const TASK: Task = Task::Classification;
 
     /// Softmax per member.
-    fn combine<B: Backend>(pass: &Pass<B>, images: Tensor<B, 4>) -> Tensor<B, 4> {
-        pass.vectors(images, |logits| match pass.wanted {
+    fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
+        pass.vectors(|logits| match pass.wanted {
             Wanted::Logits => logits,
             Wanted::Answers | Wanted::AnswersAndMaps => softmax(logits, 2),
         })

@@ -3,8 +3,9 @@
 use burn::tensor::{Tensor, backend::Backend};
 use vascx_convert::Task;
 
-use super::{FromMembers, Pass, Reduced, Values};
+use super::{Combined, FromMembers, Pass, Reduced, Values};
 use crate::geometry::{Geometry, InputPoint, Point};
+use crate::window::Members;
 
 /// The keypoints of one photograph.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,9 +30,8 @@ impl FromMembers for Keypoints {
     const TASK: Task = Task::Heatmap;
 
     /// Sum of the members' heat maps.
-    fn combine<B: Backend>(pass: &Pass<B>, images: Tensor<B, 4>) -> Tensor<B, 4> {
-        pass.maps(images, |members| members.sum_dim(0))
-            .squeeze_dim(0)
+    fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
+        pass.maps(Members::Sum)
     }
 
     fn reduce<B: Backend>(combined: Tensor<B, 4>, _: &[&Geometry]) -> Reduced<B> {

@@ -36,7 +36,7 @@ use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::preprocess::PreprocessMode;
 use crate::source::{Source, Sources};
-use values::{Reduced, Values};
+use values::{Combined, Reduced, Values};
 use worker::Pass;
 
 /// What a caller may decide differently from the model's defaults, per call.
@@ -87,9 +87,9 @@ pub trait FromMembers: Sized {
     /// The task whose models give this answer.
     const TASK: Task;
 
-    /// What answers are made of: `[n, K, H, W]` for maps, `[n, M, D, 1]` for vectors.
+    /// What answers are made of.
     #[doc(hidden)]
-    fn combine<B: Backend>(pass: &Pass<B>, images: Tensor<B, 4>) -> Tensor<B, 4>;
+    fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B>;
 
     /// On a GPU: less than that, where the answer needs no more.
     #[doc(hidden)]

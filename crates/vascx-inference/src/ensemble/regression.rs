@@ -1,10 +1,10 @@
 //! Values per photograph.
 
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::backend::Backend;
 use vascx_convert::Task;
 
 use super::classification::{mean, per_member};
-use super::{FromMembers, Pass, Values};
+use super::{Combined, FromMembers, Pass, Values};
 use crate::geometry::Geometry;
 
 /// The values of one photograph.
@@ -25,8 +25,8 @@ impl FromMembers for Regression {
     const TASK: Task = Task::Regression;
 
     /// The members' values as they are.
-    fn combine<B: Backend>(pass: &Pass<B>, images: Tensor<B, 4>) -> Tensor<B, 4> {
-        pass.vectors(images, |vectors| vectors)
+    fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
+        pass.vectors(|vectors| vectors)
     }
 
     fn from_values(values: Values, _: &Geometry, _: bool) -> Self {

@@ -103,7 +103,7 @@ impl<B: Backend> Runner<B> {
             preprocessing: self.manifest.preprocessing.clone(),
             mode: settings.mode,
             keep_photographs,
-            bytes: self.placement.uploads_bytes(),
+            bytes: self.placement.takes_bytes(self.manifest.task),
         };
         Ok(Run {
             settings,

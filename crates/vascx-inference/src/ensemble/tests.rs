@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use safetensors::SafeTensors;
+use vascx_models::Prediction;
 
 use super::*;
 use crate::photograph::Photograph;
 use crate::placement::Placement;
-use crate::preprocess::Pixels;
+use crate::preprocess::{Pixels, level_tables};
 use crate::test_backend::TestBackend;
-use crate::window::WindowPlan;
+use crate::window::{DeviceWindows, HostWindows, Members, WindowPlan};
 
 fn fixture(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -81,30 +82,49 @@ fn sliding_windows_match_vascx_simplify() {
             std::fs::read(fixture(&format!("inference/windows_{model}.safetensors"))).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let runner = load::<Segmentation>(model).runner;
+        let ensemble = &runner.replicas[0].ensemble;
         let image = read(&tensors, "image");
         let expected: Vec<f32> = read(&tensors, "logits").to_vec().unwrap();
         let mut inference = runner.manifest.inference.clone();
         inference.overlap = overlap;
         let device = Default::default();
-        let size = [image.shape[2], image.shape[3]];
-        let plan = WindowPlan::new(size, &inference, &device);
+        let [count, _, height, width] = *image.shape.as_slice() else {
+            panic!("images are [N, C, H, W]")
+        };
+        let plan = || WindowPlan::new([height, width], &inference);
+        let network = |windows: Tensor<TestBackend, 4>| match ensemble.forward(windows) {
+            Prediction::Spatial(maps) => maps,
+            Prediction::Vector(_) => unreachable!("these models segment"),
+        };
+        let images = Tensor::<TestBackend, 4>::from_data(image.clone(), &device);
+        let values: Vec<f32> = image.to_vec().unwrap();
+        let pixels: Vec<Pixels> = values
+            .chunks_exact(values.len() / count)
+            .map(|image| Pixels::Floats(image.to_vec()))
+            .collect();
+        let pixels: Vec<&Pixels> = pixels.iter().collect();
         for windows in [1, 3, 16] {
-            let pass = Pass {
-                ensemble: &runner.replicas[0].ensemble,
-                flips: &[],
-                wanted: Wanted::Logits,
-                plan: Some(&plan),
-                windows,
-            };
-            let images = Tensor::from_data(image.clone(), &device);
-            let logits = pass
-                .maps(images, |members| members)
-                .into_data()
-                .to_vec()
-                .unwrap();
-            let worst = worst(&logits, &expected);
+            let on_device = DeviceWindows::new(plan(), &device);
+            let logits = on_device.run(images.clone(), windows, network).into_data();
             // Rounding of f32 networks whose logits are of order one.
-            assert!(worst <= 1e-4, "{model}, {windows} per pass: {worst:e}");
+            let difference = worst(&logits.to_vec().unwrap(), &expected);
+            assert!(
+                difference <= 1e-4,
+                "{model}, {windows} per pass: {difference:e}"
+            );
+            let in_memory = HostWindows::new(&plan(), None);
+            let of_members = expected.chunks_exact(expected.len() / ensemble.members().len());
+            for (member, expected) in of_members.enumerate() {
+                let network = |windows| network(windows).narrow(0, member, 1);
+                let (flips, mean) = (&[], Members::Mean);
+                let maps = in_memory.run(&pixels, flips, windows, mean, &device, network);
+                let logits: Vec<f32> = maps.into_iter().flat_map(|maps| maps.values).collect();
+                let difference = worst(&logits, expected);
+                assert!(
+                    difference <= 1e-4,
+                    "{model}, member {member}, {windows} per pass in memory: {difference:e}"
+                );
+            }
         }
     }
 }
@@ -195,9 +215,15 @@ fn every_kind_of_input_gives_the_same() {
         .run(&options, Wanted::Answers, false)
         .unwrap();
     let loaded = Source::from(&photographs[0]).load(&run.recipe).unwrap();
-    let Pixels::Floats(values) = loaded.pixels else {
-        panic!("a CPU takes floats")
+    let Pixels::Bytes(bytes) = loaded.pixels else {
+        panic!("windows are cut from bytes")
     };
+    let levels = level_tables(ensemble.runner.manifest.preprocessing.normalisation);
+    let plane = |channel: usize| {
+        let (bytes, levels) = (bytes.iter().skip(channel).step_by(3), &levels[channel]);
+        bytes.map(move |&level| levels[usize::from(level)])
+    };
+    let values: Vec<f32> = (0..3).flat_map(plane).collect();
     let image = Tensor::<TestBackend, 4>::from_data(
         TensorData::new(values, [1, 3, 64, 64]),
         &Default::default(),
@@ -451,12 +477,19 @@ fn a_card_gives_maps_where_they_are_wanted() {
     let host = load::<Segmentation>("unet_m1");
     let card = as_card::<Segmentation>("unet_m1", 1, true);
     let found = answers(&card, &photographs, 2);
-    assert_eq!(found, answers(&host, &photographs, 2));
-    assert!(found[0].probabilities().is_some());
-    let logits = card.logits(&photographs, &simple(2)).unwrap();
-    let expected = host.logits(&photographs, &simple(2)).unwrap();
-    for (found, expected) in logits.iter().zip(&expected) {
-        assert_eq!(found.as_ref().unwrap(), expected.as_ref().unwrap());
+    let expected = answers(&host, &photographs, 2);
+    let card_logits = card.logits(&photographs, &simple(2)).unwrap();
+    let expected_logits = host.logits(&photographs, &simple(2)).unwrap();
+    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        assert_eq!(found.class_map, expected.class_map);
+        // Windows are weighted before or after they are added up.
+        let close = |found: &[f32], expected: &[f32]| assert!(worst(found, expected) < 1e-5);
+        close(
+            &found.probabilities().unwrap(),
+            &expected.probabilities().unwrap(),
+        );
+        let logits = |results: &[Result<Logits>]| results[index].as_ref().unwrap().values.clone();
+        close(&logits(&card_logits), &logits(&expected_logits));
     }
 }
 

@@ -1,10 +1,12 @@
-//! What is taken from the device to the host, and how it is cut down before.
+//! What answers are made of, and how it is cut down before it leaves a card.
 
+use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
 
 use super::undo::to_photograph;
 use crate::geometry::Geometry;
 use crate::placement::Placement;
+use crate::window::HostMaps;
 
 /// One image's numbers on the host. Public only because [`super::FromMembers`] names it; not
 /// exported.
@@ -28,6 +30,34 @@ pub enum Values {
     },
     /// The pixel of every heat map's maximum, row by row counted.
     Maxima(Vec<usize>),
+}
+
+/// What [`super::FromMembers::combine`] gives for all images of a chunk.
+#[derive(Debug)]
+pub enum Combined<B: Backend> {
+    /// Maps in memory.
+    Host(Vec<HostMaps>),
+    /// `[n, K, H, W]` for maps, `[n, M, D, 1]` for vectors, on the device.
+    Device(Tensor<B, 4>),
+}
+
+impl<B: Backend> Combined<B> {
+    /// Softmax over the K of maps.
+    pub(super) fn softmax(self) -> Self {
+        match self {
+            Self::Host(maps) => Self::Host(maps.into_iter().map(HostMaps::softmax).collect()),
+            Self::Device(maps) => Self::Device(softmax(maps, 1)),
+        }
+    }
+}
+
+impl From<HostMaps> for Values {
+    fn from(HostMaps { shape, values }: HostMaps) -> Self {
+        Self::Numbers {
+            shape,
+            data: values,
+        }
+    }
 }
 
 /// What is still on the device, for all images of a chunk.

@@ -4,19 +4,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData, backend::Backend};
-use vascx_convert::{InferenceSettings, Task};
+use vascx_convert::{InferenceSettings, Preprocessing, Task};
 use vascx_models::{Ensemble, Prediction};
 
 use super::backoff::Limits;
 use super::runner::{Replica, Run, Runner};
 use super::stream::{Batch, Chunk, Computed, Queue};
-use super::values::{Reduced, Values};
+use super::values::{Combined, Reduced, Values};
 use super::{Classification, FromMembers, Keypoints, Regression, Segmentation};
 use crate::augment::{flip_maps, mean_over_flips};
-use crate::geometry::Geometry;
+use crate::geometry::{Geometry, Size};
+use crate::placement::Placement;
 use crate::preprocess::Pixels;
 use crate::source::Loaded;
-use crate::window::WindowPlan;
+use crate::window::{DeviceWindows, HostWindows, Members, WindowPlan, Windows};
 
 /// What a call is after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +47,8 @@ pub(super) struct Worker<'e, B: Backend> {
     inference: InferenceSettings,
     wanted: Wanted,
     limits: Limits,
-    /// That of the last images; nearly all are of one size.
-    plan: Option<WindowPlan<B>>,
+    /// Those of the last images; nearly all are of one size.
+    windows: Option<Windows<B>>,
 }
 
 impl<'e, B: Backend> Worker<'e, B> {
@@ -61,7 +62,7 @@ impl<'e, B: Backend> Worker<'e, B> {
                 images: run.settings.batch_size,
                 windows: run.settings.inference.window_batch_size,
             },
-            plan: None,
+            windows: None,
         }
     }
 
@@ -126,29 +127,41 @@ impl<'e, B: Backend> Worker<'e, B> {
     }
 
     /// Runs images of one size through the ensemble; one result per image.
-    fn compute(&mut self, images: &[&Loaded], windows: usize) -> Result<Vec<Values>, String> {
+    fn compute(&mut self, images: &[&Loaded], at_once: usize) -> Result<Vec<Values>, String> {
         let Replica { ensemble, device } = self.replica;
-        let task = self.runner.manifest.task;
+        let manifest = &self.runner.manifest;
         let size = images[0].geometry.input;
         let size = [size.height, size.width];
-        if task.is_spatial() && self.plan.as_ref().is_none_or(|plan| plan.image() != size) {
-            self.plan = Some(WindowPlan::new(size, &self.inference, device));
+        if manifest.task.is_spatial() && self.windows.as_ref().is_none_or(|w| w.image() != size) {
+            let plan = WindowPlan::new(size, &self.inference);
+            self.windows = Some(match self.runner.placement {
+                Placement::Host => {
+                    let normalisation = manifest.preprocessing.normalisation;
+                    Windows::Host(HostWindows::new(&plan, normalisation))
+                }
+                Placement::Device { .. } => Windows::Device(DeviceWindows::new(plan, device)),
+            });
         }
         let pass = Pass {
             ensemble,
+            device,
+            preprocessing: &manifest.preprocessing,
+            images,
             flips: &self.inference.tta_flips,
             wanted: self.wanted,
-            plan: self.plan.as_ref(),
-            windows,
+            windows: self.windows.as_ref(),
+            at_once,
         };
-        let images_on_device = self.upload(images, size);
-        let (combine, reduce) = match task {
+        let (combine, reduce) = match manifest.task {
             Task::Segmentation => steps::<Segmentation, B>(),
             Task::Classification => steps::<Classification, B>(),
             Task::Regression => steps::<Regression, B>(),
             Task::Heatmap => steps::<Keypoints, B>(),
         };
-        let combined = combine(&pass, images_on_device);
+        let combined = match combine(&pass) {
+            Combined::Host(maps) => return Ok(maps.into_iter().map(Values::from).collect()),
+            Combined::Device(tensor) => tensor,
+        };
         let reduced = if self.wanted == Wanted::Answers && self.runner.placement.reduces() {
             let geometries: Vec<_> = images.iter().map(|image| &image.geometry).collect();
             reduce(combined, &geometries)
@@ -161,21 +174,91 @@ impl<'e, B: Backend> Worker<'e, B> {
         }
         taken
     }
+}
 
-    /// Images as one tensor `[n, C, H, W]`, normalised.
-    fn upload(&self, images: &[&Loaded], [height, width]: [usize; 2]) -> Tensor<B, 4> {
-        let device = &self.replica.device;
-        let preprocessing = &self.runner.manifest.preprocessing;
+type Combine<B> = fn(&Pass<B>) -> Combined<B>;
+type Reduce<B> = fn(Tensor<B, 4>, &[&Geometry]) -> Reduced<B>;
+
+fn steps<A: FromMembers, B: Backend>() -> (Combine<B>, Reduce<B>) {
+    (A::combine, A::reduce)
+}
+
+/// One run of an ensemble over images of one size. Public only because [`FromMembers`] names it;
+/// not exported.
+#[derive(Debug)]
+pub struct Pass<'a, B: Backend> {
+    pub(super) ensemble: &'a Ensemble<B>,
+    pub(super) device: &'a B::Device,
+    pub(super) preprocessing: &'a Preprocessing,
+    pub(super) images: &'a [&'a Loaded<'a>],
+    pub(super) flips: &'a [Vec<usize>],
+    pub(super) wanted: Wanted,
+    /// There are some for maps.
+    pub(super) windows: Option<&'a Windows<B>>,
+    /// Windows per forward pass.
+    pub(super) at_once: usize,
+}
+
+impl<B: Backend> Pass<'_, B> {
+    /// Maps of the images: windows blended, flips averaged, members combined. That is linear, so
+    /// that members are combined window by window and their maps need not be held for whole images.
+    pub(super) fn maps(&self, members: Members) -> Combined<B> {
+        let network = |windows: Tensor<B, 4>| match self.ensemble.forward(windows) {
+            Prediction::Spatial(maps) => maps,
+            Prediction::Vector(_) => unreachable!("a manifest's task and network agree"),
+        };
+        match self.windows.expect("made for every task with maps") {
+            Windows::Host(windows) => {
+                let images: Vec<_> = self.images.iter().map(|image| &image.pixels).collect();
+                // More windows would gain nothing and take memory.
+                let enough = self.ensemble.images_per_pass(windows.window());
+                Combined::Host(windows.run(
+                    &images,
+                    self.flips,
+                    enough.min(self.at_once),
+                    members,
+                    self.device,
+                    network,
+                ))
+            }
+            Windows::Device(windows) => {
+                let network = |windows| members.combine(network(windows));
+                let maps = mean_over_flips(
+                    self.upload(),
+                    self.flips,
+                    |images| windows.run(images, self.at_once, network),
+                    flip_maps,
+                );
+                Combined::Device(maps.squeeze_dim(0))
+            }
+        }
+    }
+
+    /// Vectors `[n, M, D, 1]` of the images; `per_member` is applied to `[M, n, D]` before flips are
+    /// averaged.
+    pub(super) fn vectors(&self, per_member: impl Fn(Tensor<B, 3>) -> Tensor<B, 3>) -> Combined<B> {
+        let network = |images: Tensor<B, 4>| match self.ensemble.forward(images) {
+            Prediction::Vector(vectors) => per_member(vectors),
+            Prediction::Spatial(_) => unreachable!("a manifest's task and network agree"),
+        };
+        let vectors = mean_over_flips(self.upload(), self.flips, network, |vectors, _| vectors);
+        Combined::Device(vectors.swap_dims(0, 1).unsqueeze_dim(3))
+    }
+
+    /// The images as one tensor `[n, C, H, W]`, normalised.
+    fn upload(&self) -> Tensor<B, 4> {
+        let (device, preprocessing) = (self.device, self.preprocessing);
         let channels = preprocessing.channels();
+        let Size { width, height } = self.images[0].geometry.input;
         let mut floats = Vec::new();
         let mut bytes = Vec::new();
-        for image in images {
+        for image in self.images {
             match &image.pixels {
                 Pixels::Floats(values) => floats.extend_from_slice(values),
                 Pixels::Bytes(values) => bytes.extend_from_slice(values),
             }
         }
-        let count = images.len();
+        let count = self.images.len();
         if bytes.is_empty() {
             let data = TensorData::new(floats, [count, channels, height, width]);
             return Tensor::from_data(data, device);
@@ -194,64 +277,5 @@ impl<'e, B: Backend> Worker<'e, B> {
             None => unit,
         };
         images.reshape([count, channels, height, width])
-    }
-}
-
-type Combine<B> = fn(&Pass<B>, Tensor<B, 4>) -> Tensor<B, 4>;
-type Reduce<B> = fn(Tensor<B, 4>, &[&Geometry]) -> Reduced<B>;
-
-fn steps<A: FromMembers, B: Backend>() -> (Combine<B>, Reduce<B>) {
-    (A::combine, A::reduce)
-}
-
-/// One run of an ensemble over images of one size. Public only because [`FromMembers`] names it;
-/// not exported.
-#[derive(Debug)]
-pub struct Pass<'a, B: Backend> {
-    pub(super) ensemble: &'a Ensemble<B>,
-    pub(super) flips: &'a [Vec<usize>],
-    pub(super) wanted: Wanted,
-    /// There is one for maps.
-    pub(super) plan: Option<&'a WindowPlan<B>>,
-    /// Windows per forward pass.
-    pub(super) windows: usize,
-}
-
-impl<B: Backend> Pass<'_, B> {
-    /// Maps of images `[n, C, H, W]`: windows blended, flips averaged. `combine` reduces the member
-    /// axis of `[M, n, K, h, w]` (or keeps it); it must be linear, because it is applied to every
-    /// window so that member maps need not be held for whole images.
-    pub(super) fn maps(
-        &self,
-        images: Tensor<B, 4>,
-        combine: impl Fn(Tensor<B, 5>) -> Tensor<B, 5>,
-    ) -> Tensor<B, 5> {
-        let plan = self.plan.expect("made for every task with maps");
-        let network = |windows: Tensor<B, 4>| match self.ensemble.forward(windows) {
-            Prediction::Spatial(maps) => combine(maps),
-            Prediction::Vector(_) => unreachable!("a manifest's task and network agree"),
-        };
-        mean_over_flips(
-            images,
-            self.flips,
-            |images| plan.run(images, self.windows, network),
-            flip_maps,
-        )
-    }
-
-    /// Vectors `[n, M, D, 1]` of images `[n, C, H, W]`; `per_member` is applied to `[M, n, D]`
-    /// before flips are averaged.
-    pub(super) fn vectors(
-        &self,
-        images: Tensor<B, 4>,
-        per_member: impl Fn(Tensor<B, 3>) -> Tensor<B, 3>,
-    ) -> Tensor<B, 4> {
-        let network = |images: Tensor<B, 4>| match self.ensemble.forward(images) {
-            Prediction::Vector(vectors) => per_member(vectors),
-            Prediction::Spatial(_) => unreachable!("a manifest's task and network agree"),
-        };
-        mean_over_flips(images, self.flips, network, |vectors, _| vectors)
-            .swap_dims(0, 1)
-            .unsqueeze_dim(3)
     }
 }

@@ -15,6 +15,7 @@ use crate::field_of_view::FieldOfView;
 use crate::geometry::Geometry;
 use crate::photograph::Photograph;
 use filter::{Border, RELATIVE_SIGMA, blur, contrast, gaussian_kernel};
+pub(crate) use sample::level_tables;
 use sample::{crop, image_to_planes, pixels_to_planes, sample};
 
 /// Pixels in which no channel exceeds this belong to the dark surround.
@@ -101,13 +102,23 @@ pub fn preprocess(
     }
 }
 
-/// The pixels of a network input as they are taken to the device.
+/// The pixels of a network input as they wait for the network.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Pixels {
     /// `[C, H, W]`, normalised.
     Floats(Vec<f32>),
-    /// `[C / 3, H, W, 3]`, grey levels that are normalised on the device.
+    /// `[C / 3, H, W, 3]`, grey levels that are not normalised yet.
     Bytes(Vec<u8>),
+}
+
+impl Pixels {
+    /// Number of values C · H · W.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Floats(values) => values.len(),
+            Self::Bytes(values) => values.len(),
+        }
+    }
 }
 
 /// A network input and where its pixels lie in the photograph.

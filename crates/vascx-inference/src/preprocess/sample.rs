@@ -179,18 +179,22 @@ pub(super) fn image_to_planes(
         pixels_to_planes(&resize(image, side), normalisation, planes);
         return;
     }
-    let tables = [0, 1, 2].map(|channel| {
-        let table: Vec<f32> = (0..=255_u8)
-            .map(|level| normalise(f32::from(level), channel, normalisation))
-            .collect();
-        table
-    });
+    let tables = level_tables(normalisation);
     let pixels = image.as_raw().as_chunks::<3>().0;
     for (channel, plane) in planes.chunks_exact_mut(side * side).enumerate() {
         for (value, pixel) in plane.iter_mut().zip(pixels) {
             *value = tables[channel][usize::from(pixel[channel])];
         }
     }
+}
+
+/// What the grey levels of every colour are to the network.
+pub(crate) fn level_tables(normalisation: Option<Normalisation>) -> [Vec<f32>; 3] {
+    [0, 1, 2].map(|channel| {
+        let levels = 0..=255_u8;
+        let value = |level| normalise(f32::from(level), channel, normalisation);
+        levels.map(value).collect()
+    })
 }
 
 /// Writes interleaved grey levels as normalised planes `[3, …]`.

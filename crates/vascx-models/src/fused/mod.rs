@@ -119,16 +119,38 @@ pub(crate) fn multiply<B: Backend>(
     }
 }
 
-/// How many images are best run together: on the CPU as few as keep all cores busy, so that
-/// feature maps stay in the caches and little memory is needed; elsewhere all of them.
-pub(crate) fn images_per_pass<B: Backend>(images: &Tensor<B, 4>) -> usize {
-    let [count, _, height, width] = images.dims();
+/// How many images of a height and width are best run together: on the CPU as few as keep all cores
+/// busy, so that feature maps stay in the caches and little memory is needed; elsewhere any number.
+pub(crate) fn images_per_pass<B: Backend>([height, width]: [usize; 2], dtype: FloatDType) -> usize {
     #[cfg(feature = "flex")]
-    if native::has_kernels(images) {
-        return (ENOUGH_PIXELS / (height * width).max(1)).clamp(1, count.max(1));
+    if native::has_kernels::<B>(dtype) {
+        return (ENOUGH_PIXELS / (height * width).max(1)).max(1);
     }
-    let _ = (height, width);
-    count.max(1)
+    let _ = (height, width, dtype);
+    usize::MAX
+}
+
+/// Maps along a new leading axis. Flex copies and reshapes quickly only where elements lie in the order
+/// of the axes, so maps whose channels are last are joined that way.
+pub(crate) fn stack<B: Backend>(maps: Vec<Tensor<B, 4>>) -> Tensor<B, 5> {
+    #[cfg(feature = "flex")]
+    if native::lies_channels_last::<B>(&primitive(&maps[0])) {
+        let last = |map: Tensor<B, 4>| map.permute([0, 2, 3, 1]);
+        let stacked = Tensor::stack::<5>(maps.into_iter().map(last).collect(), 0);
+        return stacked.permute([0, 1, 4, 2, 3]);
+    }
+    Tensor::stack(maps, 0)
+}
+
+/// The images of all maps, joined like those of [`stack`].
+pub(crate) fn concatenate_images<B: Backend>(maps: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+    #[cfg(feature = "flex")]
+    if native::lies_channels_last::<B>(&primitive(&maps[0])) {
+        let last = |map: Tensor<B, 4>| map.permute([0, 2, 3, 1]);
+        let images = Tensor::cat(maps.into_iter().map(last).collect(), 0);
+        return images.permute([0, 3, 1, 2]);
+    }
+    Tensor::cat(maps, 0)
 }
 
 /// Pixels of an image that keep all cores busy down to the smallest feature maps.

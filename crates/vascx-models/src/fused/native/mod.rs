@@ -6,11 +6,11 @@ mod convolution;
 mod elementwise;
 mod maps;
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData, TensorMetadata, TensorPrimitive};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData, TensorMetadata, TensorPrimitive};
 use vascx_kernels::Shape;
 
 pub(super) use buffers::recycle;
@@ -119,7 +119,14 @@ fn kernel_activation(activation: Activation) -> Option<vascx_kernels::Activation
     })
 }
 
-/// Whether there are kernels for such tensors.
-pub(super) fn has_kernels<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> bool {
-    flex_of(tensor).is_some()
+/// Whether a map's elements lie pixel by pixel, and not plane by plane.
+pub(super) fn lies_channels_last<B: Backend>(map: &B::FloatTensorPrimitive) -> bool {
+    flex::<B>(map)
+        .is_some_and(|map| !map.is_contiguous() && map.permute(&[0, 2, 3, 1]).is_contiguous())
+}
+
+/// Whether there are kernels for tensors of a backend and element type.
+pub(super) fn has_kernels<B: Backend>(dtype: FloatDType) -> bool {
+    TypeId::of::<B::FloatTensorPrimitive>() == TypeId::of::<FlexTensor>()
+        && dtype == FloatDType::F32
 }

@@ -1,0 +1,151 @@
+//! Windows on a card: images and maps stay in its memory.
+
+use std::ops::Range;
+
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+
+use super::WindowPlan;
+
+/// Windows of images of one size that are on a device.
+#[derive(Debug)]
+pub(crate) struct DeviceWindows<B: Backend> {
+    plan: WindowPlan,
+    /// Top-left corners in the padded image, row by row.
+    corners: Vec<[usize; 2]>,
+    /// Importance of a window's pixels, `[1, 1, 1, h, w]`.
+    importance: Tensor<B, 5>,
+    /// Sum of the importance of all windows, `[1, 1, 1, H, W]` of the padded image.
+    total: Tensor<B, 5>,
+}
+
+/// The same window of neighbouring images.
+struct Run {
+    corner: [usize; 2],
+    images: Range<usize>,
+}
+
+impl<B: Backend> DeviceWindows<B> {
+    pub(crate) fn new(plan: WindowPlan, device: &B::Device) -> Self {
+        let [rows, columns] = &plan.axes;
+        let corner = |&row: &usize| columns.starts.iter().map(move |&column| [row, column]);
+        let map = |rows: &[f32], columns: &[f32]| {
+            let pairs = rows
+                .iter()
+                .flat_map(|row| columns.iter().map(move |c| row * c));
+            let values: Vec<f32> = pairs.collect();
+            let shape = [1, 1, 1, rows.len(), columns.len()];
+            Tensor::from_data(TensorData::new(values, shape), device)
+        };
+        Self {
+            corners: rows.starts.iter().flat_map(corner).collect(),
+            importance: map(&rows.importance, &columns.importance),
+            total: map(&rows.total(), &columns.total()),
+            plan,
+        }
+    }
+
+    pub(crate) fn image(&self) -> [usize; 2] {
+        self.plan.image()
+    }
+
+    /// Runs `network` over images `[N, C, H, W]` and blends its answers to `[M, N, K, H, W]`.
+    ///
+    /// `network` maps windows `[n, C, h, w]` to `[M, n, K, h, w]`. Every window is computed once;
+    /// windows of neighbouring images share passes of at most `per_pass`.
+    pub(crate) fn run(
+        &self,
+        images: Tensor<B, 4>,
+        per_pass: usize,
+        network: impl Fn(Tensor<B, 4>) -> Tensor<B, 5>,
+    ) -> Tensor<B, 5> {
+        let device = images.device();
+        let [count, channels, ..] = images.dims();
+        let images = self.pad(images);
+        let mut sum: Option<Tensor<B, 5>> = None;
+        for pass in self.passes(count, per_pass) {
+            let batch = pass
+                .iter()
+                .map(|run| {
+                    let [rows, columns] = self.area(run.corner);
+                    let images = images.clone();
+                    images.slice([run.images.clone(), 0..channels, rows, columns])
+                })
+                .collect();
+            let weighted = network(Tensor::cat(batch, 0)) * self.importance.clone();
+            let [members, _, outputs, ..] = weighted.dims();
+            let mut blended = sum.take().unwrap_or_else(|| {
+                let [height, width] = self.padded();
+                Tensor::zeros([members, count, outputs, height, width], &device)
+            });
+            let mut first = 0;
+            for Run { corner, images } in pass {
+                let [rows, columns] = self.area(corner);
+                let addend = weighted.clone().narrow(1, first, images.len());
+                first += images.len();
+                let target = [0..members, images, 0..outputs, rows, columns];
+                let updated = blended.clone().slice(target.clone()) + addend;
+                blended = blended.slice_assign(target, updated);
+            }
+            sum = Some(blended);
+        }
+        let sum = sum.expect("at least one image and one window");
+        self.crop(sum / self.total.clone())
+    }
+
+    /// Windows in passes: one window of all images after the other, so that few large pieces are
+    /// cut and blended.
+    fn passes(&self, count: usize, per_pass: usize) -> Vec<Vec<Run>> {
+        let mut passes: Vec<Vec<Run>> = Vec::new();
+        let mut room = 0;
+        for &corner in &self.corners {
+            let mut first = 0;
+            while first < count {
+                if room == 0 {
+                    passes.push(Vec::new());
+                    room = per_pass;
+                }
+                let images = first..count.min(first + room);
+                (first, room) = (images.end, room - images.len());
+                let pass = passes.last_mut().expect("just begun");
+                pass.push(Run { corner, images });
+            }
+        }
+        passes
+    }
+
+    fn area(&self, [row, column]: [usize; 2]) -> [Range<usize>; 2] {
+        let [height, width] = self.plan.window();
+        [row..row + height, column..column + width]
+    }
+
+    fn padded(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.plan.axes[axis].padded)
+    }
+
+    fn image_area(&self) -> [Range<usize>; 2] {
+        [0, 1].map(|axis| {
+            let axis = &self.plan.axes[axis];
+            axis.padding..axis.padding + axis.length
+        })
+    }
+
+    fn pad(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [height, width] = self.padded();
+        if [height, width] == self.image() {
+            return images;
+        }
+        let [count, channels, ..] = images.dims();
+        let [rows, columns] = self.image_area();
+        Tensor::zeros([count, channels, height, width], &images.device())
+            .slice_assign([0..count, 0..channels, rows, columns], images)
+    }
+
+    fn crop(&self, maps: Tensor<B, 5>) -> Tensor<B, 5> {
+        if self.padded() == self.image() {
+            return maps;
+        }
+        let [members, count, outputs, ..] = maps.dims();
+        let [rows, columns] = self.image_area();
+        maps.slice([0..members, 0..count, 0..outputs, rows, columns])
+    }
+}

@@ -1,0 +1,192 @@
+use super::*;
+use crate::augment::{flip_maps, mean_over_flips};
+use crate::preprocess::Pixels;
+use crate::test_backend::TestBackend;
+use burn::tensor::Distribution;
+use std::cell::Cell;
+
+fn settings(window: [usize; 2], overlap: f64) -> InferenceSettings {
+    InferenceSettings {
+        window,
+        overlap,
+        blend: Blend::Gaussian,
+        batch_size: 4,
+        window_batch_size: 16,
+        tta_flips: Vec::new(),
+    }
+}
+
+#[test]
+fn windows_cover_the_axis_and_end_flush() {
+    assert_eq!(starts(1024, 512, 0.5), [0, 256, 512]);
+    assert_eq!(starts(1000, 512, 0.5), [0, 256, 488]);
+    assert_eq!(starts(512, 512, 0.5), [0]);
+    assert_eq!(starts(10, 4, 0.0), [0, 4, 6]);
+    assert_eq!(starts(7, 4, 0.99), [0, 1, 2, 3]);
+}
+
+/// A "network" that returns its input twice as two members.
+fn echo(windows: Tensor<TestBackend, 4>) -> Tensor<TestBackend, 5> {
+    Tensor::stack(vec![windows.clone(), windows.neg()], 0)
+}
+
+const SHAPES: [([usize; 2], f64, usize); 4] = [
+    ([8, 8], 0.5, 1),
+    ([8, 4], 0.25, 5),
+    ([32, 32], 0.5, 16),
+    ([16, 16], 0.0, 4),
+];
+
+fn random_images() -> Tensor<TestBackend, 4> {
+    let range = Distribution::Uniform(-1.0, 1.0);
+    Tensor::random([3, 2, 21, 13], range, &Default::default())
+}
+
+fn worst<const D: usize>(found: Tensor<TestBackend, D>, expected: Tensor<TestBackend, D>) -> f32 {
+    assert_eq!(found.dims(), expected.dims());
+    (found - expected).abs().max().into_scalar()
+}
+
+#[test]
+fn blending_an_echo_on_a_device_returns_the_image_whatever_the_passes() {
+    let device = Default::default();
+    let images = random_images();
+    for (window, overlap, passes) in SHAPES {
+        let plan = WindowPlan::new([21, 13], &settings(window, overlap));
+        let blended = DeviceWindows::new(plan, &device).run(images.clone(), passes, echo);
+        let expected = Tensor::stack(vec![images.clone(), images.clone().neg()], 0);
+        let worst = worst(blended, expected);
+        assert!(worst < 1e-6, "window {window:?}: {worst}");
+    }
+}
+
+/// Runs windows in memory, over floats, and gives `[N, K, H, W]`.
+fn run_on_host(
+    images: &Tensor<TestBackend, 4>,
+    settings: &InferenceSettings,
+    per_pass: usize,
+    members: Members,
+    network: impl Fn(Tensor<TestBackend, 4>) -> Tensor<TestBackend, 5>,
+) -> Tensor<TestBackend, 4> {
+    let device = Default::default();
+    let [_, _, height, width] = images.dims();
+    let pixels: Vec<Pixels> = images
+        .clone()
+        .iter_dim(0)
+        .map(|image| Pixels::Floats(image.into_data().to_vec().unwrap()))
+        .collect();
+    let pixels: Vec<&Pixels> = pixels.iter().collect();
+    let windows = HostWindows::new(&WindowPlan::new([height, width], settings), None);
+    let flips = &settings.tta_flips;
+    let maps = windows.run(&pixels, flips, per_pass, members, &device, network);
+    let maps = maps.into_iter().map(|HostMaps { shape, values }| {
+        Tensor::<TestBackend, 3>::from_data(burn::tensor::TensorData::new(values, shape), &device)
+    });
+    Tensor::stack(maps.collect(), 0)
+}
+
+#[test]
+fn blending_an_echo_in_memory_returns_the_image_whatever_the_passes() {
+    let images = random_images();
+    for (window, overlap, passes) in SHAPES {
+        let settings = settings(window, overlap);
+        for (member, sign) in [(0, 1.0), (1, -1.0)] {
+            let network = |windows| echo(windows).narrow(0, member, 1);
+            let blended = run_on_host(&images, &settings, passes, Members::Mean, network);
+            let worst = worst(blended, images.clone() * sign);
+            assert!(worst < 1e-6, "window {window:?}: {worst}");
+        }
+    }
+}
+
+/// A "network" of two members and three maps that knows up from down and left from right.
+fn lopsided(windows: Tensor<TestBackend, 4>) -> Tensor<TestBackend, 5> {
+    let [count, channels, height, width] = windows.dims();
+    let ramp: Vec<f32> = (0..height * width).map(|i| (i * 7 % 31) as f32).collect();
+    let ramp = burn::tensor::TensorData::new(ramp, [1, 1, height, width]);
+    let ramp = Tensor::<TestBackend, 4>::from_data(ramp, &windows.device());
+    let first = windows.narrow(1, 0, 1) * ramp.clone();
+    let maps = Tensor::cat(vec![first.clone(), first * 2.0 + ramp.clone()], 1);
+    let third = ramp.expand([count, 1, height, width]);
+    assert_eq!(channels, 2);
+    let member = Tensor::cat(vec![maps, third], 1);
+    Tensor::stack(vec![member.clone(), member * 0.5 - 1.0], 0)
+}
+
+#[test]
+fn memory_and_device_agree_on_members_and_flips() {
+    let device = Default::default();
+    let images = random_images();
+    for (window, overlap, passes) in SHAPES {
+        let mut settings = settings(window, overlap);
+        settings.tta_flips = vec![vec![2], vec![3], vec![2, 3]];
+        let plan = WindowPlan::new([21, 13], &settings);
+        let device_windows = DeviceWindows::new(plan, &device);
+        for members in [Members::Mean, Members::Sum] {
+            let expected = mean_over_flips(
+                images.clone(),
+                &settings.tta_flips,
+                |images| device_windows.run(images, passes, |w| members.combine(lopsided(w))),
+                flip_maps,
+            );
+            let found = run_on_host(&images, &settings, passes, members, lopsided);
+            let worst = worst(found, expected.squeeze_dim(0));
+            // Sums in another order, of values below 200.
+            assert!(worst < 1e-4, "window {window:?}, {members:?}: {worst}");
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let images = random_images();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let settings = settings([8, 4], 0.5);
+        let run = || run_on_host(&images, &settings, 5, Members::Mean, lopsided).into_data();
+        pool.build().unwrap().install(run)
+    };
+    let expected = run(1);
+    for threads in [2, 3, 8] {
+        run(threads).assert_eq(&expected, true);
+    }
+}
+
+#[test]
+fn each_window_is_computed_once_and_passes_are_full_across_images() {
+    let device = Default::default();
+    let settings = settings([4, 4], 0.5);
+    let images = Tensor::<TestBackend, 4>::zeros([3, 1, 8, 8], &device);
+    let (passes, windows) = (Cell::new(0), Cell::new(0));
+    let network = |batch: Tensor<TestBackend, 4>| {
+        passes.set(passes.get() + 1);
+        windows.set(windows.get() + batch.dims()[0]);
+        echo(batch)
+    };
+    // 3 × 3 windows per image; 27 windows fill seven passes of four.
+    let plan = WindowPlan::new([8, 8], &settings);
+    DeviceWindows::new(plan, &device).run(images.clone(), 4, network);
+    assert_eq!((windows.take(), passes.take()), (27, 7));
+    run_on_host(&images, &settings, 4, Members::Mean, network);
+    assert_eq!((windows.take(), passes.take()), (27, 7));
+}
+
+#[test]
+fn probabilities_of_a_pixel_sum_to_one() {
+    let shape = [3, 70, 90];
+    let values = (0..3 * 70 * 90).map(|i| (i * 37 % 101) as f32 / 10.0 - 5.0);
+    let maps = HostMaps {
+        shape,
+        values: values.collect(),
+    };
+    let logits = maps.values.clone();
+    let found = maps.softmax().values;
+    for pixel in 0..70 * 90 {
+        let at = |values: &[f32]| [0, 1, 2].map(|map| values[map * 70 * 90 + pixel]);
+        let exponents = at(&logits).map(f32::exp);
+        let sum: f32 = exponents.iter().sum();
+        for (found, exponent) in at(&found).into_iter().zip(exponents) {
+            assert!((found - exponent / sum).abs() < 1e-6, "pixel {pixel}");
+        }
+    }
+}

@@ -268,7 +268,15 @@ fn what_is_not_checked_against_pytorch_is_refused_by_name() {
         ("If", &["x"][..], Vec::new()),
         ("LSTM", &["x"], Vec::new()),
         ("Mod", &["x", "x"], build::flag("fmod", 1)),
-        ("AveragePool", &["x"], build::flag("ceil_mode", 1)),
+        (
+            "AveragePool",
+            &["x"],
+            [
+                build::flag("ceil_mode", 1),
+                build::flag("count_include_pad", 1),
+            ]
+            .concat(),
+        ),
         ("Dropout", &["x", "", "x"], Vec::new()),
     ] {
         let node = build::node(operator, inputs, "prediction", &attributes);

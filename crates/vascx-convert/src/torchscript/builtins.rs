@@ -417,9 +417,10 @@ impl<'a> Evaluator<'a, '_> {
     fn same(&mut self, a: &Value<'a>, b: &Value<'a>) -> Outcome<bool> {
         match (a, b) {
             (Value::Text(a), Value::Text(b)) => Ok(a == b),
-            (Value::Number(a), Value::Number(b)) => {
-                let (a, b) = (self.builder.pin(*a)?, self.builder.pin(*b)?);
-                Ok(a.as_f64() == b.as_f64())
+            (Value::Number(_), Value::Number(_)) => {
+                // That sizes are equal is pinned, not what they are.
+                let equal = self.builtin("eq", vec![a.clone(), b.clone()], Vec::new())?;
+                self.truth(&equal)
             }
             (Value::None, Value::None) => Ok(true),
             (Value::List(_) | Value::Tuple(_), Value::List(_) | Value::Tuple(_)) => {

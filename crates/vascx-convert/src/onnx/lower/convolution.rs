@@ -121,8 +121,9 @@ impl<'m> Importer<'m> {
         }
         let count_padding = call.int("count_include_pad", 0) != 0;
         let [before, after] = pads(call)?;
-        // How a window beyond the border counts differs between versions and runtimes.
-        if dilation != [1, 1] || ceil || before != after && !count_padding {
+        // How a window beyond the border counts differs between versions and runtimes, unless only
+        // the pixels inside count.
+        if dilation != [1, 1] || ceil && count_padding || before != after && !count_padding {
             return self.unsupported(call, " with such gaps, padding or rounding up");
         }
         let (x, padding) = self.padded(call, 0.0)?;

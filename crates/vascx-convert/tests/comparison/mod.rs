@@ -1,5 +1,7 @@
 //! Comparing a model's answers with those of the program it comes from.
 
+#![allow(dead_code)] // Every test uses its part.
+
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
@@ -89,7 +91,6 @@ pub(crate) fn relative_error(model: &Model, reference: &Path) -> f32 {
 
 /// A checkpoint of the fixtures converts and answers like the `.safetensors` beside it, and so does
 /// the model directory written from it.
-#[allow(dead_code)] // State dicts have no such pairs.
 pub(crate) fn check(checkpoint: &str, task: Task, members: usize) {
     let path = fixture(checkpoint);
     let reference = path.with_extension("safetensors");

@@ -5,6 +5,8 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use vascx::inference::{Outcome, Status, Summary};
 
+use crate::commands::{Failure, print};
+
 pub(crate) struct Reporter {
     bar: ProgressBar,
     quiet: bool,
@@ -57,10 +59,15 @@ impl Reporter {
     }
 
     /// `first_apart`: whether the first chunk's time says nothing about the others'.
-    pub(crate) fn finish(&self, summary: Summary, out: &Path, first_apart: bool) {
+    pub(crate) fn finish(
+        &self,
+        summary: Summary,
+        out: &Path,
+        first_apart: bool,
+    ) -> Result<(), Failure> {
         self.bar.finish_and_clear();
         if self.quiet {
-            return;
+            return Ok(());
         }
         let Summary {
             succeeded,
@@ -91,6 +98,8 @@ impl Reporter {
             (None, _) => String::new(),
         };
         let out = out.display();
-        println!("{succeeded} done, {failed} failed{resumed}{left}{pace}; results in {out}");
+        print(format_args!(
+            "{succeeded} done, {failed} failed{resumed}{left}{pace}; results in {out}"
+        ))
     }
 }

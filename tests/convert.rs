@@ -196,3 +196,105 @@ fn a_damaged_model_directory_is_an_error_that_names_the_file() {
         workspace.vascx(2, &arguments).error_names(&[named]);
     }
 }
+
+#[test]
+fn weights_without_a_program_become_a_model_that_answers_like_pytorch() {
+    let workspace = Workspace::new();
+    let at = |file: &str| {
+        fixture(&format!("state_dicts/{file}"))
+            .display()
+            .to_string()
+    };
+    let members = [at("ensemble_0.pt"), at("ensemble_1.pt")];
+    let configuration = r#"{"name": "folds", "inference": {"ensemble_class": "SegmentationEnsemble"},
+        "datamodule": {"test_transform": {"square_size": 64, "contrast_enhance": false}}}"#;
+    std::fs::write(workspace.path("config.json"), configuration).unwrap();
+    let [first, second] = &members;
+    let run = workspace.vascx(
+        0,
+        &[
+            "convert",
+            first,
+            second,
+            "--config",
+            "config.json",
+            "--out",
+            "model",
+            "--verify",
+        ],
+    );
+    assert!(run.stdout.contains("unet of 2 members"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("verified: 68 tensors"),
+        "{}",
+        run.stdout
+    );
+    let input = at("ensemble.reference.safetensors");
+    workspace.vascx(
+        0,
+        &[
+            "forward", "--model", "model", "--input", &input, "--output", "y", "--device", DEVICE,
+        ],
+    );
+    let (shape, actual) = tensor(&workspace.path("y"), "prediction");
+    let (expected_shape, expected) = tensor(input.as_ref(), "prediction");
+    assert_eq!(shape, expected_shape);
+    let scale = expected.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
+    let pairs = actual.iter().zip(&expected);
+    let worst = pairs.fold(0.0_f32, |max, (a, b)| max.max((a - b).abs()));
+    // f32 rounding over some ten layers, against a reference computed in f64.
+    assert!(worst <= 1e-4 * scale, "{worst:e} of {scale}");
+
+    let candidates = workspace
+        .vascx(0, &["inspect", &at("resnet18.ckpt")])
+        .stdout;
+    assert!(candidates.contains("resnet18: "), "{candidates}");
+    assert!(candidates.contains("nothing missing"), "{candidates}");
+    let other = at("resnet18.ckpt");
+    workspace
+        .vascx(
+            2,
+            &["convert", &other, "--arch", "resnet34", "--out", "other"],
+        )
+        .error_names(&["resnet18.ckpt", "those of resnet18, not of resnet34"]);
+    workspace
+        .vascx(2, &["convert", first, &other, "--out", "other"])
+        .error_names(&["resnet18.ckpt", "another network"]);
+    assert_eq!(workspace.list("other"), [""; 0]);
+}
+
+#[test]
+#[cfg(unix)]
+fn weights_are_readable_by_whoever_may_read_the_model() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let workspace = Workspace::new();
+    let checkpoint = fixture("models/unet_m1.pt");
+    workspace.vascx(
+        0,
+        &["convert", checkpoint.to_str().unwrap(), "--out", "model"],
+    );
+    let mode = |file: &str| {
+        let metadata = std::fs::metadata(workspace.path("model").join(file)).unwrap();
+        metadata.permissions().mode()
+    };
+    assert_eq!(mode("weights.safetensors"), mode("model.json"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_cannot_be_printed_is_an_error() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_vascx"))
+        .arg("inspect")
+        .arg(fixture("models/unet_m1.pt"))
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&run.stderr);
+    assert!(message.contains("cannot print"), "{message}");
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use vascx::convert::{ArchitectureChoice, ConvertOptions, Model, Verification};
 use vascx::models::Precision;
 
-use super::{Done, Failure, Result};
+use super::{Done, Failure, Result, print};
 use crate::arguments::ConvertArguments;
 
 pub(crate) fn run(arguments: &ConvertArguments) -> Result {
@@ -23,25 +23,25 @@ pub(crate) fn run(arguments: &ConvertArguments) -> Result {
     }
     if !arguments.quiet {
         let manifest = model.manifest();
-        println!(
+        print(format_args!(
             "{}: {}, {} of {} members → {}",
             manifest.source.file,
             manifest.task.name(),
             manifest.architecture.family(),
             manifest.members,
             arguments.out.display()
-        );
+        ))?;
     }
     if arguments.verify {
         let verification = model.verify(&arguments.out, dtype)?;
         if !arguments.quiet {
-            report(&verification, dtype);
+            report(&verification, dtype)?;
         }
     }
     Ok(Done::All)
 }
 
-fn report(verification: &Verification, dtype: Precision) {
+fn report(verification: &Verification, dtype: Precision) -> std::result::Result<(), Failure> {
     let Verification {
         tensors,
         values,
@@ -49,12 +49,12 @@ fn report(verification: &Verification, dtype: Precision) {
         difference,
         rounding,
     } = verification;
-    println!(
+    print(format_args!(
         "verified: {tensors} tensors of {values} values equal to the checkpoint's rounded to {}; \
          answers to a random image {image:?} differ by {difference:.1e} of the largest, by \
          {rounding:.1e} from those without rounding",
         dtype.name()
-    );
+    ))
 }
 
 /// A name, or the content of a `.json` file.

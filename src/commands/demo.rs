@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
         total.left += summary.left;
     }
     save_overlays(&arguments.out.join("overlays"), overlays)?;
-    reporter.finish(total, &arguments.out, false);
+    reporter.finish(total, &arguments.out, false)?;
     Ok(total.into())
 }
 

@@ -2,9 +2,12 @@
 
 use vascx::inference::Device;
 
-pub(crate) fn run() {
+use super::{Done, Result, print};
+
+pub(crate) fn run() -> Result {
     for (device, availability) in Device::survey() {
         // Padding works on text only.
-        println!("{:<8} {availability}", device.to_string());
+        print(format_args!("{:<8} {availability}", device.to_string()))?;
     }
+    Ok(Done::All)
 }

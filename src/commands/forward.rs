@@ -9,7 +9,7 @@ use vascx::convert::Model;
 use vascx::inference::{DeviceWork, write_tensor};
 use vascx::models::{Architecture, Precision, Prediction};
 
-use super::{Done, Failure, Result};
+use super::{Done, Failure, Result, print};
 use crate::arguments::ForwardArguments;
 
 pub(crate) fn run(arguments: &ForwardArguments) -> Result {
@@ -26,11 +26,11 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result {
         .to_vec()
         .map_err(|error| Failure::Other(format!("the device gave no f32: {error}")))?;
     write_tensor(&arguments.output, "prediction", &prediction.shape, &values)?;
-    println!(
+    print(format_args!(
         "{}: prediction {:?}",
         arguments.output.display(),
         prediction.shape.to_vec()
-    );
+    ))?;
     Ok(Done::All)
 }
 

@@ -1,8 +1,9 @@
 //! `vascx inspect`: what is inside a checkpoint or model directory.
 
 use vascx::convert::{Inspection, ModelManifest};
+use vascx::models::Architecture;
 
-use super::{Done, Failure, Result};
+use super::{Done, Failure, Result, print};
 use crate::arguments::InspectArguments;
 
 pub(crate) fn run(arguments: &InspectArguments) -> Result {
@@ -10,79 +11,95 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result {
     if arguments.json {
         let json = serde_json::to_string_pretty(&inspection)
             .map_err(|error| Failure::file(&arguments.path, error))?;
-        println!("{json}");
+        print(format_args!("{json}"))?;
         return Ok(Done::All);
     }
-    println!("{}: {}", arguments.path.display(), inspection.kind);
+    print(format_args!(
+        "{}: {}",
+        arguments.path.display(),
+        inspection.kind
+    ))?;
     match &inspection.model {
-        Ok(manifest) => print_manifest(manifest),
-        Err(reason) => println!("\nCannot be converted: {reason}"),
+        Ok(manifest) => print_manifest(manifest)?,
+        Err(reason) => print(format_args!("\nCannot be converted: {reason}"))?,
     }
     if !inspection.candidates.is_empty() {
-        println!("\nCandidates:");
+        print(format_args!("\nCandidates:"))?;
     }
     for candidate in &inspection.candidates {
         let problems = match &candidate.problems[..] {
             [] => "nothing missing".to_owned(),
             problems => problems.join("; "),
         };
-        println!(
+        print(format_args!(
             "  {}: {} of {} tensors fit; {problems}",
             candidate.name, candidate.fits, candidate.tensors
-        );
+        ))?;
     }
     if let Some(tree) = &inspection.module_tree {
-        println!("\nModule tree:\n{tree}");
+        print(format_args!("\nModule tree:\n{tree}"))?;
     }
     let values: usize = inspection
         .tensors
         .iter()
         .map(|tensor| tensor.shape.iter().product::<usize>())
         .sum();
-    println!("\n{} tensors, {values} values:", inspection.tensors.len());
+    print(format_args!(
+        "\n{} tensors, {values} values:",
+        inspection.tensors.len()
+    ))?;
     for tensor in &inspection.tensors {
-        println!("  {:5} {:?} {}", tensor.dtype, tensor.shape, tensor.name);
+        print(format_args!(
+            "  {:5} {:?} {}",
+            tensor.dtype, tensor.shape, tensor.name
+        ))?;
     }
     for note in &inspection.notes {
-        println!("note: {note}");
+        print(format_args!("note: {note}"))?;
     }
     Ok(Done::All)
 }
 
-fn print_manifest(manifest: &ModelManifest) {
+fn print_manifest(manifest: &ModelManifest) -> std::result::Result<(), Failure> {
     let preprocessing = &manifest.preprocessing;
     let names = match &manifest.output_names[..] {
         [] => "unnamed".to_owned(),
         names => names.join(", "),
     };
     let inference = &manifest.inference;
-    println!(
+    print(format_args!(
         "  name           {}",
         manifest.name.as_deref().unwrap_or("(none)")
-    );
-    println!("  task           {}", manifest.task.name());
-    println!("  members        {}", manifest.members);
-    let architecture = serde_json::to_string(&manifest.architecture).unwrap_or_default();
-    println!("  architecture   {architecture}");
-    println!(
+    ))?;
+    print(format_args!("  task           {}", manifest.task.name()))?;
+    print(format_args!("  members        {}", manifest.members))?;
+    let architecture = match &manifest.architecture {
+        Architecture::Graph(members) => {
+            let operations = members.iter().map(|graph| graph.nodes.len()).max();
+            format!("graph of {} operations", operations.unwrap_or(0))
+        }
+        typed => serde_json::to_string(typed).unwrap_or_default(),
+    };
+    print(format_args!("  architecture   {architecture}"))?;
+    print(format_args!(
         "  outputs        {} ({names})",
         manifest.architecture.outputs()
-    );
-    println!(
+    ))?;
+    print(format_args!(
         "  input          {} channels, {}² pixels",
         preprocessing.channels(),
         preprocessing.input_size()
-    );
+    ))?;
     if manifest.task.is_spatial() {
-        println!(
+        print(format_args!(
             "  windows        {} × {}, overlap {}, {:?} blending",
             inference.window[0], inference.window[1], inference.overlap, inference.blend
-        );
+        ))?;
     }
-    println!("  flips averaged {:?}", inference.tta_flips);
-    println!("  batch size     {}", inference.batch_size);
-    println!(
+    print(format_args!("  flips averaged {:?}", inference.tta_flips))?;
+    print(format_args!("  batch size     {}", inference.batch_size))?;
+    print(format_args!(
         "  source         {} (SHA-256 {})",
         manifest.source.file, manifest.source.sha256
-    );
+    ))
 }

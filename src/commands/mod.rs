@@ -9,6 +9,7 @@ pub(crate) mod inspect;
 pub(crate) mod predict;
 pub(crate) mod preprocess;
 
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +54,16 @@ impl Failure {
 }
 
 pub(crate) type Result = std::result::Result<Done, Failure>;
+
+/// Prints a line. A reader that has seen enough, such as `head`, is no failure.
+pub(crate) fn print(line: impl std::fmt::Display) -> std::result::Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Other(format!("cannot print: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// True once the user has asked to stop (^C or a termination signal): what is begun is finished,
 /// the rest is left. A second request stops at once.

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         each,
     };
     let summary = arguments.device.run(work)??;
-    reporter.finish(summary, &job.out, arguments.device.first().is_gpu());
+    reporter.finish(summary, &job.out, arguments.device.first().is_gpu())?;
     Ok(summary.into())
 }
 

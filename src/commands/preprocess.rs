@@ -15,6 +15,6 @@ pub(crate) fn run(arguments: &PreprocessArguments) -> Result {
     };
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
     let summary = job.run(interrupt()?, |outcome| reporter.outcome(&outcome))?;
-    reporter.finish(summary, &job.out, false);
+    reporter.finish(summary, &job.out, false)?;
     Ok(summary.into())
 }

@@ -286,6 +286,9 @@ impl Model {
             .map_err(|error| Error::ModelDirectory(error.to_string()))?;
         manifest.push('\n');
         fs::write(complete.join(MANIFEST_FILE), manifest)?;
+        // safetensors keeps its files to their owner; a model is for whoever may read the folder.
+        let permissions = fs::metadata(complete.join(MANIFEST_FILE))?.permissions();
+        fs::set_permissions(complete.join(WEIGHTS_FILE), permissions)?;
         if exists {
             fs::rename(directory, temporary.path().join("old"))?;
         }

@@ -39,7 +39,7 @@ pub use parameters::{ParameterSpec, load_parameters, parameter_specs};
 pub use precision::Precision;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use unet::{UNet, UNetConfig, Upsampling};
-pub use work::count_operations;
+pub use work::{Layer, Peak, count_operations, measure_layers};
 
 /// Most channels of any layer. Configurations come from files; this keeps their products far from
 /// overflow.

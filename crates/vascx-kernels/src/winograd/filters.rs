@@ -6,7 +6,7 @@ use crate::simd::{InstructionSet, Kernel, Vector};
 
 /// From this many filters on they are transformed on the way. Transformed ones are four times as
 /// many values; where they do not fit into the caches, reading them takes longer than transforming.
-const MANY: usize = 1 << 16;
+const MANY: usize = 1 << 17;
 
 #[derive(Clone, Debug)]
 pub(super) enum Filters {

@@ -65,7 +65,7 @@ impl Kernel for Panels<'_> {
             tile,
             ..
         } = *self.band.convolution;
-        let together = (COLUMNS / tile.columns).max(1);
+        let together = self.band.convolution.panels_together();
         let width = self.band.shape.width;
         let columns = outputs.min(self.range.end * tile.columns) - self.range.start * tile.columns;
         let rows = self.output.len() / (width * columns);
@@ -114,8 +114,17 @@ fn place(tile: usize, tiles_per_row: usize) -> (usize, usize) {
 }
 
 impl Conv3x3 {
+    /// Panels whose products are kept at a time. Filters transformed on the way need their place in
+    /// the cache, too.
+    fn panels_together(&self) -> usize {
+        match self.filters {
+            Filters::Transformed(_) => (COLUMNS / self.tile.columns).max(1),
+            Filters::Plain(_) => 1,
+        }
+    }
+
     /// At every position, the tiles' channels times the filters of some panels; products are
-    /// `[tile][COLUMNS]`.
+    /// `[tile][column of a panel]`.
     #[inline(always)]
     fn multiply<V: Vector>(
         &self,
@@ -127,45 +136,54 @@ impl Conv3x3 {
     ) {
         let Self { inputs, tile, .. } = *self;
         let columns = tile.columns;
-        let row = COLUMNS.max(columns);
-        for first in (0..inputs).step_by(DEPTH) {
-            let depth = DEPTH.min(inputs - first);
-            for (index, panel) in panels.clone().enumerate() {
-                let (filters, stride) = match &self.filters {
-                    Filters::Transformed(filters) => {
-                        let at = (panel * POSITIONS * inputs + first) * columns;
-                        (&filters[at..], inputs * columns)
-                    }
-                    Filters::Plain(taps) => {
-                        let stride = DEPTH * columns + GAP;
-                        grow(scratch, POSITIONS * stride);
+        let row = self.panels_together() * columns;
+        let step = match self.filters {
+            Filters::Transformed(_) => inputs,
+            Filters::Plain(_) => DEPTH,
+        };
+        for first in (0..inputs).step_by(step) {
+            let depth = step.min(inputs - first);
+            // Filters from the first panel's on; distances between panels and between positions.
+            let (filters, next_panel, stride) = match &self.filters {
+                Filters::Transformed(filters) => {
+                    let stride = inputs * columns;
+                    let first = panels.start * POSITIONS * stride;
+                    (&filters[first..], POSITIONS * stride, stride)
+                }
+                Filters::Plain(taps) => {
+                    let stride = DEPTH * columns + GAP;
+                    grow(scratch, panels.len() * POSITIONS * stride);
+                    let targets = scratch.chunks_exact_mut(POSITIONS * stride);
+                    for (panel, filters) in panels.clone().zip(targets) {
                         let at = (panel * inputs + first) * 9 * columns;
                         let transform = Transform {
                             columns,
                             taps: &taps[at..][..depth * 9 * columns],
                             stride,
-                            filters: scratch,
+                            filters,
                         };
                         transform.run::<V>();
-                        (&scratch[..], stride)
                     }
+                    (&scratch[..], POSITIONS * stride, stride)
+                }
+            };
+            for position in 0..POSITIONS {
+                let rows = Rows {
+                    values: &transformed.values[position * transformed.stride + first..],
+                    stride: inputs,
+                    depth,
+                    // Rows beyond the block's hold what a former one left: harmless.
+                    count: tile.whole_rows(tiles),
                 };
-                for position in 0..POSITIONS {
-                    let rows = Rows {
-                        values: &transformed.values[position * transformed.stride + first..],
-                        stride: inputs,
-                        depth,
-                        // Rows beyond the block's hold what a former one left: harmless.
-                        count: tile.whole_rows(tiles),
-                    };
+                for index in 0..panels.len() {
                     let at = position * products.stride + index * columns;
                     let mut sink = ToMatrix {
                         row,
                         add: first > 0,
                         values: &mut products.values[at..],
                     };
-                    let filters = &filters[position * stride..][..depth * columns];
-                    product::<V>(tile, rows, filters, &mut sink);
+                    let filters = &filters[index * next_panel + position * stride..];
+                    product::<V>(tile, rows, &filters[..depth * columns], &mut sink);
                 }
             }
         }
@@ -239,7 +257,7 @@ impl Panels<'_> {
         let Conv3x3 { tile, ref bias, .. } = *self.band.convolution;
         let width = self.band.shape.width;
         let rows = self.output.len() / (width * columns);
-        let row = COLUMNS.max(tile.columns);
+        let row = self.band.convolution.panels_together() * tile.columns;
         let floor = V::splat(self.epilogue.floor());
         // Channels of this output, and of the whole one.
         let first = (panel - self.range.start) * tile.columns;

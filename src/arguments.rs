@@ -191,6 +191,9 @@ pub(crate) struct BenchArguments {
     /// Element type of weights and feature maps.
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: DTypeArgument,
+    /// List every layer's time beside the least that the machine could take (device cpu).
+    #[arg(long)]
+    pub(crate) layers: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -40,6 +40,25 @@ fn the_report_holds_a_time_per_run_and_the_arithmetic() {
 }
 
 #[test]
+fn every_layer_is_listed_where_our_kernels_compute() {
+    let workspace = Workspace::new();
+    let model = fixture("models/unet_m1.pt");
+    let model = model.to_str().unwrap();
+    let arguments = [
+        "bench", "--model", model, "--size", "32", "--runs", "2", "--layers", "--device", DEVICE,
+    ];
+    if DEVICE != "cpu" {
+        let run = workspace.vascx(1, &arguments);
+        assert!(run.stderr.contains("--layers"), "{}", run.stderr);
+        return;
+    }
+    let run = workspace.vascx(0, &arguments);
+    for text in ["| product |", "all of them", "everything else"] {
+        assert!(run.stdout.contains(text), "{text}: {}", run.stdout);
+    }
+}
+
+#[test]
 fn what_cannot_be_measured_is_an_error() {
     let workspace = Workspace::new();
     let model = fixture("models/unet_m1.pt");

@@ -7,10 +7,11 @@ use serde::Serialize;
 use vascx::convert::Model;
 use vascx::inference::{AnyEnsemble, DeviceWork, PredictOptions, resolve_inputs};
 use vascx::models::{
-    Architecture, Ensemble, Precision, Prediction, ResNetConfig, ResNetDepth, UNetConfig,
-    count_operations,
+    Architecture, Ensemble, Peak, Precision, Prediction, ResNetConfig, ResNetDepth, UNetConfig,
+    count_operations, measure_layers,
 };
 
+use super::layers::{self, Row};
 use super::{Done, Failure, Result};
 use crate::arguments::{BenchArchitecture, BenchArguments};
 
@@ -39,6 +40,11 @@ struct Report {
     gflop: f64,
     /// At the median.
     gflops_per_second: f64,
+    /// Where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    layers: Vec<Row>,
+    #[serde(skip)]
+    peak: Option<Peak>,
     /// From file to answer, where photographs were given; one entry per run over all of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     seconds_per_photograph: Vec<f64>,
@@ -72,10 +78,13 @@ impl Report {
                 median(&self.seconds_per_photograph)
             );
         }
+        if let Some(peak) = &self.peak {
+            layers::print(&self.layers, peak, median(seconds));
+        }
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
@@ -125,9 +134,17 @@ impl DeviceWork for Bench<'_> {
         let image = Tensor::<B, 4>::random(shape, Distribution::Normal(0.0, 1.0), device);
         // The first pass packs weights, compiles kernels and fills caches.
         let ((), operations) = count_operations(|| pass(&ensemble, &image));
-        let seconds: Vec<f64> = (0..arguments.runs)
-            .map(|_| timed(|| pass(&ensemble, &image)))
-            .collect();
+        let (seconds, passes): (Vec<f64>, Vec<_>) = (0..arguments.runs)
+            .map(|_| measure_layers(|| timed(|| pass(&ensemble, &image))))
+            .unzip();
+        let peak = if arguments.layers {
+            let peak = Peak::measure().filter(|_| !passes[0].is_empty());
+            let message = "--layers: no layer ran on this program's own CPU kernels";
+            Some(peak.ok_or_else(|| Failure::Other(message.into()))?)
+        } else {
+            None
+        };
+        let layers = peak.map_or_else(Vec::new, |peak| layers::rows(&passes, &peak));
         let gflop = operations as f64 / 1e9;
         Ok(Report {
             device: arguments.device.to_string(),
@@ -137,6 +154,8 @@ impl DeviceWork for Bench<'_> {
             members,
             gflop,
             gflops_per_second: gflop / median(&seconds),
+            layers,
+            peak,
             seconds,
             seconds_per_photograph: match &model {
                 Some(model) if !arguments.inputs.is_empty() => {

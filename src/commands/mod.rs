@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod forward;
 pub(crate) mod inspect;
+mod layers;
 pub(crate) mod predict;
 pub(crate) mod preprocess;
 

@@ -6,16 +6,31 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use crate::matrix::{Matrix, Pixels};
+use crate::matrix::{FINISHED, Matrix, Pixels};
 use crate::simd::InstructionSet;
 use crate::{Epilogue, Shape};
 
-/// Pixels per block where nothing is gathered.
-const BLOCK: usize = 192;
-/// Values of a block's patches, where there are at least [`LEAST_PIXELS`] pixels.
-const GATHERED: usize = 48 << 10;
-/// Fewest pixels that make it worth to read all weights; a multiple of every register tile's rows.
+/// Most pixels per block.
+const MOST_PIXELS: usize = 192;
+/// Fewest pixels that make it worth to read all weights; several register tiles.
 const LEAST_PIXELS: usize = 48;
+/// Inputs and results of a block, where there are at least [`LEAST_PIXELS`]; half the second-level
+/// cache.
+const BLOCK_VALUES: usize = 64 << 10;
+
+/// Pixels per block: as many blocks for every thread, where there are few.
+fn block(pixels: usize, inputs: usize, outputs: usize) -> usize {
+    let most = BLOCK_VALUES / (inputs + outputs.min(FINISHED));
+    let blocks = pixels.div_ceil(most.clamp(LEAST_PIXELS, MOST_PIXELS));
+    let threads = rayon::current_num_threads();
+    let blocks = if blocks < 8 * threads {
+        blocks.next_multiple_of(threads)
+    } else {
+        blocks
+    };
+    // Register tiles have an even number of rows.
+    pixels.div_ceil(blocks).next_multiple_of(2)
+}
 
 /// How a kernel moves over the image; height before width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +49,7 @@ impl Sliding {
     /// Height and width of the results for images of a shape; none if the kernel does not fit.
     pub fn output(self, shape: Shape) -> Option<Shape> {
         let side = |axis: usize, length: usize| {
-            let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
-            let room = (length + 2 * self.padding[axis]).checked_sub(reach)?;
+            let room = (length + 2 * self.padding[axis]).checked_sub(self.reach(axis))?;
             Some(room / self.stride[axis] + 1)
         };
         Some(Shape {
@@ -43,6 +57,11 @@ impl Sliding {
             width: side(1, shape.width)?,
             ..shape
         })
+    }
+
+    /// Pixels from the first to the last tap of an axis, both counted.
+    pub(crate) fn reach(self, axis: usize) -> usize {
+        self.dilation[axis] * (self.kernel[axis] - 1) + 1
     }
 
     /// The pixel under a tap for a result, where there is one. `length` is the image's.
@@ -143,11 +162,7 @@ impl Convolution {
             return;
         }
         let as_they_are = sliding.takes_pixels_as_they_are() && parts.len() == 1;
-        let block = if as_they_are {
-            BLOCK
-        } else {
-            (GATHERED / matrix.inputs / LEAST_PIXELS).max(1) * LEAST_PIXELS
-        };
+        let block = block(results.pixels(), matrix.inputs, matrix.columns);
         let blocks = output.par_chunks_mut(block * matrix.columns).enumerate();
         blocks.for_each(|(index, output)| {
             let first = index * block;

@@ -1,4 +1,9 @@
-//! Depthwise convolution: every channel by itself.
+//! Depthwise convolution: every channel by itself. Rows are copied to where the values of a few
+//! channels lie side by side with zeros around: then no tap leaves the image, and rows do not evict
+//! one another from the cache.
+
+use std::cell::Cell;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -6,10 +11,14 @@ use crate::matrix::padded_bias;
 use crate::simd::{InstructionSet, Kernel, Vector};
 use crate::{Epilogue, Shape, Sliding};
 
-/// Neighbouring results computed together, so that a tap's weights are read once for all.
-const TOGETHER: usize = 4;
-/// Widest vector.
-const LANES: usize = 16;
+/// Neighbouring results computed together: enough sums to hide the latency of multiply-add.
+const TOGETHER: usize = 8;
+/// Channels that lie side by side in a copy: a cache line, and the widest vector.
+const BLOCK: usize = 16;
+/// Most values of a copy of as many rows as the kernel has; half the second-level cache.
+const COPIED: usize = 64 << 10;
+/// Most rows of results per task. The rows above and below are copied for each.
+const ROWS: usize = 32;
 
 /// A depthwise convolution, ready to run.
 #[derive(Clone, Debug)]
@@ -17,7 +26,7 @@ pub struct DepthwiseConvolution {
     channels: usize,
     set: InstructionSet,
     sliding: Sliding,
-    /// `[tap][channel]`, channels filled up to whole vectors.
+    /// `[block of channels][tap][channel]`, the last block filled up.
     weights: Vec<f32>,
     bias: Vec<f32>,
 }
@@ -46,11 +55,12 @@ impl DepthwiseConvolution {
         let taps = sliding.kernel[0] * sliding.kernel[1];
         assert_eq!(weights.len(), channels * taps, "weights");
         assert!(InstructionSet::available().contains(&set), "{}", set.name());
-        let padded = channels.next_multiple_of(LANES);
+        let padded = channels.next_multiple_of(BLOCK);
         let mut packed = vec![0.0; taps * padded];
         for (channel, weights) in weights.chunks_exact(taps).enumerate() {
+            let (block, lane) = (channel / BLOCK, channel % BLOCK);
             for (tap, &weight) in weights.iter().enumerate() {
-                packed[tap * padded + channel] = weight;
+                packed[(block * taps + tap) * BLOCK + lane] = weight;
             }
         }
         Self {
@@ -78,128 +88,143 @@ impl DepthwiseConvolution {
             return;
         }
         let row = results.width * channels;
-        let lines = output.par_chunks_exact_mut(row).enumerate();
-        lines.for_each(|(line, output)| {
-            let (image, y) = (line / results.height, line % results.height);
+        let rows = ROWS.min(results.height.div_ceil(rayon::current_num_threads()));
+        let images = output
+            .par_chunks_exact_mut(results.height * row)
+            .enumerate();
+        images.for_each(|(image, output)| {
             let size = shape.height * shape.width * channels;
-            self.set.run(Line {
-                convolution: self,
-                shape,
-                image: &input[image * size..][..size],
-                y,
-                epilogue: epilogue.part(line * row, row),
-                output,
+            let input = &input[image * size..][..size];
+            let bands = output.par_chunks_mut(rows * row).enumerate();
+            bands.for_each(|(band, output)| {
+                let first = (image * results.height + band * rows) * row;
+                self.set.run(Band {
+                    convolution: self,
+                    shape,
+                    image: input,
+                    first_row: band * rows,
+                    width: results.width,
+                    epilogue: epilogue.part(first, output.len()),
+                    output,
+                });
             });
         });
     }
 }
 
-/// One row of results.
-struct Line<'a> {
+/// Some rows of results.
+struct Band<'a> {
     convolution: &'a DepthwiseConvolution,
     shape: Shape,
     /// `[H, W, channels]`.
     image: &'a [f32],
-    y: usize,
+    first_row: usize,
+    /// Of the results.
+    width: usize,
     epilogue: Epilogue<'a>,
     output: &'a mut [f32],
 }
 
-/// A tap of the kernel within the image's rows.
-struct Tap {
-    /// Of its weights.
-    weights: usize,
-    /// Of its values, from those of the leftmost tap in the image's first row.
-    values: usize,
+thread_local! {
+    /// Copied rows; kept, because fresh memory costs page faults.
+    static COPIES: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-impl Kernel for Line<'_> {
+/// Where copies of rows lie: `[row modulo the kernel's reach][block of channels][column][channel]`.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Values of a row.
+    row: usize,
+    rows: usize,
+}
+
+impl Layout {
+    fn of_row(self, row: usize) -> usize {
+        row % self.rows * self.row
+    }
+}
+
+impl Kernel for Band<'_> {
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(mut self) {
         let DepthwiseConvolution {
             channels, sliding, ..
         } = *self.convolution;
-        let Sliding {
-            kernel: [_, columns],
-            stride: [_, stride],
-            padding: [_, padding],
-            dilation: [_, dilation],
-        } = sliding;
-        let taps = self.taps();
-        let width = self.output.len() / channels;
-        let reach = (columns - 1) * dilation;
-        let mut x = 0;
-        while x < width {
-            let last = (x + TOGETHER - 1) * stride + reach;
-            let inside = x * stride >= padding && last < self.shape.width + padding;
-            let together = inside && x + TOGETHER <= width;
-            for channel in (0..channels).step_by(V::LANES) {
-                let count = V::LANES.min(channels - channel);
-                let at = x * channels + channel;
-                if together && count == V::LANES {
-                    let first = (x * stride - padding) * channels + channel;
-                    let sums = self.sums::<V>(&taps, first, channel);
-                    for (offset, sum) in sums.into_iter().enumerate() {
-                        let at = at + offset * channels;
-                        self.epilogue.store(sum, self.output, at, count);
-                    }
-                } else {
-                    let results = if together { TOGETHER } else { 1 };
-                    for offset in 0..results {
-                        let sum = self.sum::<V>(x + offset, channel, count);
-                        let at = at + offset * channels;
-                        self.epilogue.store(sum, self.output, at, count);
-                    }
+        let mut copies = COPIES.take();
+        let row_length = self.width * channels;
+        let last = self.width.next_multiple_of(TOGETHER) - 1;
+        let block = (last * sliding.stride[1] + sliding.reach(1)) * BLOCK;
+        let rows = sliding.reach(0);
+        let blocks = channels.div_ceil(BLOCK);
+        let most = (COPIED / (rows * block)).max(1);
+        let together = blocks.div_ceil(blocks.div_ceil(most));
+        let layout = Layout {
+            row: together * block,
+            rows,
+        };
+        copies.resize(rows * layout.row, 0.0);
+        for first in (0..channels).step_by(together * BLOCK) {
+            let range = first..channels.min(first + together * BLOCK);
+            let mut copied = 0;
+            for row in 0..self.output.len() / row_length {
+                let top = row * sliding.stride[0];
+                for line in copied.max(top)..top + rows {
+                    let target = &mut copies[layout.of_row(line)..][..layout.row];
+                    self.copy::<V>(line, range.clone(), target, block);
+                }
+                copied = top + rows;
+                for channel in range.clone().step_by(BLOCK) {
+                    let copies = &copies[(channel - first) / BLOCK * block..];
+                    self.compute::<V>(row, channel, copies, layout);
+                }
+                let part = self.epilogue.part(row * row_length, row_length);
+                let output = &mut self.output[row * row_length..][..row_length];
+                part.finish_columns::<V>(output, channels, range.clone());
+            }
+        }
+        COPIES.set(copies);
+    }
+}
+
+impl Band<'_> {
+    /// Copies channels of a row of the image, with zeros where it is outside.
+    #[inline(always)]
+    fn copy<V: Vector>(
+        &self,
+        line: usize,
+        channels: Range<usize>,
+        target: &mut [f32],
+        block: usize,
+    ) {
+        let sliding = self.convolution.sliding;
+        let all = self.convolution.channels;
+        let Shape { height, width, .. } = self.shape;
+        let y = (self.first_row * sliding.stride[0] + line).checked_sub(sliding.padding[0]);
+        let Some(y) = y.filter(|&y| y < height) else {
+            return target.fill(0.0);
+        };
+        let left = block.min(sliding.padding[1] * BLOCK);
+        let inside = (block - left).min(width * BLOCK);
+        for target in target.chunks_exact_mut(block) {
+            target[..left].fill(0.0);
+            target[left + inside..].fill(0.0);
+        }
+        let row = &self.image[y * width * all..][..width * all];
+        for (x, pixel) in row.chunks_exact(all).take(inside / BLOCK).enumerate() {
+            let pixel = &pixel[channels.clone()];
+            for (index, values) in pixel.chunks(BLOCK).enumerate() {
+                let target = &mut target[index * block + left + x * BLOCK..][..BLOCK];
+                for lane in (0..values.len()).step_by(V::LANES) {
+                    let count = V::LANES.min(values.len() - lane);
+                    V::load_part(&values[lane..], count).store(&mut target[lane..]);
                 }
             }
-            x += if together { TOGETHER } else { 1 };
         }
     }
-}
 
-impl Line<'_> {
-    fn taps(&self) -> Vec<Tap> {
-        let DepthwiseConvolution {
-            channels, sliding, ..
-        } = *self.convolution;
-        let padded = channels.next_multiple_of(LANES);
-        let [rows, columns] = sliding.kernel;
-        let Shape { height, width, .. } = self.shape;
-        let rows = (0..rows).filter_map(|row| {
-            let y = sliding.source(0, self.y, row, height)?;
-            Some((row, y))
-        });
-        rows.flat_map(|(row, y)| {
-            (0..columns).map(move |column| Tap {
-                weights: (row * columns + column) * padded,
-                values: (y * width + column * sliding.dilation[1]) * channels,
-            })
-        })
-        .collect()
-    }
-
-    /// Neighbouring results with all taps in the image's columns. `first` is the first value under
-    /// the leftmost tap, were it in the image's first row.
+    /// Computes a row of results for the channels of a block, whose copies are given.
     #[inline(always)]
-    fn sums<V: Vector>(&self, taps: &[Tap], first: usize, channel: usize) -> [V; TOGETHER] {
-        let convolution = self.convolution;
-        let step = convolution.sliding.stride[1] * convolution.channels;
-        let weights = &convolution.weights[channel..];
-        let values = &self.image[first..];
-        let mut sums = [V::load(&convolution.bias[channel..]); TOGETHER];
-        for tap in taps {
-            let weight = V::load(&weights[tap.weights..]);
-            let values = &values[tap.values..][..(TOGETHER - 1) * step + V::LANES];
-            for (offset, sum) in sums.iter_mut().enumerate() {
-                *sum = V::load(&values[offset * step..]).mul_add(weight, *sum);
-            }
-        }
-        sums
-    }
-
-    /// One result anywhere.
-    #[inline(always)]
-    fn sum<V: Vector>(&self, x: usize, channel: usize, count: usize) -> V {
+    fn compute<V: Vector>(&mut self, row: usize, channel: usize, copies: &[f32], layout: Layout) {
         let DepthwiseConvolution {
             channels,
             sliding,
@@ -207,23 +232,69 @@ impl Line<'_> {
             ref bias,
             ..
         } = *self.convolution;
-        let padded = channels.next_multiple_of(LANES);
-        let Shape { height, width, .. } = self.shape;
-        let mut sum = V::load(&bias[channel..]);
-        for row in 0..sliding.kernel[0] {
-            let Some(y) = sliding.source(0, self.y, row, height) else {
-                continue;
-            };
-            for column in 0..sliding.kernel[1] {
-                let Some(x) = sliding.source(1, x, column, width) else {
-                    continue;
+        let taps = sliding.kernel[0] * sliding.kernel[1];
+        let floor = V::splat(self.epilogue.floor());
+        let count = BLOCK.min(channels - channel);
+        for x in (0..self.width).step_by(TOGETHER) {
+            for lane in (0..count).step_by(V::LANES) {
+                let window = Window {
+                    sliding,
+                    copies: &copies[x * sliding.stride[1] * BLOCK + lane..],
+                    layout,
+                    top: row * sliding.stride[0],
+                    weights: &weights[channel * taps + lane..],
+                    bias: V::load(&bias[channel + lane..]),
                 };
-                let tap = row * sliding.kernel[1] + column;
-                let weight = V::load(&weights[tap * padded + channel..]);
-                let at = (y * width + x) * channels + channel;
-                sum = V::load_part(&self.image[at..], count).mul_add(weight, sum);
+                let sums = match sliding.stride[1] {
+                    1 => window.sums(BLOCK),
+                    2 => window.sums(2 * BLOCK),
+                    stride => window.sums(stride * BLOCK),
+                };
+                let count = V::LANES.min(count - lane);
+                let at = (row * self.width + x) * channels + channel + lane;
+                for (index, sum) in sums.into_iter().enumerate().take(self.width - x) {
+                    let output = &mut self.output[at + index * channels..];
+                    floor.max(sum).store_part(output, count);
+                }
             }
         }
-        sum
+    }
+}
+
+/// What is under the kernel for some neighbouring results, for the channels of a vector.
+struct Window<'a, V> {
+    sliding: Sliding,
+    copies: &'a [f32],
+    layout: Layout,
+    /// First row under the kernel.
+    top: usize,
+    weights: &'a [f32],
+    bias: V,
+}
+
+impl<V: Vector> Window<'_, V> {
+    /// Values of neighbouring results are `step` apart; a number known to the compiler makes for
+    /// better code.
+    #[inline(always)]
+    fn sums(&self, step: usize) -> [V; TOGETHER] {
+        let Sliding {
+            kernel: [rows, columns],
+            dilation,
+            ..
+        } = self.sliding;
+        let mut sums = [self.bias; TOGETHER];
+        for row in 0..rows {
+            let weights = &self.weights[row * columns * BLOCK..];
+            let values = &self.copies[self.layout.of_row(self.top + row * dilation[0])..];
+            for column in 0..columns {
+                let weight = V::load(&weights[column * BLOCK..]);
+                let values = &values[column * dilation[1] * BLOCK..];
+                let values = &values[..(TOGETHER - 1) * step + V::LANES];
+                for (index, sum) in sums.iter_mut().enumerate() {
+                    *sum = V::load(&values[index * step..]).mul_add(weight, *sum);
+                }
+            }
+        }
+        sums
     }
 }

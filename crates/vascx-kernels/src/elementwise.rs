@@ -2,12 +2,12 @@
 
 use rayon::prelude::*;
 
-use crate::Activation;
-use crate::activation::activate;
+use crate::activation::apply;
 use crate::simd::{InstructionSet, Kernel, Vector};
+use crate::{Activation, Epilogue};
 
-/// Values per task.
-const BLOCK: usize = 16 << 10;
+/// Values per task; they stay in the first-level cache.
+const BLOCK: usize = 4 << 10;
 
 /// A function of two elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,14 +94,17 @@ impl Combine<'_> {
     fn apply<V: Vector>(self, function: impl Fn(V, V) -> V) {
         let row = self.b.len();
         let rows = self.a.chunks_exact(row);
+        let epilogue = Epilogue::from(self.activation);
+        let floor = V::splat(epilogue.floor());
         for (a, output) in rows.zip(self.output.chunks_exact_mut(row)) {
             for at in (0..row).step_by(V::LANES) {
                 let count = V::LANES.min(row - at);
                 let load = |values: &[f32]| V::load_part(&values[at..], count);
-                let value = function(load(a), load(self.b));
-                activate(value, self.activation).store_part(&mut output[at..], count);
+                let value = floor.max(function(load(a), load(self.b)));
+                value.store_part(&mut output[at..], count);
             }
         }
+        epilogue.finish::<V>(self.output);
     }
 }
 
@@ -135,10 +138,7 @@ struct Activate<'a> {
 impl Kernel for Activate<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
-        for at in (0..self.input.len()).step_by(V::LANES) {
-            let count = V::LANES.min(self.input.len() - at);
-            let value = V::load_part(&self.input[at..], count);
-            activate(value, self.activation).store_part(&mut self.output[at..], count);
-        }
+        self.output.copy_from_slice(self.input);
+        apply::<V>(self.activation, None, self.output);
     }
 }

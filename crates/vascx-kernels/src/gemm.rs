@@ -28,6 +28,12 @@ impl Tile {
         Self { rows, columns }
     }
 
+    /// At least `count`, so many that every row is computed once.
+    pub(crate) fn whole_rows(self, count: usize) -> usize {
+        let short = self.rows / 3 * 2;
+        count.next_multiple_of(short / 2).max(short)
+    }
+
     /// Panels that hold `columns` columns.
     pub(crate) fn panels(self, columns: usize) -> usize {
         columns.div_ceil(self.columns)
@@ -91,7 +97,8 @@ pub(crate) fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize>(
 /// Where products go. A trait and not a closure, because closures cannot be forced inline, and what
 /// is not inline does not get the vector instructions.
 pub(crate) trait Sink<V: Vector> {
-    /// Takes the results of a row from `column` on, counted in the panel.
+    /// Takes the results of a row from `column` on, counted in the panel. The same may come twice
+    /// where there are not [`Tile::whole_rows`].
     fn store(&mut self, row: usize, column: usize, sums: V);
 }
 
@@ -109,41 +116,51 @@ pub(crate) struct Rows<'a> {
 #[inline(always)]
 pub(crate) fn product<V: Vector>(tile: Tile, a: Rows, panel: &[f32], sink: &mut impl Sink<V>) {
     match (tile.columns / V::LANES, tile.rows) {
-        (1, 12) => product_tiles::<V, 12, 1>(a, panel, sink),
-        (1, _) => product_tiles::<V, 6, 1>(a, panel, sink),
-        (2, 12) => product_tiles::<V, 12, 2>(a, panel, sink),
-        (2, _) => product_tiles::<V, 6, 2>(a, panel, sink),
-        _ => product_tiles::<V, 6, 4>(a, panel, sink),
+        (1, 12) => product_tiles::<V, 12, 8, 1>(a, panel, sink),
+        (1, _) => product_tiles::<V, 6, 4, 1>(a, panel, sink),
+        (2, 12) => product_tiles::<V, 12, 8, 2>(a, panel, sink),
+        (2, _) => product_tiles::<V, 6, 4, 2>(a, panel, sink),
+        _ => product_tiles::<V, 6, 4, 4>(a, panel, sink),
     }
 }
 
+/// Tiles of `TALL` rows, and one or two of `SHORT` rows at the end. The last one begins early if it
+/// would reach beyond the end, so that some rows are computed twice.
 #[inline(always)]
-fn product_tiles<V: Vector, const ROWS: usize, const VECTORS: usize>(
+fn product_tiles<V: Vector, const TALL: usize, const SHORT: usize, const VECTORS: usize>(
     a: Rows,
     panel: &[f32],
     sink: &mut impl Sink<V>,
 ) {
-    let Rows {
-        values,
-        stride,
-        depth,
-        count,
-    } = a;
     let mut row = 0;
-    while row + ROWS <= count {
-        let sums = multiply::<V, ROWS, VECTORS>(&values[row * stride..], stride, depth, panel);
-        for index in 0..ROWS {
-            for v in 0..VECTORS {
-                sink.store(row + index, v * V::LANES, sums[index][v]);
-            }
-        }
-        row += ROWS;
+    while row < a.count {
+        let left = a.count - row;
+        let tall = left > 2 * SHORT || (left > SHORT && left <= TALL);
+        row = if tall && a.count >= TALL {
+            product_tile::<V, TALL, VECTORS>(a, row, panel, sink)
+        } else if a.count >= SHORT {
+            product_tile::<V, SHORT, VECTORS>(a, row, panel, sink)
+        } else {
+            product_tile::<V, 1, VECTORS>(a, row, panel, sink)
+        };
     }
-    while row < count {
-        let [sums] = multiply::<V, 1, VECTORS>(&values[row * stride..], stride, depth, panel);
+}
+
+/// The row after the tile.
+#[inline(always)]
+fn product_tile<V: Vector, const ROWS: usize, const VECTORS: usize>(
+    a: Rows,
+    row: usize,
+    panel: &[f32],
+    sink: &mut impl Sink<V>,
+) -> usize {
+    let row = row.min(a.count - ROWS);
+    let values = &a.values[row * a.stride..];
+    let sums = multiply::<V, ROWS, VECTORS>(values, a.stride, a.depth, panel);
+    for index in 0..ROWS {
         for v in 0..VECTORS {
-            sink.store(row, v * V::LANES, sums[v]);
+            sink.store(row + index, v * V::LANES, sums[index][v]);
         }
-        row += 1;
     }
+    row + ROWS
 }

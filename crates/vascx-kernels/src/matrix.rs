@@ -4,6 +4,10 @@ use crate::Epilogue;
 use crate::gemm::{Rows, Sink, Tile, pack, product};
 use crate::simd::{InstructionSet, Kernel, Vector};
 
+/// Columns after which results are finished; those of a block's pixels stay in the second-level
+/// cache until then.
+pub(crate) const FINISHED: usize = 512;
+
 /// A packed matrix `[inputs, columns]` with a bias per column.
 #[derive(Clone, Debug)]
 pub(crate) struct Matrix {
@@ -70,17 +74,25 @@ impl Kernel for Pixels<'_> {
             depth: inputs,
             count: self.output.len() / columns,
         };
+        let floor = self.epilogue.floor();
         let panels = self.matrix.panels.chunks_exact(inputs * tile.columns);
+        let mut finished = 0;
         for (panel, weights) in panels.enumerate() {
             let first = panel * tile.columns;
             let mut sink = ToPixels {
                 bias: &self.matrix.bias[first..],
-                epilogue: self.epilogue,
+                floor,
                 first,
                 columns,
                 output: &mut *self.output,
             };
             product::<V>(tile, rows, weights, &mut sink);
+            let done = columns.min(first + tile.columns);
+            if done == columns || done - finished >= FINISHED {
+                self.epilogue
+                    .finish_columns::<V>(self.output, columns, finished..done);
+                finished = done;
+            }
         }
     }
 }
@@ -88,7 +100,8 @@ impl Kernel for Pixels<'_> {
 /// Adds the bias and writes the channels of a panel.
 struct ToPixels<'a> {
     bias: &'a [f32],
-    epilogue: Epilogue<'a>,
+    /// The least value to write.
+    floor: f32,
     /// First channel of the panel.
     first: usize,
     columns: usize,
@@ -103,7 +116,8 @@ impl<V: Vector> Sink<V> for ToPixels<'_> {
             let value = sums.add(V::load(&self.bias[column..]));
             let count = V::LANES.min(self.columns - channel);
             let at = row * self.columns + channel;
-            self.epilogue.store(value, self.output, at, count);
+            let value = V::splat(self.floor).max(value);
+            value.store_part(&mut self.output[at..], count);
         }
     }
 }

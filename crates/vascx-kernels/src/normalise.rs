@@ -2,9 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::activation::activate;
 use crate::simd::{InstructionSet, Kernel, Vector};
-use crate::{Activation, Shape};
+use crate::{Activation, Epilogue, Shape};
 
 /// Pixels whose statistics are taken together; they stay in the cache between the two passes.
 const BLOCK: usize = 128;
@@ -172,14 +171,17 @@ impl Kernel for Scale<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let channels = self.factor.len();
+        let epilogue = Epilogue::from(self.activation);
+        let floor = V::splat(epilogue.floor());
         let pixels = self.input.chunks_exact(channels);
         for (input, output) in pixels.zip(self.output.chunks_exact_mut(channels)) {
             for channel in (0..channels).step_by(V::LANES) {
                 let count = V::LANES.min(channels - channel);
                 let load = |values: &[f32]| V::load_part(&values[channel..], count);
                 let value = load(input).mul_add(load(self.factor), load(self.addend));
-                activate(value, self.activation).store_part(&mut output[channel..], count);
+                floor.max(value).store_part(&mut output[channel..], count);
             }
+            epilogue.finish::<V>(output);
         }
     }
 }

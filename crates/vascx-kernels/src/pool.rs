@@ -56,21 +56,24 @@ impl Kernel for Line<'_> {
     fn run<V: Vector>(self) {
         let Shape { height, width, .. } = self.shape;
         let (channels, window) = (self.channels, self.window);
+        let [rows, columns] = window.kernel;
+        let rows: Vec<usize> = (0..rows)
+            .filter_map(|row| window.source(0, self.y, row, height))
+            .collect();
+        // Where the pixels under the window begin.
+        let mut pixels = Vec::with_capacity(rows.len() * columns);
         for (x, output) in self.output.chunks_exact_mut(channels).enumerate() {
+            pixels.clear();
+            for y in &rows {
+                let columns = (0..columns).filter_map(|tap| window.source(1, x, tap, width));
+                pixels.extend(columns.map(|x| (y * width + x) * channels));
+            }
             for channel in (0..channels).step_by(V::LANES) {
                 let count = V::LANES.min(channels - channel);
                 let mut largest = V::splat(f32::NEG_INFINITY);
-                for row in 0..window.kernel[0] {
-                    let Some(y) = window.source(0, self.y, row, height) else {
-                        continue;
-                    };
-                    for column in 0..window.kernel[1] {
-                        let Some(x) = window.source(1, x, column, width) else {
-                            continue;
-                        };
-                        let at = (y * width + x) * channels + channel;
-                        largest = largest.max_or_nan(V::load_part(&self.image[at..], count));
-                    }
+                for pixel in &pixels {
+                    let values = &self.image[pixel + channel..];
+                    largest = largest.max_or_nan(V::load_part(values, count));
                 }
                 largest.store_part(&mut output[channel..], count);
             }

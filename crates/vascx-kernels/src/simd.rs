@@ -114,9 +114,7 @@ pub(crate) trait Vector: Copy {
         if count == Self::LANES {
             return Self::load(values);
         }
-        let mut padded = [0.0; 16];
-        padded[..count].copy_from_slice(&values[..count]);
-        Self::load(&padded)
+        Self::load(&padded(&values[..count]))
     }
 
     #[inline(always)]
@@ -124,10 +122,23 @@ pub(crate) trait Vector: Copy {
         if count == Self::LANES {
             return self.store(values);
         }
-        let mut padded = [0.0; 16];
-        self.store(&mut padded);
-        values[..count].copy_from_slice(&padded[..count]);
+        let mut all = [0.0; 16];
+        self.store(&mut all);
+        copy(&all[..count], values);
     }
+}
+
+/// Not inlined: the rare case must not crowd the loops of the common one.
+#[inline(never)]
+fn padded(values: &[f32]) -> [f32; 16] {
+    let mut padded = [0.0; 16];
+    copy(values, &mut padded);
+    padded
+}
+
+#[inline(never)]
+fn copy(values: &[f32], target: &mut [f32]) {
+    target[..values.len()].copy_from_slice(values);
 }
 
 /// Eight values in an array.

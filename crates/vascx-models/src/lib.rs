@@ -55,7 +55,7 @@ pub use precision::Precision;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use resnet_unet::{ResNetUNet, ResNetUNetConfig};
 pub use unet::{UNet, UNetConfig, Upsampling};
-pub use work::count_operations;
+pub use work::{Layer, Peak, count_operations, measure_layers};
 
 /// Most channels of any layer. Configurations come from files; this keeps their products far from
 /// overflow.

@@ -1,9 +1,78 @@
-//! Counting the arithmetic of a forward pass, for benchmarks.
+//! Counting the arithmetic of a forward pass and timing its layers, for benchmarks.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+#[cfg(feature = "flex")]
+use std::time::Instant;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    /// Layers so far, while they are measured.
+    static LAYERS: RefCell<Option<Vec<Layer>>> = const { RefCell::new(None) };
+}
+
+/// One run of a kernel within a forward pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// The kernel, such as `winograd`.
+    pub kernel: &'static str,
+    /// Sizes of the result, `[N, C, H, W]` for maps.
+    pub shape: Vec<usize>,
+    /// Products per value of the result, if it is a convolution or matrix product.
+    pub depth: usize,
+    /// Bytes of maps and weights that must be read or written at least once.
+    pub bytes: usize,
+    /// From call to result.
+    pub seconds: f64,
+}
+
+impl Layer {
+    /// Floating-point operations of the plain sum, as [`count_operations`] counts them.
+    pub fn operations(&self) -> usize {
+        2 * self.depth * self.shape.iter().product::<usize>()
+    }
+}
+
+/// Runs `pass` and lists what this crate's own CPU kernels did; empty where other backends compute.
+pub fn measure_layers<R>(pass: impl FnOnce() -> R) -> (R, Vec<Layer>) {
+    LAYERS.set(Some(Vec::new()));
+    let result = pass();
+    (result, LAYERS.take().unwrap_or_default())
+}
+
+/// What the machine can do at most, measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peak {
+    /// Of multiply-adds in registers.
+    pub operations_per_second: f64,
+    /// Read and written when large memory is copied.
+    pub bytes_per_second: f64,
+}
+
+impl Peak {
+    /// Takes a fraction of a second; none in builds without this crate's own CPU kernels.
+    pub fn measure() -> Option<Self> {
+        #[cfg(feature = "flex")]
+        return Some(Self {
+            operations_per_second: vascx_kernels::peak_operations(),
+            bytes_per_second: vascx_kernels::peak_bytes(),
+        });
+        #[cfg(not(feature = "flex"))]
+        None
+    }
+}
+
+/// Runs a kernel; what it did is noted if layers are being measured.
+#[cfg(feature = "flex")]
+pub(crate) fn layer<R>(layer: Layer, run: impl FnOnce() -> R) -> R {
+    let start = Instant::now();
+    let result = run();
+    let seconds = start.elapsed().as_secs_f64();
+    LAYERS.with_borrow_mut(|layers| {
+        if let Some(layers) = layers {
+            layers.push(Layer { seconds, ..layer });
+        }
+    });
+    result
 }
 
 /// Runs `pass` and counts the floating-point operations of its convolutions and matrix products: a

@@ -157,17 +157,36 @@ fn winograd_is_the_plain_sum() {
     for _ in 0..40 {
         let (parts, outputs) = (random.usize(1..4), channels(&mut random));
         let layer = Layer::new(&mut random, SAME_3X3, parts, outputs).unwrap();
-        let expected = layer.sums(1);
-        let inputs = layer.parts.iter().sum();
-        for set in InstructionSet::available() {
-            let bias = Some(&layer.bias[..]);
-            let convolution =
-                Conv3x3::with_instructions(set, &layer.weights, outputs, inputs, bias);
-            let mut actual = vec![f32::NAN; expected.len()];
-            convolution.run(layer.shape, &layer.refs(), layer.epilogue(), &mut actual);
-            // Winograd's transforms cancel: errors are some tens of 2⁻²⁴ of the largest value.
-            layer.check(set, &actual, &expected, 3e-5);
+        check_winograd(&layer, outputs);
+    }
+}
+
+/// So many filters are kept as they are and transformed on the way.
+#[test]
+fn many_filters_are_plain_sums_too() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut tried = 0;
+    while tried < 3 {
+        let outputs = random.usize(1000..1100);
+        let layer = Layer::new(&mut random, SAME_3X3, 3, outputs).unwrap();
+        let inputs: usize = layer.parts.iter().sum();
+        if inputs * outputs >= 1 << 17 && layer.shape.pixels() <= 200 {
+            check_winograd(&layer, outputs);
+            tried += 1;
         }
+    }
+}
+
+fn check_winograd(layer: &Layer, outputs: usize) {
+    let expected = layer.sums(1);
+    let inputs = layer.parts.iter().sum();
+    for set in InstructionSet::available() {
+        let bias = Some(&layer.bias[..]);
+        let convolution = Conv3x3::with_instructions(set, &layer.weights, outputs, inputs, bias);
+        let mut actual = vec![f32::NAN; expected.len()];
+        convolution.run(layer.shape, &layer.refs(), layer.epilogue(), &mut actual);
+        // Winograd's transforms cancel: errors are some tens of 2⁻²⁴ of the largest value.
+        layer.check(set, &actual, &expected, 3e-5);
     }
 }
 
@@ -290,19 +309,28 @@ fn the_number_of_threads_changes_no_bit() {
     let weights = values(&mut random, outputs * inputs * 9);
     let winograd = Conv3x3::new(&weights, outputs, inputs, None);
     let gathered = Convolution::new(&weights, outputs, inputs, None, SAME_3X3);
+    let depthwise = DepthwiseConvolution::new(&weights[..inputs * 9], inputs, None, SAME_3X3);
+    // One band of tiles: channels are split instead.
+    let (small, many) = (Shape { height: 7, ..shape }, 300);
+    let weights = values(&mut random, many * inputs * 9);
+    let wide = Conv3x3::new(&weights, many, inputs, None);
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
         let parts = [(&input[..], inputs)];
-        let mut outputs = [(); 2].map(|()| vec![0.0; shape.pixels() * outputs]);
+        let start = [(&input[..small.pixels() * inputs], inputs)];
+        let sizes = [outputs, outputs, inputs].map(|channels| shape.pixels() * channels);
+        let [mut first, mut second, mut third] = sizes.map(|size| vec![0.0; size]);
+        let mut fourth = vec![0.0; small.pixels() * many];
         pool.install(|| {
-            let [first, second] = &mut outputs;
-            winograd.run(shape, &parts, Activation::Relu.into(), first);
-            gathered.run(shape, &parts, Activation::Silu.into(), second);
+            winograd.run(shape, &parts, Activation::Relu.into(), &mut first);
+            gathered.run(shape, &parts, Activation::Silu.into(), &mut second);
+            depthwise.run(shape, &input, Activation::Silu.into(), &mut third);
+            wide.run(small, &start, Activation::Relu.into(), &mut fourth);
         });
-        outputs
+        [first, second, third, fourth]
     };
     let one = run(1);
     assert_eq!(one, run(2));

@@ -277,8 +277,8 @@ fn activations_hold_over_the_whole_range() {
             activate_all(set, activation, &input, &mut actual);
             for ((&x, &actual), &expected) in input.iter().zip(&actual).zip(&expected) {
                 let error = (f64::from(actual) - expected).abs();
-                // A few roundings of the result; GELU's polynomial is within 1.5e-7 of |x|.
-                let tolerance = 1e-6 * expected.abs() + 2e-7 * f64::from(x.abs().min(10.0)) + 1e-36;
+                // A few roundings of the result; GELU is within 3e-7 of |x|.
+                let tolerance = 1e-6 * expected.abs() + 3e-7 * f64::from(x.abs().min(10.0)) + 1e-36;
                 assert!(
                     error <= tolerance,
                     "{set:?} {activation:?} {x}: {actual}, {expected}"

@@ -307,7 +307,11 @@ pub(crate) fn resize<B: Backend>(
     }
 }
 
+#[cfg(feature = "flex")]
+pub(crate) use vascx_kernels::Arithmetic;
+
 /// Sum, difference, product or quotient.
+#[cfg(not(feature = "flex"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arithmetic {
     Add,

@@ -13,7 +13,7 @@ use vascx_kernels::{
     Conv3x3, Convolution, DepthwiseConvolution, Epilogue, Shape, Sliding, TransposedConv2x2,
 };
 
-use super::{Map, buffers, flex, flex_of, map, primitive, split};
+use super::{Map, compute, flex, flex_of, map, primitive, split};
 use crate::Activation;
 use crate::fused::folded;
 
@@ -35,6 +35,17 @@ enum Kernel {
     Gathered(Convolution),
     Depthwise(DepthwiseConvolution),
     Transposed(TransposedConv2x2),
+}
+
+impl Kernel {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Winograd(_) => "winograd",
+            Self::Gathered(_) => "product",
+            Self::Depthwise(_) => "depthwise",
+            Self::Transposed(_) => "transposed",
+        }
+    }
 }
 
 impl Clone for Packed {
@@ -153,17 +164,26 @@ pub(in crate::fused) fn convolve<B: Backend>(
         residual: residual.as_ref().map(Map::values),
         activation,
     };
-    let mut output = buffers::take(results.pixels() * outputs);
     let parts: Vec<_> = maps
         .iter()
         .map(|map| (map.values(), map.channels))
         .collect();
-    match &*kernel {
-        Kernel::Winograd(kernel) => kernel.run(shape, &parts, epilogue, &mut output),
-        Kernel::Gathered(kernel) => kernel.run(shape, &parts, epilogue, &mut output),
-        Kernel::Depthwise(kernel) => kernel.run(shape, parts[0].0, epilogue, &mut output),
-        Kernel::Transposed(_) => unreachable!("packed by a transposed convolution"),
-    }
+    let depth = channels * sliding.kernel[0] * sliding.kernel[1];
+    let residual = residual.as_ref().map_or(0, |map| map.values().len());
+    let read = parts.iter().map(|(values, _)| values.len()).sum::<usize>() + residual;
+    let read = read + outputs * depth;
+    let output = compute(
+        kernel.name(),
+        (results, outputs),
+        depth,
+        read,
+        |output| match &*kernel {
+            Kernel::Winograd(kernel) => kernel.run(shape, &parts, epilogue, output),
+            Kernel::Gathered(kernel) => kernel.run(shape, &parts, epilogue, output),
+            Kernel::Depthwise(kernel) => kernel.run(shape, parts[0].0, epilogue, output),
+            Kernel::Transposed(_) => unreachable!("packed by a transposed convolution"),
+        },
+    );
     let output = tensor(map(output, results, outputs));
     Some(match rest {
         Some(activation) => activation.forward(output),
@@ -197,14 +217,16 @@ pub(in crate::fused) fn convolve_transposed<B: Backend>(
     let Kernel::Transposed(kernel) = &*kernel else {
         unreachable!("packed by a convolution")
     };
-    let mut output = buffers::take(shape.pixels() * 4 * outputs);
-    let input = last.as_slice().expect("contiguous f32");
-    kernel.run(shape, input, &mut output);
     let doubled = Shape {
         height: 2 * shape.height,
         width: 2 * shape.width,
         ..shape
     };
+    let values: &[f32] = last.as_slice().expect("contiguous f32");
+    let read = values.len() + 4 * inputs * outputs;
+    let output = compute("transposed", (doubled, outputs), inputs, read, |output| {
+        kernel.run(shape, values, output);
+    });
     Some(tensor(map(output, doubled, outputs)))
 }
 
@@ -247,13 +269,11 @@ pub(in crate::fused) fn multiply<B: Backend>(
         height: 1,
         width: values.len() / inputs,
     };
-    let mut output = buffers::take(rows.width * outputs);
-    kernel.run(
-        rows,
-        &[(values, inputs)],
-        kernel_activation.into(),
-        &mut output,
-    );
+    let read = values.len() + inputs * outputs;
+    let output = compute("product", (rows, outputs), inputs, read, |output| {
+        let parts = [(values, inputs)];
+        kernel.run(rows, &parts, kernel_activation.into(), output);
+    });
     *shape.last_mut()? = outputs;
     let output = FlexTensor::from_data(TensorData::new(output, TensorShape::from(shape)));
     Some(primitive::<B>(output))
@@ -273,4 +293,63 @@ fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
 
 fn tensor<B: Backend>(flex: FlexTensor) -> Tensor<B, 4> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive::<B>(flex)))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::nn::conv::{Conv2dConfig, ConvTranspose2dConfig};
+    use burn::tensor::Distribution;
+
+    use super::*;
+    use crate::fused;
+    use crate::work::measure_layers;
+
+    /// The kernels that a convolution of an 8 × 8 map ran on.
+    fn kernels(config: Conv2dConfig, channels: usize) -> Vec<&'static str> {
+        let device = Default::default();
+        let conv = config.init::<Flex>(&device);
+        let map = Tensor::random([1, channels, 8, 8], Distribution::Default, &device);
+        let run = || fused::convolve(&Packed::default(), &conv, None, vec![map], None);
+        let (_, layers) = measure_layers(run);
+        layers.into_iter().map(|layer| layer.kernel).collect()
+    }
+
+    fn square(channels: [usize; 2], side: usize) -> Conv2dConfig {
+        let padding = (side - 1) / 2;
+        Conv2dConfig::new(channels, [side; 2]).with_padding(PaddingConfig2d::Explicit(
+            padding, padding, padding, padding,
+        ))
+    }
+
+    #[test]
+    fn every_layer_runs_on_the_kernel_meant_for_it() {
+        assert_eq!(kernels(square([16, 8], 3), 16), ["winograd"]);
+        // Too few channels for the transforms to pay.
+        assert_eq!(kernels(square([6, 8], 3), 6), ["product"]);
+        let strided = square([16, 8], 3).with_stride([2, 2]);
+        assert_eq!(kernels(strided, 16), ["product"]);
+        let dilated = square([16, 8], 3).with_dilation([2, 2]);
+        assert_eq!(kernels(dilated, 16), ["product"]);
+        assert_eq!(kernels(square([16, 8], 1), 16), ["product"]);
+        let depthwise = square([16, 16], 5).with_groups(16);
+        assert_eq!(kernels(depthwise, 16), ["depthwise"]);
+        // Groups of several channels are burn's.
+        let grouped = square([16, 16], 3).with_groups(4);
+        assert_eq!(kernels(grouped, 16), [""; 0]);
+    }
+
+    #[test]
+    fn doubling_the_resolution_runs_on_its_kernel() {
+        let device = Default::default();
+        let config = ConvTranspose2dConfig::new([8, 4], [2, 2]).with_stride([2, 2]);
+        let conv = config.init::<Flex>(&device);
+        let map = Tensor::random([1, 8, 4, 4], Distribution::Default, &device);
+        let run = || fused::convolve_transposed(&Packed::default(), &conv, map);
+        let (_, layers) = measure_layers(run);
+        assert_eq!(layers.len(), 1);
+        assert_eq!(layers[0].kernel, "transposed");
+        assert_eq!(layers[0].shape, [1, 4, 8, 8]);
+        assert_eq!(layers[0].operations(), 2 * 64 * 4 * 8);
+    }
 }

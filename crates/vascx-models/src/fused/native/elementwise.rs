@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Shape as TensorShape, TensorData};
 use vascx_kernels::{InstructionSet, activate_all, combine};
 
-use super::{buffers, flex, primitive, split};
+use super::{compute, flex, line, primitive, split};
 use crate::Activation;
 use crate::fused::Arithmetic;
 
@@ -89,12 +89,15 @@ pub(in crate::fused) fn activate<B: Backend>(
         return None;
     };
     let tensor = Dense::of(flex::<B>(tensor)?)?;
-    let mut output = buffers::take(tensor.values().len());
-    activate_all(
-        InstructionSet::current(),
-        activation,
-        tensor.values(),
-        &mut output,
+    let values = tensor.values();
+    let output = compute(
+        "activation",
+        line(values.len()),
+        0,
+        values.len(),
+        |output| {
+            activate_all(InstructionSet::current(), activation, values, output);
+        },
     );
     Some(primitive::<B>(tensor.like(output)))
 }
@@ -141,16 +144,13 @@ pub(in crate::fused) fn arithmetic<B: Backend>(
         b.permute(&a.order).to_contiguous()
     };
     let start = b.layout().start_offset();
-    let kernel = match arithmetic {
-        Arithmetic::Add => vascx_kernels::Arithmetic::Add,
-        Arithmetic::Subtract => vascx_kernels::Arithmetic::Subtract,
-        Arithmetic::Multiply => vascx_kernels::Arithmetic::Multiply,
-        Arithmetic::Divide => vascx_kernels::Arithmetic::Divide,
-    };
     let b = &b.storage()[start..][..sizes.iter().product()];
-    let mut output = buffers::take(a.values().len());
-    let identity = vascx_kernels::Activation::Identity;
-    let set = InstructionSet::current();
-    combine(set, kernel, a.values(), b, extents, identity, &mut output);
+    let values = a.values();
+    let read = values.len() + b.len();
+    let output = compute("arithmetic", line(values.len()), 0, read, |output| {
+        let identity = vascx_kernels::Activation::Identity;
+        let set = InstructionSet::current();
+        combine(set, arithmetic, values, b, extents, identity, output);
+    });
     Some(primitive::<B>(a.like(output)))
 }

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Shape as TensorShape, TensorData};
 use vascx_kernels::{Affine, GroupNorm, InstructionSet, Neighbours, Shape, Sliding};
 
-use super::{Map, buffers, flex, map, primitive, split};
+use super::{Map, compute, flex, line, map, primitive, split};
 use crate::Activation;
 
 pub(in crate::fused) fn max_pool<B: Backend>(
@@ -33,9 +33,11 @@ pub(in crate::fused) fn max_pool<B: Backend>(
     let input = Map::of(&flex::<B>(input)?)?;
     let results = window.output(input.shape)?;
     let (shape, channels) = (input.shape, input.channels);
-    let mut output = buffers::take(results.pixels() * channels);
-    let set = InstructionSet::current();
-    vascx_kernels::max_pool(set, shape, channels, window, input.values(), &mut output);
+    let values = input.values();
+    let output = compute("max-pool", (results, channels), 0, values.len(), |output| {
+        let set = InstructionSet::current();
+        vascx_kernels::max_pool(set, shape, channels, window, values, output);
+    });
     Some(primitive::<B>(map(output, results, channels)))
 }
 
@@ -44,14 +46,17 @@ pub(in crate::fused) fn global_average<B: Backend>(
     input: &B::FloatTensorPrimitive,
 ) -> Option<B::FloatTensorPrimitive> {
     let input = Map::of(&flex::<B>(input)?)?;
-    let mut output = buffers::take(input.shape.images * input.channels);
-    vascx_kernels::global_average(input.shape, input.channels, input.values(), &mut output);
+    let (shape, channels) = (input.shape, input.channels);
     let point = Shape {
         height: 1,
         width: 1,
-        ..input.shape
+        ..shape
     };
-    Some(primitive::<B>(map(output, point, input.channels)))
+    let values = input.values();
+    let output = compute("average", (point, channels), 0, values.len(), |output| {
+        vascx_kernels::global_average(shape, channels, values, output);
+    });
+    Some(primitive::<B>(map(output, point, channels)))
 }
 
 /// Normalises groups of channels; scale and shift are `[C]`.
@@ -73,16 +78,12 @@ pub(in crate::fused) fn group_norm<B: Backend>(
         affine: affine.as_ref().map(affine_of),
         activation,
     };
-    let mut output = buffers::take(input.values().len());
-    let set = InstructionSet::current();
-    norm.run(
-        set,
-        input.shape,
-        input.channels,
-        input.values(),
-        &mut output,
-    );
-    Some(primitive::<B>(map(output, input.shape, input.channels)))
+    let (shape, channels) = (input.shape, input.channels);
+    let values = input.values();
+    let output = compute("group norm", (shape, channels), 0, values.len(), |output| {
+        norm.run(InstructionSet::current(), shape, channels, values, output);
+    });
+    Some(primitive::<B>(map(output, shape, channels)))
 }
 
 /// Normalises over the last axes, as many values as scale and shift have.
@@ -94,9 +95,16 @@ pub(in crate::fused) fn layer_norm<B: Backend>(
     let input = flex::<B>(input)?.to_contiguous();
     let affine = contiguous::<B>(Some(affine))??;
     let values: &[f32] = input.as_slice()?;
-    let mut output = buffers::take(values.len());
-    let set = InstructionSet::current();
-    vascx_kernels::layer_norm(set, epsilon, affine_of(&affine), values, &mut output);
+    let output = compute(
+        "layer norm",
+        line(values.len()),
+        0,
+        values.len(),
+        |output| {
+            let set = InstructionSet::current();
+            vascx_kernels::layer_norm(set, epsilon, affine_of(&affine), values, output);
+        },
+    );
     let shape = TensorShape::from(input.layout().shape().to_vec());
     let output = FlexTensor::from_data(TensorData::new(output, shape));
     Some(primitive::<B>(output))
@@ -133,9 +141,10 @@ pub(in crate::fused) fn resize<B: Backend>(
         ..input.shape
     };
     let (shape, channels) = (input.shape, input.channels);
-    let mut output = buffers::take(results.pixels() * channels);
-    let set = InstructionSet::current();
-    let axes = [rows, columns];
-    vascx_kernels::resize(set, shape, channels, axes, input.values(), &mut output);
+    let values = input.values();
+    let output = compute("resize", (results, channels), 0, values.len(), |output| {
+        let set = InstructionSet::current();
+        vascx_kernels::resize(set, shape, channels, [rows, columns], values, output);
+    });
     Some(primitive::<B>(map(output, results, channels)))
 }

@@ -21,6 +21,7 @@ pub(super) use maps::{global_average, group_norm, layer_norm, max_pool, resize};
 pub(crate) use convolution::Packed;
 
 use crate::Activation;
+use crate::work::{self, Layer};
 
 /// The Flex tensor that a tensor is, if its backend is Flex and its elements are f32.
 fn flex<B: Backend>(primitive: &B::FloatTensorPrimitive) -> Option<FlexTensor> {
@@ -91,6 +92,40 @@ fn map(values: Vec<f32>, shape: Shape, channels: usize) -> FlexTensor {
     } = shape;
     let data = TensorData::new(values, [images, height, width, channels]);
     FlexTensor::from_data(data).permute(&[0, 3, 1, 2])
+}
+
+/// The result `[N, H, W, C]` of a kernel in reused memory. For benchmarks: its kernel's name, its
+/// sizes, how many products each of its values sums, and how many other values are read.
+fn compute(
+    kernel: &'static str,
+    (shape, channels): (Shape, usize),
+    depth: usize,
+    read: usize,
+    run: impl FnOnce(&mut [f32]),
+) -> Vec<f32> {
+    let length = shape.pixels() * channels;
+    let layer = Layer {
+        kernel,
+        shape: vec![shape.images, channels, shape.height, shape.width],
+        depth,
+        bytes: size_of::<f32>() * (read + length),
+        seconds: 0.0,
+    };
+    work::layer(layer, || {
+        let mut output = buffers::take(length);
+        run(&mut output);
+        output
+    })
+}
+
+/// The sizes of values that are no map, as if they were one.
+fn line(length: usize) -> (Shape, usize) {
+    let shape = Shape {
+        images: 1,
+        height: 1,
+        width: length,
+    };
+    (shape, 1)
 }
 
 /// What a kernel can do of an activation on its way, and what is left.

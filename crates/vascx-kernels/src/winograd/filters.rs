@@ -1,0 +1,76 @@
+//! Filters, transformed in advance or on the way.
+
+use super::{POSITIONS, transform};
+use crate::gemm::Tile;
+use crate::simd::{InstructionSet, Kernel, Vector};
+
+/// From this many filters on they are transformed on the way. Transformed ones are four times as
+/// many values; where they do not fit into the caches, reading them takes longer than transforming.
+const MANY: usize = 1 << 17;
+
+#[derive(Clone, Debug)]
+pub(super) enum Filters {
+    /// `[panel][position][input][column]`.
+    Transformed(Vec<f32>),
+    /// `[panel][input][tap][column]`.
+    Plain(Vec<f32>),
+}
+
+impl Filters {
+    /// From weights `[outputs, inputs, 3, 3]`.
+    pub(super) fn new(
+        set: InstructionSet,
+        tile: Tile,
+        weights: &[f32],
+        outputs: usize,
+        inputs: usize,
+    ) -> Self {
+        let columns = tile.columns;
+        let mut plain = vec![0.0; tile.panels(outputs) * inputs * 9 * columns];
+        for (output, weights) in weights.chunks_exact(inputs * 9).enumerate() {
+            let (panel, column) = (output / columns, output % columns);
+            let panel = &mut plain[panel * inputs * 9 * columns..];
+            for (target, &weight) in panel.chunks_exact_mut(columns).zip(weights) {
+                target[column] = weight;
+            }
+        }
+        if inputs * outputs >= MANY {
+            return Self::Plain(plain);
+        }
+        let mut transformed = vec![0.0; tile.panels(outputs) * POSITIONS * inputs * columns];
+        let panels = transformed.chunks_exact_mut(POSITIONS * inputs * columns);
+        for (filters, taps) in panels.zip(plain.chunks_exact(inputs * 9 * columns)) {
+            set.run(Transform {
+                columns,
+                taps,
+                stride: inputs * columns,
+                filters,
+            });
+        }
+        Self::Transformed(transformed)
+    }
+}
+
+/// Transforms the filters of a panel, or of some of its inputs.
+pub(super) struct Transform<'a> {
+    pub(super) columns: usize,
+    /// `[input][tap][column]`.
+    pub(super) taps: &'a [f32],
+    /// Between positions.
+    pub(super) stride: usize,
+    /// `[position][input][column]`.
+    pub(super) filters: &'a mut [f32],
+}
+
+impl Kernel for Transform<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let columns = self.columns;
+        for (input, taps) in self.taps.chunks_exact(9 * columns).enumerate() {
+            for column in (0..columns).step_by(V::LANES) {
+                let filters = &mut self.filters[input * columns + column..];
+                transform::filter::<V>(&taps[column..], columns, self.stride, filters);
+            }
+        }
+    }
+}

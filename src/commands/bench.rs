@@ -19,9 +19,9 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result {
     let report = arguments.device.run(Bench { arguments })??;
     if arguments.json {
         let json = serde_json::to_string(&report).map_err(|e| Failure::Other(e.to_string()))?;
-        println!("{json}");
+        super::print(format_args!("{json}"))?;
     } else {
-        report.print();
+        report.print()?;
     }
     Ok(Done::All)
 }
@@ -51,9 +51,9 @@ struct Report {
 }
 
 impl Report {
-    fn print(&self) {
+    fn print(&self) -> std::result::Result<(), Failure> {
         let seconds = &self.seconds;
-        println!(
+        super::print(format_args!(
             "{} {}: {} × {}² pixels, {} members, {} passes",
             self.device,
             self.dtype,
@@ -61,26 +61,27 @@ impl Report {
             self.size,
             self.members,
             seconds.len()
-        );
+        ))?;
         let least = seconds.iter().copied().fold(f64::INFINITY, f64::min);
         let most = seconds.iter().copied().fold(0.0, f64::max);
-        println!(
+        super::print(format_args!(
             "  seconds per pass   {:.4} (median), {least:.4} … {most:.4}",
             median(seconds)
-        );
-        println!(
+        ))?;
+        super::print(format_args!(
             "  GFLOP per pass     {:.2}, {:.1} GFLOP/s",
             self.gflop, self.gflops_per_second
-        );
+        ))?;
         if !self.seconds_per_photograph.is_empty() {
-            println!(
+            super::print(format_args!(
                 "  from file to answer {:.4} seconds per photograph (median)",
                 median(&self.seconds_per_photograph)
-            );
+            ))?;
         }
         if let Some(peak) = &self.peak {
-            layers::print(&self.layers, peak, median(seconds));
+            layers::print(&self.layers, peak, median(seconds))?;
         }
+        Ok(())
     }
 }
 

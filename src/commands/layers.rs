@@ -60,19 +60,23 @@ pub(super) fn rows(passes: &[Vec<Layer>], peak: &Peak) -> Vec<Row> {
 }
 
 /// A table in Markdown.
-pub(super) fn print(rows: &[Row], peak: &Peak, seconds: f64) {
-    println!(
+pub(super) fn print(
+    rows: &[Row],
+    peak: &Peak,
+    seconds: f64,
+) -> std::result::Result<(), super::Failure> {
+    super::print(format_args!(
         "\nPeak: {:.0} GFLOP/s, {:.1} GB/s. Milliseconds of all layers of a kind:\n",
         peak.operations_per_second / 1e9,
         peak.bytes_per_second / 1e9
-    );
-    println!(
+    ))?;
+    super::print(format_args!(
         "| kernel | result | products per value | layers | floor: arithmetic | floor: memory | measured | times the floor |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
+    ))?;
+    super::print(format_args!("|---|---|---|---|---|---|---|---|"))?;
     for row in rows {
         let shape: Vec<String> = row.shape.iter().map(ToString::to_string).collect();
-        println!(
+        super::print(format_args!(
             "| {} | {} | {} | {} | {:.2} | {:.2} | {:.2} | {:.1} |",
             row.kernel,
             shape.join(" × "),
@@ -81,20 +85,20 @@ pub(super) fn print(rows: &[Row], peak: &Peak, seconds: f64) {
             1e3 * row.arithmetic_floor,
             1e3 * row.memory_floor,
             1e3 * row.seconds,
-            row.seconds / row.floor(),
-        );
+            row.seconds / row.floor()
+        ))?;
     }
     let (floor, measured) = rows.iter().fold((0.0, 0.0), |(floor, measured), row| {
         (floor + row.floor(), measured + row.seconds)
     });
-    println!(
+    super::print(format_args!(
         "| all of them | | | | | {:.2} (the larger of the two) | {:.2} | {:.1} |",
         1e3 * floor,
         1e3 * measured,
         measured / floor
-    );
-    println!(
+    ))?;
+    super::print(format_args!(
         "| everything else | | | | | | {:.2} | |",
         1e3 * (seconds - measured)
-    );
+    ))
 }

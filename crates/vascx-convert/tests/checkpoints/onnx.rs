@@ -1,10 +1,8 @@
 //! ONNX fixtures convert and answer like PyTorch; damaged and hostile ones are errors.
 
-mod comparison;
-
 use std::fs;
 
-use comparison::{TOLERANCE, answers, check, difference};
+use crate::comparison::{TOLERANCE, answers, check, difference};
 use vascx_convert::{ConvertOptions, Error, Model, Result, Task};
 
 #[test]
@@ -46,7 +44,7 @@ fn the_oldest_version_with_values_in_another_file() {
 
 /// Each channel is an operator; the reference is ONNX Runtime's, in f32 as well.
 fn check_lines(fixture: &str) {
-    let path = comparison::fixture(&format!("onnx/{fixture}.onnx"));
+    let path = crate::comparison::fixture(&format!("onnx/{fixture}.onnx"));
     let model = Model::convert(&path, &ConvertOptions::default()).unwrap();
     let mut wrong = Vec::new();
     for answers in answers(&model, &path.with_extension("safetensors")) {
@@ -80,7 +78,7 @@ fn convert(bytes: &[u8]) -> Result<Model> {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    fs::read(comparison::fixture(&format!("onnx/{name}.onnx"))).unwrap()
+    fs::read(crate::comparison::fixture(&format!("onnx/{name}.onnx"))).unwrap()
 }
 
 #[test]

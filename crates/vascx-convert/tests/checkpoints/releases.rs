@@ -1,8 +1,6 @@
 //! Every fixture release converts and answers like PyTorch.
 
-mod comparison;
-
-use comparison::{check, fixture, relative_error};
+use crate::comparison::{check, fixture, relative_error};
 use vascx_convert::{ConvertOptions, Model, Task};
 use vascx_models::Precision;
 

@@ -1,7 +1,5 @@
 //! Comparing a model's answers with those of the program it comes from.
 
-#![allow(dead_code)] // Every test uses its part.
-
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};

@@ -1,10 +1,8 @@
 //! Every fixture state dict converts and answers like PyTorch; damaged ones are refused.
 
-mod comparison;
-
 use std::io::{Cursor, Read, Write};
 
-use comparison::{TOLERANCE, fixture, relative_error};
+use crate::comparison::{TOLERANCE, fixture, relative_error};
 use vascx_convert::{ArchitectureChoice, ConvertOptions, Model};
 use vascx_models::Precision;
 use zip::write::SimpleFileOptions;

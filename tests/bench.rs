@@ -48,7 +48,7 @@ fn every_layer_is_listed_where_our_kernels_compute() {
         "bench", "--model", model, "--size", "32", "--runs", "2", "--layers", "--device", DEVICE,
     ];
     if DEVICE != "cpu" {
-        let run = workspace.vascx(1, &arguments);
+        let run = workspace.vascx(2, &arguments);
         assert!(run.stderr.contains("--layers"), "{}", run.stderr);
         return;
     }

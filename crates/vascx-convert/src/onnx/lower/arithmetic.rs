@@ -1,6 +1,6 @@
 //! Elementwise arithmetic, comparisons and logic, on tensors and on the numbers of shapes.
 
-use vascx_models::graph::{Arg, Binary, BinaryKind, DType, Meta, Unary, UnaryKind, Where};
+use vascx_models::graph::{Arg, Binary, BinaryKind, DType, Literal, Meta, Unary, UnaryKind, Where};
 
 use super::Outputs;
 use crate::onnx::importer::{Call, Importer, Outcome, Value};
@@ -158,7 +158,12 @@ impl<'m> Importer<'m> {
         if matches!(self.builder.argument(x), Meta::Number(_)) {
             return Err("asks whether a number is NaN".into());
         }
-        self.emit(Binary(BinaryKind::NotEqual), vec![x, x])
+        // Not by comparing with itself: NdArray's equality has NaN equal NaN on AVX2.
+        let infinity = Arg::Literal(Literal::Float(f64::INFINITY));
+        let number = self
+            .builder
+            .call(Binary(BinaryKind::LessEqual), vec![x, infinity])?;
+        self.emit(Unary(UnaryKind::Not), vec![number])
     }
 }
 

@@ -51,7 +51,7 @@ struct Report {
 }
 
 impl Report {
-    fn print(&self) -> std::result::Result<(), Failure> {
+    fn print(&self) -> Result<()> {
         let seconds = &self.seconds;
         super::print(format_args!(
             "{} {}: {} × {}² pixels, {} members, {} passes",
@@ -96,7 +96,7 @@ struct Bench<'a> {
 }
 
 impl DeviceWork for Bench<'_> {
-    type Output = std::result::Result<Report, Failure>;
+    type Output = Result<Report>;
 
     fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
         let device = &devices[0];
@@ -170,17 +170,13 @@ impl DeviceWork for Bench<'_> {
 
 impl Bench<'_> {
     /// Seconds from file to answer, per photograph.
-    fn photographs<B: Backend>(
-        &self,
-        model: &Model,
-        device: &B::Device,
-    ) -> std::result::Result<Vec<f64>, Failure> {
+    fn photographs<B: Backend>(&self, model: &Model, device: &B::Device) -> Result<Vec<f64>> {
         let precision = self.arguments.dtype.into();
         let ensemble = AnyEnsemble::<B>::load(model, device)?.with_precision(precision)?;
         let inputs = resolve_inputs(&self.arguments.inputs)?;
         let paths: Vec<_> = inputs.into_iter().map(|input| input.path).collect();
         let options = PredictOptions::default();
-        let predict = || -> std::result::Result<(), Failure> {
+        let predict = || -> Result<()> {
             for answer in ensemble.predict(paths.as_slice(), &options)? {
                 answer?;
             }

@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> Result {
     Ok(Done::All)
 }
 
-fn report(verification: &Verification, dtype: Precision) -> std::result::Result<(), Failure> {
+fn report(verification: &Verification, dtype: Precision) -> Result<()> {
     let Verification {
         tensors,
         values,
@@ -58,7 +58,7 @@ fn report(verification: &Verification, dtype: Precision) -> std::result::Result<
 }
 
 /// A name, or the content of a `.json` file.
-fn architecture(argument: &str) -> std::result::Result<ArchitectureChoice, Failure> {
+fn architecture(argument: &str) -> Result<ArchitectureChoice> {
     let path = Path::new(argument);
     if path.extension().is_none_or(|extension| extension != "json") {
         return Ok(ArchitectureChoice::Named(argument.to_owned()));
@@ -68,6 +68,6 @@ fn architecture(argument: &str) -> std::result::Result<ArchitectureChoice, Failu
     Ok(ArchitectureChoice::Exactly(Box::new(architecture)))
 }
 
-fn read(path: &Path) -> std::result::Result<String, Failure> {
+fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))
 }

@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
 
 /// The folder that holds `weights/demo` and `examples/images`: the current one, else the source
 /// tree this binary was built from.
-fn find_bundle() -> std::result::Result<PathBuf, Failure> {
+fn find_bundle() -> Result<PathBuf> {
     [
         PathBuf::from("."),
         PathBuf::from(env!("CARGO_MANIFEST_DIR")),
@@ -78,10 +78,7 @@ fn find_bundle() -> std::result::Result<PathBuf, Failure> {
     })
 }
 
-fn save_overlays(
-    folder: &Path,
-    overlays: BTreeMap<String, Overlay>,
-) -> std::result::Result<(), Failure> {
+fn save_overlays(folder: &Path, overlays: BTreeMap<String, Overlay>) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
     for (id, overlay) in overlays {
         overlay.save(&folder.join(format!("{id}.png")))?;

@@ -60,7 +60,7 @@ impl DeviceWork for Forward {
     }
 }
 
-fn read_image(path: &Path) -> std::result::Result<TensorData, Failure> {
+fn read_image(path: &Path) -> Result<TensorData> {
     let failed = |reason: String| Failure::file(path, reason);
     let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| failed(error.to_string()))?;

@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result {
     Ok(Done::All)
 }
 
-fn print_manifest(manifest: &ModelManifest) -> std::result::Result<(), Failure> {
+fn print_manifest(manifest: &ModelManifest) -> Result<()> {
     let preprocessing = &manifest.preprocessing;
     let names = match &manifest.output_names[..] {
         [] => "unnamed".to_owned(),

@@ -60,11 +60,7 @@ pub(super) fn rows(passes: &[Vec<Layer>], peak: &Peak) -> Vec<Row> {
 }
 
 /// A table in Markdown.
-pub(super) fn print(
-    rows: &[Row],
-    peak: &Peak,
-    seconds: f64,
-) -> std::result::Result<(), super::Failure> {
+pub(super) fn print(rows: &[Row], peak: &Peak, seconds: f64) -> super::Result<()> {
     super::print(format_args!(
         "\nPeak: {:.0} GFLOP/s, {:.1} GB/s. Milliseconds of all layers of a kind:\n",
         peak.operations_per_second / 1e9,

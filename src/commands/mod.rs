@@ -54,10 +54,11 @@ impl Failure {
     }
 }
 
-pub(crate) type Result = std::result::Result<Done, Failure>;
+/// What a command or a part of it comes to.
+pub(crate) type Result<T = Done> = std::result::Result<T, Failure>;
 
 /// Prints a line. A reader that has seen enough, such as `head`, is no failure.
-pub(crate) fn print(line: impl std::fmt::Display) -> std::result::Result<(), Failure> {
+pub(crate) fn print(line: impl std::fmt::Display) -> Result<()> {
     match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::Other(format!("cannot print: {error}")))
@@ -68,7 +69,7 @@ pub(crate) fn print(line: impl std::fmt::Display) -> std::result::Result<(), Fai
 
 /// True once the user has asked to stop (^C or a termination signal): what is begun is finished,
 /// the rest is left. A second request stops at once.
-pub(crate) fn interrupt() -> std::result::Result<&'static AtomicBool, Failure> {
+pub(crate) fn interrupt() -> Result<&'static AtomicBool> {
     static INTERRUPT: AtomicBool = AtomicBool::new(false);
     static HANDLER: OnceLock<std::result::Result<(), String>> = OnceLock::new();
     let installed = HANDLER.get_or_init(|| {

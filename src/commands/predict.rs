@@ -57,7 +57,7 @@ pub(super) struct Predict<'a, F> {
 }
 
 impl<F: FnMut(Outcome) + Send> DeviceWork for Predict<'_, F> {
-    type Output = std::result::Result<Summary, super::Failure>;
+    type Output = Result<Summary>;
 
     fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
         let ensemble =

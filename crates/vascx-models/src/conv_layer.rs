@@ -6,7 +6,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::norm::Normalization;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::fused::{Packed, convolve, convolve_onto, sum};
+use crate::fused::{Packed, activated, convolve, convolve_onto, sum};
 use crate::norm::normalise;
 use crate::{Activation, Norm};
 
@@ -89,10 +89,7 @@ impl<B: Backend> ConvLayer<B> {
             (Some(norm), Some(residual)) => {
                 let features = convolve(packed, conv, None, inputs, None);
                 let sum = sum(normalise(norm, features, None), residual);
-                match activation {
-                    Some(activation) => activation.forward(sum),
-                    None => sum,
-                }
+                activated(sum, activation)
             }
         }
     }

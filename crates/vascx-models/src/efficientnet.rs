@@ -7,10 +7,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::conv_layer::ConvLayerConfig;
 use crate::fused::global_average;
 use crate::inverted_residual::{Feature, InvertedResidualConfig};
-use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS, Norm};
+use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
 
 /// Configuration of an [`EfficientNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,19 +148,18 @@ impl EfficientNetConfig {
     /// When sizes are zero or too large.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<EfficientNet<B>, ConfigError> {
         self.validate()?;
-        let layer = |inputs, outputs, kernel_size, stride| {
-            let layer = ConvLayerConfig {
+        let layer = |channels, kernel_size, stride| {
+            let activation = Activation::Silu;
+            Feature::layer(
+                channels,
                 kernel_size,
                 stride,
-                norm: Norm::Batch {
-                    epsilon: self.epsilon,
-                },
-                activation: Some(Activation::Silu),
-                ..ConvLayerConfig::new(inputs, outputs)
-            };
-            Feature::Layer(layer.init(device))
+                activation,
+                self.epsilon,
+                device,
+            )
         };
-        let mut features = vec![layer(self.in_channels, self.stem_width, 3, 2)];
+        let mut features = vec![layer([self.in_channels, self.stem_width], 3, 2)];
         let mut inputs = self.stem_width;
         for stage in &self.stages {
             let blocks = (0..stage.blocks).map(|index| {
@@ -181,7 +179,7 @@ impl EfficientNetConfig {
             });
             features.push(Feature::Stage(blocks.collect()));
         }
-        features.push(layer(inputs, self.head_width, 1, 1));
+        features.push(layer([inputs, self.head_width], 1, 1));
         Ok(EfficientNet {
             features,
             classifier: LinearConfig::new(self.head_width, self.outputs).init(device),

@@ -100,6 +100,25 @@ pub(crate) enum Feature<B: Backend> {
 }
 
 impl<B: Backend> Feature<B> {
+    /// Convolution, batch norm and activation, as networks begin and end; from and to `channels`.
+    pub(crate) fn layer(
+        [inputs, outputs]: [usize; 2],
+        kernel_size: usize,
+        stride: usize,
+        activation: Activation,
+        epsilon: f64,
+        device: &B::Device,
+    ) -> Self {
+        let layer = ConvLayerConfig {
+            kernel_size,
+            stride,
+            norm: Norm::Batch { epsilon },
+            activation: Some(activation),
+            ..ConvLayerConfig::new(inputs, outputs)
+        };
+        Self::Layer(layer.init(device))
+    }
+
     pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         match self {
             Self::Layer(layer) => layer.forward(vec![input]),

@@ -7,10 +7,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::conv_layer::ConvLayerConfig;
 use crate::fused::global_average;
 use crate::inverted_residual::{Feature, InvertedResidualConfig};
-use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS, Norm};
+use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
 
 /// Configuration of a [`MobileNetV3`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,19 +157,18 @@ impl MobileNetV3Config {
     /// When sizes are zero or too large.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<MobileNetV3<B>, ConfigError> {
         self.validate()?;
-        let layer = |inputs, outputs, kernel_size, stride| {
-            let layer = ConvLayerConfig {
+        let layer = |channels, kernel_size, stride| {
+            let activation = Activation::HardSwish;
+            Feature::layer(
+                channels,
                 kernel_size,
                 stride,
-                norm: Norm::Batch {
-                    epsilon: self.epsilon,
-                },
-                activation: Some(Activation::HardSwish),
-                ..ConvLayerConfig::new(inputs, outputs)
-            };
-            Feature::Layer(layer.init(device))
+                activation,
+                self.epsilon,
+                device,
+            )
         };
-        let mut features = vec![layer(self.in_channels, self.stem_width, 3, 2)];
+        let mut features = vec![layer([self.in_channels, self.stem_width], 3, 2)];
         let mut inputs = self.stem_width;
         for block in &self.blocks {
             let config = InvertedResidualConfig {
@@ -191,7 +189,7 @@ impl MobileNetV3Config {
             features.push(Feature::Block(config.init(device)));
             inputs = block.width;
         }
-        features.push(layer(inputs, self.head_width, 1, 1));
+        features.push(layer([inputs, self.head_width], 1, 1));
         Ok(MobileNetV3 {
             features,
             hidden: LinearConfig::new(self.head_width, self.hidden_width).init(device),

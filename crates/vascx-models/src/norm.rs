@@ -87,8 +87,5 @@ pub(crate) fn normalise<B: Backend>(
     }
     let dtype: FloatDType = input.dtype().into();
     let normalised = norm.forward(input.cast(FloatDType::F32)).cast(dtype);
-    match activation {
-        Some(activation) => activation.forward(normalised),
-        None => normalised,
-    }
+    fused::activated(normalised, activation)
 }

@@ -77,7 +77,11 @@ pub(crate) fn convolve_onto<B: Backend>(
     activated(output, activation)
 }
 
-fn activated<B: Backend>(output: Tensor<B, 4>, activation: Option<Activation>) -> Tensor<B, 4> {
+/// An activation, if there is one.
+pub(crate) fn activated<B: Backend>(
+    output: Tensor<B, 4>,
+    activation: Option<Activation>,
+) -> Tensor<B, 4> {
     match activation {
         Some(activation) => activation.forward(output),
         None => output,

@@ -15,7 +15,7 @@ use vascx_kernels::{
 
 use super::{Map, compute, flex, flex_of, map, primitive, split};
 use crate::Activation;
-use crate::fused::folded;
+use crate::fused::{activated, folded};
 
 /// Fewest channels for which Winograd's transforms pay.
 const LEAST_WINOGRAD_CHANNELS: usize = 12;
@@ -185,10 +185,7 @@ pub(in crate::fused) fn convolve<B: Backend>(
         },
     );
     let output = tensor(map(output, results, outputs));
-    Some(match rest {
-        Some(activation) => activation.forward(output),
-        None => output,
-    })
+    Some(activated(output, rest))
 }
 
 pub(in crate::fused) fn convolve_transposed<B: Backend>(

@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 import warnings
-import zipfile
 from pathlib import Path
 
 import torch
@@ -32,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 from reference.networks import Ensemble  # noqa: E402
-from reference.release import save_release  # noqa: E402
+from reference.release import on_cuda_device, save_release  # noqa: E402
 from reference.zoo import KINDS  # noqa: E402
 
 TOLERANCE = 2e-4
@@ -51,20 +50,6 @@ def randomise(model: nn.Module, generator: torch.Generator) -> None:
             if getattr(module, "running_mean", None) is not None:
                 module.running_mean.uniform_(-0.2, 0.2, generator=generator)
                 module.running_var.uniform_(0.6, 1.6, generator=generator)
-
-
-def on_cuda_device(path: Path) -> None:
-    """Rewrites device constants as a trace on a card would hold them."""
-    temporary = path.with_suffix(".tmp")
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(temporary, "w") as new:
-        for entry in old.infolist():
-            content = old.read(entry)
-            if entry.filename.endswith(".py"):
-                content = content.replace(b'torch.device("cpu")', b'torch.device("cuda:0")')
-            if entry.filename.endswith("data.pkl"):
-                content = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
-            new.writestr(entry, content)
-    temporary.replace(path)
 
 
 def reason(message: str, folder: Path) -> str:

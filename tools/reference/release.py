@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import torch
@@ -22,3 +23,17 @@ def save_release(
         program = torch.jit.script(ensemble) if script else torch.jit.trace(ensemble, example)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.jit.save(program, str(path), _extra_files={"config.yaml": json.dumps(config, indent=1)})
+
+
+def on_cuda_device(path: Path) -> None:
+    """Rewrites device constants as a trace on a card would hold them."""
+    temporary = path.with_suffix(".tmp")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(temporary, "w") as new:
+        for entry in old.infolist():
+            content = old.read(entry)
+            if entry.filename.endswith(".py"):
+                content = content.replace(b'torch.device("cpu")', b'torch.device("cuda:0")')
+            if entry.filename.endswith("data.pkl"):
+                content = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
+            new.writestr(entry, content)
+    temporary.replace(path)

@@ -240,6 +240,7 @@ STATE_DICTS = {
             ("convnext_tiny", 2),
             ("convnext_small", 1),
             ("convnext_base", 1),
+            ("convnext_large", 1),
             ("mobilenet_v3_small", 5),
             ("mobilenet_v3_large", 2),
         ]

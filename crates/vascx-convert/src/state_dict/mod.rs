@@ -67,7 +67,7 @@ impl<R: Read + Seek> StateDict<R> {
             storages,
             members,
             notes,
-            // Four values of one byte's width per byte, twice over for tensors that share.
+            // At most one value per byte, twice over for tensors that share a storage.
             budget: length.saturating_mul(2).saturating_add(1 << 20),
         })
     }

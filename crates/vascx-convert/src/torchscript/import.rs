@@ -14,6 +14,7 @@ use crate::tensor::HostTensor;
 
 /// Stack of the thread that evaluates: calls and expressions nest as deep as their limits allow.
 const STACK: usize = 256 << 20;
+
 /// Imports the program of a release.
 pub(crate) fn import<R: Read + Seek + Send>(release: &mut Release<R>) -> Result<Imported> {
     let program = std::mem::take(&mut release.program);

@@ -106,9 +106,8 @@ pub(crate) struct PredictArguments {
     /// cpu, ndarray, cuda[:index], wgpu, or several CUDA devices: cuda:0,cuda:1.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: Devices,
-    /// Folder that keeps what a GPU's kernels are compiled and tuned to, for later runs.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) autotune_cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) kernels: KernelArguments,
     /// Element type of weights and feature maps; sums, softmax and blending stay in f32.
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: DTypeArgument,
@@ -127,6 +126,15 @@ pub(crate) struct PredictArguments {
     /// Photographs, folders of photographs, or CSV files with the columns id,path.
     #[arg(required = true)]
     pub(crate) inputs: Vec<PathBuf>,
+}
+
+/// Of commands that compute on a GPU.
+#[derive(Debug, Args)]
+pub(crate) struct KernelArguments {
+    /// Folder that keeps what a GPU's kernels are compiled and tuned to, for later runs [default:
+    /// `vascx` in the user's cache].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) autotune_cache: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +170,8 @@ pub(crate) struct ForwardArguments {
     /// cpu, ndarray, cuda[:index] or wgpu.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: Device,
+    #[command(flatten)]
+    pub(crate) kernels: KernelArguments,
     /// Element type of weights and feature maps; sums, softmax and blending stay in f32.
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: DTypeArgument,
@@ -188,6 +198,8 @@ pub(crate) struct BenchArguments {
     /// cpu, ndarray, cuda[:index] or wgpu.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: Device,
+    #[command(flatten)]
+    pub(crate) kernels: KernelArguments,
     /// Element type of weights and feature maps.
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: DTypeArgument,

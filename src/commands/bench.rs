@@ -12,10 +12,11 @@ use vascx::models::{
 };
 
 use super::layers::{self, Row};
-use super::{Done, Failure, Result};
+use super::{Done, Failure, Result, keep_kernels};
 use crate::arguments::{BenchArchitecture, BenchArguments};
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result {
+    keep_kernels(&arguments.kernels, arguments.device)?;
     let report = arguments.device.run(Bench { arguments })??;
     if arguments.json {
         let json = serde_json::to_string(&report).map_err(|e| Failure::Other(e.to_string()))?;

@@ -11,11 +11,13 @@ pub(crate) mod predict;
 pub(crate) mod preprocess;
 
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vascx::inference::Summary;
+use vascx::inference::{Device, Summary, keep_autotune};
+
+use crate::arguments::KernelArguments;
 
 /// How far a command got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,23 @@ pub(crate) fn print(line: impl std::fmt::Display) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Keeps a GPU's kernels where the user says, else where programs keep such things. The latter is a
+/// convenience: if it fails, kernels are compiled every time.
+fn keep_kernels(arguments: &KernelArguments, device: Device) -> Result<()> {
+    if let Some(folder) = &arguments.autotune_cache {
+        keep_autotune(folder)?;
+    } else if device.is_gpu() {
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        let cache = variable("XDG_CACHE_HOME")
+            .or_else(|| variable("LOCALAPPDATA"))
+            .or_else(|| Some(std::env::home_dir()?.join(".cache")));
+        if let Some(cache) = cache {
+            let _ = keep_autotune(&cache.join("vascx"));
+        }
+    }
+    Ok(())
 }
 
 /// True once the user has asked to stop (^C or a termination signal): what is begun is finished,

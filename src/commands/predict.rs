@@ -3,11 +3,11 @@
 use burn::tensor::backend::Backend;
 use vascx::convert::Model;
 use vascx::inference::{
-    AnyEnsemble, DeviceWork, Job, Outcome, PredictOptions, Summary, keep_autotune, resolve_inputs,
+    AnyEnsemble, DeviceWork, Job, Outcome, PredictOptions, Summary, resolve_inputs,
 };
 use vascx::models::Precision;
 
-use super::{Result, interrupt};
+use super::{Result, interrupt, keep_kernels};
 use crate::arguments::{PredictArguments, Switch};
 use crate::report::Reporter;
 
@@ -26,9 +26,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         resume: arguments.resume,
         device: arguments.device.to_string(),
     };
-    if let Some(folder) = &arguments.autotune_cache {
-        keep_autotune(folder)?;
-    }
+    keep_kernels(&arguments.kernels, arguments.device.first())?;
     let model = Model::open(&arguments.model)?;
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
     for note in model.notes() {

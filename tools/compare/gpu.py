@@ -7,8 +7,9 @@ There it needs PyTorch and a driver, nothing else (vascx_simplify joins where it
 `--device cpu` it does what it can at small sizes, to see that it works. Exits 1 when a check fails.
 
 Checks: every fixture in every element type, class maps of photographs, whole chunks against single
-photographs, exhausted memory. Times: ours, PyTorch eager in f32 with and without TF32, AMP f16
-channels-last, torch.compile, vascx_simplify one by one; same weights, 1024² photographs in windows
+photographs, exhausted memory. Compiling kernels takes one core and most of the time, so checks run
+side by side, and with them what fills the cache for the measurements. Times: ours, PyTorch eager in f32 with and without TF32, AMP f16
+channels-last, vascx_simplify one by one, torch.compile; same weights, 1024² photographs in windows
 of 512² that overlap by half, five members. The floor is the larger of the networks' FLOP at the
 rate of a measured matrix product and their feature maps' bytes at a measured copy's.
 """
@@ -24,6 +25,7 @@ import tarfile
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,24 +142,35 @@ class Busy:
 
 
 def vascx(options, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run([options.vascx, *map(str, arguments)], capture_output=True, text=True)
+    command = [options.vascx, *map(str, arguments)]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=options.patience)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 124, "", f"stopped after {options.patience} s")
 
 
-def check_fixtures(options, work: Path, check) -> None:
-    import torch
-    for pair in sorted((ROOT / "tests/fixtures/models").glob("*.safetensors")):
+def check_fixtures(options, work: Path):
+    """Checks, each a function that gives its name, whether it passed and what was seen."""
+    def check(pair, dtype):
+        name = f"{pair.stem} {dtype}"
+        out = work / f"{pair.stem}_{dtype}.safetensors"
+        run = vascx(options, "forward", "--model", pair.with_suffix(".pt"), "--input", pair, "--output", out,
+                    "--device", options.device, "--dtype", dtype, *cache(options, work, name))
+        if run.returncode:
+            return name, False, (run.stderr.strip().splitlines() or ["stopped"])[-1]
         expected = tensors(pair)["prediction"]
-        for dtype in options.dtypes:
-            out = work / "prediction.safetensors"
-            run = vascx(options, "forward", "--model", pair.with_suffix(".pt"), "--input", pair, "--output", out,
-                        "--device", options.device, "--dtype", dtype)
-            if run.returncode:
-                check(f"{pair.stem} {dtype}", False, run.stderr.strip().splitlines()[-1])
-                continue
-            worst = float((tensors(out)["prediction"] - expected).abs().max() / expected.abs().max())
-            # f32 sums in another order; 11 and 8 bits through some twenty layers.
-            allowed = {"f32": 1e-3, "f16": 2e-2, "bf16": 1.5e-1}[dtype]
-            check(f"{pair.stem} {dtype}", worst <= allowed, f"{worst:.1e} of the largest, allowed {allowed:.0e}")
+        worst = float((tensors(out)["prediction"] - expected).abs().max() / expected.abs().max())
+        # f32 sums in another order; 11 and 8 bits through some twenty layers.
+        allowed = {"f32": 1e-3, "f16": 2e-2, "bf16": 1.5e-1}[dtype]
+        return name, worst <= allowed, f"{worst:.1e} of the largest, allowed {allowed:.0e}"
+
+    pairs = sorted((ROOT / "tests/fixtures/models").glob("*.safetensors"))
+    return [lambda p=pair, d=dtype: check(p, d) for pair in pairs for dtype in options.dtypes]
+
+
+def cache(options, work: Path, name: str) -> list:
+    """A folder for kernels of one program's own, since programs that run side by side write there."""
+    return ["--autotune-cache", work / "kernels" / name.replace(" ", "_")] if options.cuda else []
 
 
 def tensors(path: Path) -> dict:
@@ -181,24 +194,33 @@ def maps_of(options, work: Path, name: str, *more):
     return run, maps
 
 
-def check_engine(options, work: Path, check) -> None:
-    device = ["--device", options.device]
+def check_engine(options, work: Path):
+    """Checks to run side by side, and those that want the card to themselves."""
     _, expected = maps_of(options, work, "reference", "--device", "cpu")
 
     def compare(name, least, *more):
-        run, maps = maps_of(options, work, name, *device, *more)
+        run, maps = maps_of(options, work, name, "--device", options.device, *more, *cache(options, work, name))
         share = min(((maps[i] == m).mean() for i, m in expected.items()), default=0.0) if maps else 0.0
-        last = (run.stderr.strip().splitlines() or [""])[-1]
-        check(name, run.returncode == 0 and share >= least, f"{100 * share:.4f} % of pixels equal; {last}")
-        return run
+        last = " / ".join(run.stderr.strip().splitlines()[:3])
+        return name, run.returncode == 0 and share >= least, f"{100 * share:.4f} % of pixels equal; {last}"
 
-    for dtype in options.dtypes:
-        compare(f"maps_{dtype}", 0.999, "--dtype", dtype)
-    for size in ("1", "3", "auto"):
-        compare(f"maps_in_batches_of_{size}", 0.9999, "--batch-size", size)
-    if options.device.startswith("cuda"):
-        run = compare("exhausted_memory", 0.9999, "--batch-size", "100000", "--window-batch-size", "100000")
-        print(f"  warned of memory: {'ran out of memory' in run.stderr}")
+    beside = [lambda d=dtype: compare(f"maps_{d}", 0.999, "--dtype", d) for dtype in options.dtypes]
+    beside += [lambda s=size: compare(f"maps_in_batches_of_{s}", 0.9999, "--batch-size", s) for size in ("1", "3")]
+    alone = [lambda: compare("maps_in_batches_of_auto", 0.9999, "--batch-size", "auto")]
+
+    def exhausted():
+        """With nearly all of the card's memory taken, chunks must be halved, which is said."""
+        import torch
+        taken = torch.empty(torch.cuda.mem_get_info()[0] - (3 << 30), dtype=torch.uint8, device="cuda")
+        huge = ["--batch-size", "100000", "--window-batch-size", "100000"]
+        name, passed, detail = compare("exhausted_memory", 0.9999, *huge)
+        del taken
+        torch.cuda.empty_cache()
+        return name, passed and "ran out of memory" in detail, detail
+
+    if options.cuda:
+        alone.append(exhausted)
+    return beside, alone
 
 
 def torch_runner(members, options, dtype, channels_last, compiled):
@@ -230,62 +252,83 @@ def torch_runner(members, options, dtype, channels_last, compiled):
     return run
 
 
-def speed(options, work: Path, table: list) -> None:
+def predict(options, work: Path, model: Path, dtype: str, batch, photographs: Path):
+    """A run of ours; kernels are kept per model and element type."""
+    out = work / f"ours_{model.stem}_{dtype}_{batch}"
+    run = vascx(options, "predict", "--model", model, "--out", out, "--quiet", "--preprocess", "resize",
+                "--device", options.device, "--dtype", dtype, "--batch-size", batch,
+                *cache(options, work, f"{model.stem}_{dtype}"), photographs)
+    return run, out / "run.json"
+
+
+def speed(options, work: Path, name: str, model: Path, members, photographs: Path, table: list) -> None:
+    import torch
+    count = options.photographs
+    for dtype in options.measure:
+        for batch in [*options.batches, "auto"]:
+            with Busy() as busy:
+                run, record = predict(options, work, model, dtype, batch, photographs)
+            if run.returncode:
+                row(table, f"| {name} | vascx {dtype} | {batch} | failed | – | – | – |")
+                continue
+            pace = json.loads(record.read_text())
+            each = pace["seconds_per_photograph_after"] or pace["first_chunk_seconds"] / count
+            row(table, f"| {name} | vascx {dtype} | {batch} | {1 / each:.3f} | {busy.columns()} "
+                       f"| {pace['first_chunk_seconds']:.1f} |")
+    kinds = [("PyTorch f32", None, False, False, False)]
+    if options.cuda:
+        kinds += [("PyTorch TF32", None, False, False, True),
+                  ("PyTorch AMP f16 channels-last", torch.float16, True, False, True)]
+    for kind in kinds:
+        torch_speed(options, name, members, kind, table)
+    simplify(name, model, photographs, options, table)
+    floor(name, members, options, table)
+
+
+def write(options, table: list) -> None:
+    if options.table and len(table) > 4:
+        options.table.write_text("\n".join(table) + "\n")
+
+
+def row(table: list, text: str) -> None:
+    table.append(text)
+    print(text, flush=True)
+
+
+def torch_speed(options, name, members, kind, table) -> None:
+    import torch
+    label, dtype, last, compiled, tf32 = kind
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    run = torch_runner(members, options, dtype, last, compiled)
+    for batch in options.batches[-1:] if compiled else options.batches:
+        images = torch.rand(batch, 3, options.size, options.size)
+        try:
+            began = time.perf_counter()
+            run(images.to(options.torch_device))
+            first = time.perf_counter() - began
+            done = 0
+            with Busy() as busy:
+                began = time.perf_counter()
+                while done < options.photographs and time.perf_counter() - began < 4:
+                    run(images.to(options.torch_device))
+                    done += batch
+                seconds = time.perf_counter() - began
+        except RuntimeError as error:
+            row(table, f"| {name} | {label} | {batch} | {str(error).splitlines()[0][:60]} | – | – | – |")
+            continue
+        row(table, f"| {name} | {label} | {batch} | {done / seconds:.3f} | {busy.columns()} | {first:.1f} |")
+
+
+def draw_photographs(options, folder: Path) -> None:
     import torch
     from PIL import Image
-    count = options.photographs
-    photographs = work / "photographs"
-    photographs.mkdir()
+    folder.mkdir()
     generator = torch.Generator().manual_seed(0)
-    for index in range(count):
-        pixels = torch.randint(0, 255, (options.size, options.size, 3), generator=generator, dtype=torch.uint8)
-        Image.fromarray(pixels.numpy()).save(photographs / f"{index:04}.png", compress_level=0)
-    for name, members in networks(options).items():
-        model = work / "speed.pt"
-        release(members, options, model)
-        for dtype in options.dtypes:
-            for batch in [*options.batches, "auto"]:
-                out = work / f"ours_{dtype}_{batch}"
-                with Busy() as busy:
-                    run = vascx(options, "predict", "--model", model, "--out", out, "--quiet", "--preprocess", "resize",
-                                "--device", options.device, "--dtype", dtype, "--batch-size", batch,
-                                *options.cache, photographs)
-                if run.returncode:
-                    table.append(f"| {name} | vascx {dtype} | {batch} | failed | – | – | – |")
-                    continue
-                pace = json.loads((out / "run.json").read_text())
-                each = pace["seconds_per_photograph_after"] or pace["first_chunk_seconds"] / count
-                table.append(f"| {name} | vascx {dtype} | {batch} | {1 / each:.3f} | {busy.columns()} "
-                             f"| {pace['first_chunk_seconds']:.1f} |")
-                print(table[-1], flush=True)
-        kinds = [("PyTorch f32", None, False, False, False)]
-        if options.device.startswith("cuda"):
-            kinds += [("PyTorch TF32", None, False, False, True),
-                      ("PyTorch AMP f16 channels-last", torch.float16, True, False, True),
-                      ("torch.compile AMP f16", torch.float16, True, True, True)]
-        for label, dtype, last, compiled, tf32 in kinds:
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-            run = torch_runner(members, options, dtype, last, compiled)
-            for batch in options.batches:
-                images = torch.rand(batch, 3, options.size, options.size, generator=generator)
-                try:
-                    began = time.perf_counter()
-                    run(images.to(options.torch_device))
-                    first = time.perf_counter() - began
-                    rounds = max(1, count // batch)
-                    with Busy() as busy:
-                        began = time.perf_counter()
-                        for _ in range(rounds):
-                            run(images.to(options.torch_device))
-                        seconds = time.perf_counter() - began
-                except RuntimeError as error:
-                    table.append(f"| {name} | {label} | {batch} | {str(error).splitlines()[0][:60]} | – | – | – |")
-                    continue
-                table.append(f"| {name} | {label} | {batch} | {rounds * batch / seconds:.3f} | {busy.columns()} "
-                             f"| {first:.1f} |")
-                print(table[-1], flush=True)
-        simplify(name, model, photographs, options, table)
-        floor(name, members, options, table)
+    for index in range(options.photographs):
+        # Stripes of noise: not every byte is drawn, and not all is alike.
+        pixels = torch.randint(0, 255, (64, options.size, 3), generator=generator, dtype=torch.uint8)
+        pixels = pixels.repeat(options.size // 64 + 1, 1, 1)[: options.size]
+        Image.fromarray(pixels.numpy()).save(folder / f"{index:04}.png", compress_level=0)
 
 
 def simplify(name, model, photographs, options, table) -> None:
@@ -295,19 +338,25 @@ def simplify(name, model, photographs, options, table) -> None:
         return
     import numpy as np
     from PIL import Image
+    import torch
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, True  # PyTorch's defaults
     transform = v.VASCXTransform(size=options.size, use_ce=False, use_fp16=False, device=options.torch_device)
+    # Without contrast enhancement there are no bounds, which it would undo all the same.
+    transform.undo_bounds = lambda image, bounds: image
     try:
         ensemble = v.EnsembleSegmentation(str(model), transform, options.torch_device)
         seconds = []
-        for path in sorted(photographs.iterdir())[: 1 + options.photographs // 2]:
+        for path in sorted(photographs.iterdir()):
+            if sum(seconds) > 6:
+                break
             began = time.perf_counter()
             ensemble.predict(np.array(Image.open(path)))
             seconds.append(time.perf_counter() - began)
-    except (RuntimeError, ValueError, IndexError) as error:
-        table.append(f"| {name} | vascx_simplify | 1 | {str(error).splitlines()[0][:60]} | – | – | – |")
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        row(table, f"| {name} | vascx_simplify | 1 | {str(error).splitlines()[0][:60]} | – | – | – |")
         return
     steady = seconds[1:] or seconds
-    table.append(f"| {name} | vascx_simplify | 1 | {len(steady) / sum(steady):.3f} | – | – | {seconds[0]:.1f} |")
+    row(table, f"| {name} | vascx_simplify | 1 | {len(steady) / sum(steady):.3f} | – | – | {seconds[0]:.1f} |")
 
 
 def floor(name, members, options, table) -> None:
@@ -350,42 +399,58 @@ def floor(name, members, options, table) -> None:
         memory = windows * 2 * outputs[0] * a.element_size() / copies
         bound = max(arithmetic, memory)
         if flop and bound:
-            table.append(f"| {name} | floor {str(dtype)[6:]}: {products / 1e12:.1f} TFLOP/s, {copies / 1e9:.0f} GB/s "
-                         f"| – | {1 / bound:.3f} | – | – | – |")
+            row(table, f"| {name} | floor {str(dtype)[6:]}: {products / 1e12:.1f} TFLOP/s, {copies / 1e9:.0f} GB/s "
+                       f"| – | {1 / bound:.3f} | – | – | – |")
 
 
 def run(options) -> None:
     import torch
-    cuda = options.device.startswith("cuda")
+    cuda = options.cuda = options.device.startswith("cuda")
     options.torch_device = "cuda" if cuda else "cpu"
     options.dtypes = options.dtypes or (["f32", "f16", "bf16"] if cuda else ["f32"])
+    options.measure = options.measure or options.dtypes
     options.batches = options.batches or ([1, 4, 16, 64] if cuda else [1, 2])
     options.photographs = options.photographs or (128 if cuda else 4)
     options.size, options.window = options.size or (1024 if cuda else 128), options.window or (512 if cuda else 64)
     options.width = options.width or (32 if cuda else 8)
     failed = []
+    started = time.perf_counter()
 
-    def check(name, passed, detail):
-        print(f"{'ok  ' if passed else 'FAIL'} {name}: {detail}", flush=True)
+    def report(check):
+        name, passed, detail = check
+        print(f"{time.perf_counter() - started:4.0f} s {'ok  ' if passed else 'FAIL'} {name}: {detail}", flush=True)
         if not passed:
             failed.append(name)
 
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
-        options.cache = ["--autotune-cache", work / "kernels"] if cuda else []
-        check_fixtures(options, work, check)
-        check_engine(options, work, check)
-        machine = torch.cuda.get_device_name() if cuda else f"{os.cpu_count()} CPU cores"
+        measured = [] if options.checks_only else list(networks(options).items())
+        photographs = work / "photographs"
+        draw_photographs(options, photographs)
+        beside, alone = check_engine(options, work)
+        models = [work / f"model_{index}.pt" for index in range(len(measured))]
+        with ThreadPoolExecutor(os.cpu_count() if options.cuda else 1) as pool:
+            checks = [pool.submit(check) for check in [*beside, *check_fixtures(options, work)]]
+            for (_, members), model in zip(measured, models):
+                release(members, options, model)
+                for dtype in options.measure if options.cuda else []:
+                    pool.submit(predict, options, work, model, dtype, options.batches[0], photographs)
+            for done in as_completed(checks):
+                report(done.result())
+        print(f"{time.perf_counter() - started:4.0f} s side by side", flush=True)
+        for check in alone:
+            report(check())
+        machine = torch.cuda.get_device_name() if options.cuda else f"{os.cpu_count()} CPU cores"
         table = [f"{time.strftime('%Y-%m-%d')}, {machine}, PyTorch {torch.__version__}, {options.size}² photographs, "
                  f"windows of {options.window}², {MEMBERS} members: `{' '.join(sys.argv)}`.", "",
                  "| network | program | batch | photographs per second | busy, % | peak memory, MiB | first, s |",
                  "|---|---|---|---|---|---|---|"]
-        if not options.checks_only:
-            speed(options, work, table)
-            text = "\n".join(table) + "\n"
-            print(text)
-            if options.table:
-                options.table.write_text(text)
+        for (name, members), model in zip(measured, models):
+            speed(options, work, name, model, members, photographs, table)
+        for name, members in measured if options.cuda else []:
+            torch_speed(options, name, members, ("torch.compile AMP f16", torch.float16, True, True, True), table)
+            write(options, table)
+        write(options, table)
     print(f"{len(failed)} checks failed{': ' + ', '.join(failed) if failed else ''}")
     sys.exit(1 if failed else 0)
 
@@ -404,7 +469,9 @@ def main() -> None:
     running.add_argument("--device", default="cuda:0")
     running.add_argument("--table", type=Path)
     running.add_argument("--checks-only", action="store_true")
-    running.add_argument("--dtypes", nargs="+")
+    running.add_argument("--dtypes", nargs="+", help="to check")
+    running.add_argument("--measure", nargs="+", help="element types to measure; as checked where not given")
+    running.add_argument("--patience", type=int, default=600, help="seconds for one run of ours")
     for name in ("size", "window", "width", "photographs"):
         running.add_argument(f"--{name}", type=int)
     running.add_argument("--batches", type=int, nargs="+")

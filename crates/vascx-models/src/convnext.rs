@@ -120,6 +120,7 @@ impl ConvNeXtConfig {
             features,
             norm: norm(self.widths[3]),
             classifier: LinearConfig::new(self.widths[3], self.outputs).init(device),
+            packed_classifier: Packed::default(),
         })
     }
 }
@@ -142,6 +143,8 @@ pub struct ConvNeXt<B: Backend> {
     features: Vec<Part<B>>,
     norm: LayerNorm<B>,
     classifier: Linear<B>,
+    #[module(skip)]
+    packed_classifier: Packed,
 }
 
 impl<B: Backend> ConvNeXt<B> {
@@ -151,8 +154,8 @@ impl<B: Backend> ConvNeXt<B> {
         let parts = self.features.iter();
         let features = parts.fold(image, |features, part| part.forward(features));
         let means = channels_last(global_average(features));
-        let means = normalise_last(&self.norm, EPSILON, means).flatten(1, 3);
-        self.classifier.forward(means)
+        let means = normalise_last(&self.norm, EPSILON, means).flatten::<2>(1, 3);
+        linear(&self.packed_classifier, &self.classifier, means, None)
     }
 }
 

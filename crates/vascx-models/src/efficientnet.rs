@@ -7,7 +7,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::fused::global_average;
+use crate::fused::{Packed, global_average, linear};
 use crate::inverted_residual::{Feature, InvertedResidualConfig};
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
 
@@ -183,6 +183,7 @@ impl EfficientNetConfig {
         Ok(EfficientNet {
             features,
             classifier: LinearConfig::new(self.head_width, self.outputs).init(device),
+            packed_classifier: Packed::default(),
         })
     }
 }
@@ -192,6 +193,8 @@ impl EfficientNetConfig {
 pub struct EfficientNet<B: Backend> {
     features: Vec<Feature<B>>,
     classifier: Linear<B>,
+    #[module(skip)]
+    packed_classifier: Packed,
 }
 
 impl<B: Backend> EfficientNet<B> {
@@ -199,6 +202,11 @@ impl<B: Backend> EfficientNet<B> {
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
         let features = self.features.iter();
         let means = global_average(features.fold(image, |image, feature| feature.forward(image)));
-        self.classifier.forward(means.flatten(1, 3))
+        linear(
+            &self.packed_classifier,
+            &self.classifier,
+            means.flatten(1, 3),
+            None,
+        )
     }
 }

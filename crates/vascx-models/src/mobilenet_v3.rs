@@ -7,7 +7,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::fused::global_average;
+use crate::fused::{Packed, global_average, linear};
 use crate::inverted_residual::{Feature, InvertedResidualConfig};
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
 
@@ -194,6 +194,7 @@ impl MobileNetV3Config {
             features,
             hidden: LinearConfig::new(self.head_width, self.hidden_width).init(device),
             classifier: LinearConfig::new(self.hidden_width, self.outputs).init(device),
+            packed: Default::default(),
         })
     }
 }
@@ -204,6 +205,9 @@ pub struct MobileNetV3<B: Backend> {
     features: Vec<Feature<B>>,
     hidden: Linear<B>,
     classifier: Linear<B>,
+    /// Of the last two.
+    #[module(skip)]
+    packed: [Packed; 2],
 }
 
 impl<B: Backend> MobileNetV3<B> {
@@ -211,8 +215,9 @@ impl<B: Backend> MobileNetV3<B> {
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
         let features = self.features.iter();
         let means = global_average(features.fold(image, |image, feature| feature.forward(image)));
-        let hidden = self.hidden.forward(means.flatten(1, 3));
-        self.classifier
-            .forward(Activation::HardSwish.forward(hidden))
+        let [hidden, classifier] = &self.packed;
+        let activation = Some(Activation::HardSwish);
+        let values = linear(hidden, &self.hidden, means.flatten(1, 3), activation);
+        linear(classifier, &self.classifier, values, None)
     }
 }

@@ -76,8 +76,7 @@ pub(crate) fn layer<R>(layer: Layer, run: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `pass` and counts the floating-point operations of its convolutions and matrix products: a
-/// multiplication and an addition per weight and position, however a kernel gets the result. The last
-/// linear layer of a typed classifier, a few thousand weights, is not counted. What
+/// multiplication and an addition per weight and position, however a kernel gets the result. What
 /// `pass` does on other threads is not seen; networks launch their layers on the calling thread.
 pub fn count_operations<R>(pass: impl FnOnce() -> R) -> (R, u64) {
     let before = COUNT.replace(0);

@@ -1,8 +1,8 @@
 //! Layers with what stands around them (concatenation before, batch norm, residual sum and
 //! activation after) as one operation, and what else networks do to feature maps.
 //!
-//! On the Flex backend the kernels of `vascx-kernels` do them, on every other backend burn's
-//! operators one after the other. Which one is decided by the tensor's type at run time: so any
+//! On the Flex backend the kernels of `vascx-kernels` do them, on CUDA those of `vascx-gpu`, else
+//! burn's operators one after the other. Which one is decided by the tensor's type at run time: so any
 //! backend of burn's works, without having to implement a trait of ours. Feature maps between fused
 //! operations keep their channels last, as tensors `[N, C, H, W]` with permuted strides.
 
@@ -17,17 +17,22 @@ use crate::{Activation, work};
 
 mod neighbours;
 
+#[cfg(feature = "cuda")]
+mod card;
+
 #[cfg(feature = "flex")]
 mod native;
 
-#[cfg(feature = "flex")]
-pub(crate) use native::Packed;
 pub(crate) use neighbours::{Neighbour, neighbours};
 
-/// Nothing to keep where there are no kernels of our own.
-#[cfg(not(feature = "flex"))]
+/// A layer's weights as kernels want them, from the first call on.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Packed;
+pub(crate) struct Packed {
+    #[cfg(feature = "flex")]
+    native: native::Packed,
+    #[cfg(feature = "cuda")]
+    card: card::Packed,
+}
 
 /// The activation of the convolution of the concatenated inputs, batch-normalised where there is a
 /// norm. `packed` keeps the weights as the kernels want them, from the first call on.
@@ -54,16 +59,32 @@ pub(crate) fn convolve_onto<B: Backend>(
     let count = |output: &Tensor<B, 4>| {
         work::note(output.shape().num_elements(), depth * height * width);
     };
+    let _ = packed;
     #[cfg(feature = "flex")]
-    if let Some(output) =
-        native::convolve(packed, conv, norm, &inputs, residual.as_ref(), activation)
-    {
+    if let Some(output) = native::convolve(
+        &packed.native,
+        conv,
+        norm,
+        &inputs,
+        residual.as_ref(),
+        activation,
+    ) {
         count(&output);
         native::recycle(inputs.into_iter().chain(residual));
         return output;
     }
-    #[cfg(not(feature = "flex"))]
-    let Packed = packed;
+    #[cfg(feature = "cuda")]
+    if let Some(output) = card::convolve(
+        &packed.card,
+        conv,
+        norm,
+        &inputs,
+        residual.as_ref(),
+        activation,
+    ) {
+        count(&output);
+        return output;
+    }
     let input = concatenate(inputs);
     let mut output = match norm {
         Some(norm) if B::ad_enabled(&input.device()) => norm.forward(conv.forward(input)),
@@ -78,10 +99,10 @@ pub(crate) fn convolve_onto<B: Backend>(
 }
 
 /// An activation, if there is one.
-pub(crate) fn activated<B: Backend>(
-    output: Tensor<B, 4>,
+pub(crate) fn activated<B: Backend, const D: usize>(
+    output: Tensor<B, D>,
     activation: Option<Activation>,
-) -> Tensor<B, 4> {
+) -> Tensor<B, D> {
     match activation {
         Some(activation) => activation.forward(output),
         None => output,
@@ -96,13 +117,16 @@ pub(crate) fn convolve_transposed<B: Backend>(
 ) -> Tensor<B, 4> {
     let [_, outputs, height, width] = conv.weight.dims();
     work::note(input.shape().num_elements(), outputs * height * width);
+    let _ = packed;
     #[cfg(feature = "flex")]
-    if let Some(output) = native::convolve_transposed(packed, conv, &input) {
+    if let Some(output) = native::convolve_transposed(&packed.native, conv, &input) {
         native::recycle([input]);
         return output;
     }
-    #[cfg(not(feature = "flex"))]
-    let Packed = packed;
+    #[cfg(feature = "cuda")]
+    if let Some(output) = card::convolve_transposed(&packed.card, conv, &input) {
+        return output;
+    }
     conv.forward(input)
 }
 
@@ -114,13 +138,16 @@ pub(crate) fn multiply<B: Backend>(
     bias: Option<&FloatTensor<B>>,
     activation: Option<Activation>,
 ) -> Option<FloatTensor<B>> {
+    let _ = (packed, input, weight, bias, activation);
     #[cfg(feature = "flex")]
-    return native::multiply::<B>(packed, input, weight, bias, activation);
-    #[cfg(not(feature = "flex"))]
-    {
-        let (Packed, _, _, _, _) = (packed, input, weight, bias, activation);
-        None
+    if let Some(output) = native::multiply::<B>(&packed.native, input, weight, bias, activation) {
+        return Some(output);
     }
+    #[cfg(feature = "cuda")]
+    if let Some(output) = card::multiply::<B>(&packed.card, input, weight, bias, activation) {
+        return Some(output);
+    }
+    None
 }
 
 /// How many images of a height and width are best run together: on the CPU as few as keep all cores
@@ -147,7 +174,10 @@ pub(crate) fn stack<B: Backend>(maps: Vec<Tensor<B, 4>>) -> Tensor<B, 5> {
 }
 
 /// The images of all maps, joined like those of [`stack`].
-pub(crate) fn concatenate_images<B: Backend>(maps: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+pub(crate) fn concatenate_images<B: Backend>(mut maps: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+    if maps.len() == 1 {
+        return maps.remove(0);
+    }
     #[cfg(feature = "flex")]
     if native::lies_channels_last::<B>(&primitive(&maps[0])) {
         let last = |map: Tensor<B, 4>| map.permute([0, 2, 3, 1]);
@@ -210,12 +240,12 @@ pub(crate) fn scaled<B: Backend>(map: Tensor<B, 4>, factors: Tensor<B, 4>) -> Te
 }
 
 /// A linear layer and its activation over the last axis.
-pub(crate) fn linear<B: Backend>(
+pub(crate) fn linear<B: Backend, const D: usize>(
     packed: &Packed,
     layer: &Linear<B>,
-    input: Tensor<B, 4>,
+    input: Tensor<B, D>,
     activation: Option<Activation>,
-) -> Tensor<B, 4> {
+) -> Tensor<B, D> {
     let [inputs, outputs] = layer.weight.dims();
     work::note(input.shape().num_elements() / inputs * outputs, inputs);
     let weight = primitive(&layer.weight.val());

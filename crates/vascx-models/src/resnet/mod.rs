@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use encoder::{ResNetEncoder, ResNetEncoderConfig};
 
-use crate::fused::global_average;
+use crate::fused::{Packed, global_average, linear};
 use crate::{ConfigError, MAX_CHANNELS};
 
 /// Published depths of a [`ResNet`].
@@ -125,6 +125,7 @@ impl ResNetConfig {
         Ok(ResNet {
             encoder: self.stem_and_stages().init(device),
             fc: LinearConfig::new(self.stem_and_stages().channels()[4], self.outputs).init(device),
+            packed_fc: Packed::default(),
         })
     }
 
@@ -143,12 +144,15 @@ impl ResNetConfig {
 pub struct ResNet<B: Backend> {
     encoder: ResNetEncoder<B>,
     fc: Linear<B>,
+    #[module(skip)]
+    packed_fc: Packed,
 }
 
 impl<B: Backend> ResNet<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
         let features = self.encoder.forward(image);
-        self.fc.forward(global_average(features).flatten(1, 3))
+        let means = global_average(features).flatten(1, 3);
+        linear(&self.packed_fc, &self.fc, means, None)
     }
 }

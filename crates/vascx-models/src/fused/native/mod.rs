@@ -18,7 +18,7 @@ pub(super) use convolution::{convolve, convolve_transposed, multiply};
 pub(super) use elementwise::{activate, arithmetic, memory_order};
 pub(super) use maps::{global_average, group_norm, layer_norm, max_pool, resize};
 
-pub(crate) use convolution::Packed;
+pub(super) use convolution::Packed;
 
 use crate::Activation;
 use crate::work::{self, Layer};

@@ -1,0 +1,120 @@
+//! What is convolved with what.
+
+use crate::layer::{Layer, PIECE, STEP};
+
+/// Element type of feature maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// Multiplied as sums of two bf16 each, which keeps 16 bits of every factor.
+    F32,
+    /// Multiplied as they are.
+    F16,
+    /// Multiplied as they are.
+    BF16,
+}
+
+impl Element {
+    /// Element type of the weights: bf16 for f32's parts.
+    #[must_use]
+    pub fn products(self) -> Self {
+        match self {
+            Self::F32 => Self::BF16,
+            other => other,
+        }
+    }
+}
+
+/// What happens to the sums of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// Nothing.
+    Identity,
+    /// Negative ones are multiplied by a slope of 0 to 1; by 0 for ReLU.
+    LeakyRelu(f32),
+}
+
+/// A convolution with an odd square window, padded by half of it: height and width are divided by
+/// the stride, rounding up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Convolution {
+    /// Element type of the maps.
+    pub element: Element,
+    /// Channels of all inputs together; a multiple of 8.
+    pub inputs: usize,
+    /// A multiple of 8; of 32 if they are spread.
+    pub outputs: usize,
+    /// Side of the window; odd.
+    pub side: usize,
+    /// 1 or 2.
+    pub stride: usize,
+    /// Whether quarters of the outputs are the 2 × 2 pixels of a map of twice the height and width.
+    pub spread: bool,
+    /// Of the sums.
+    pub activation: Activation,
+}
+
+/// How the kernel reads weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// Groups of output channels.
+    pub groups: usize,
+    /// Output channels of a group.
+    pub width: usize,
+    /// Chunks of input channels.
+    pub chunks: usize,
+    /// Input channels of a chunk in units of 16.
+    pub steps: usize,
+    /// 2 where values are sums of two.
+    pub parts: usize,
+}
+
+impl Convolution {
+    /// The packing of the weights, if there is a kernel that fits into shared memory, in bytes.
+    pub fn packing(&self, shared_memory: usize) -> Option<Packing> {
+        self.layer(shared_memory).map(|layer| {
+            let (width, steps) = (layer.width as usize, layer.steps as usize);
+            Packing {
+                groups: self.outputs.div_ceil(width),
+                width,
+                chunks: self.inputs.div_ceil(steps * STEP),
+                steps,
+                parts: if layer.split { 2 } else { 1 },
+            }
+        })
+    }
+
+    /// As wide as fits.
+    pub(crate) fn layer(&self, shared_memory: usize) -> Option<Layer> {
+        let odd = self.side % 2 == 1 && self.side <= 7;
+        let whole = self.inputs.is_multiple_of(PIECE) && self.outputs.is_multiple_of(PIECE);
+        if !odd || !whole || !(1..=2).contains(&self.stride) || self.inputs * self.outputs == 0 {
+            return None;
+        }
+        let split = self.element == Element::F32;
+        let most = if self.side == 1 { 4 } else { 1 };
+        let steps = self.inputs.div_ceil(STEP).min(most);
+        let leak = match self.activation {
+            Activation::Identity => None,
+            Activation::LeakyRelu(slope) => Some(slope.to_bits()),
+        };
+        let widths = if self.outputs <= 32 {
+            &[32][..]
+        } else {
+            &[64, 32][..]
+        };
+        let mut layers = widths.iter().map(|&width| Layer {
+            side: self.side as u32,
+            stride: self.stride as u32,
+            width,
+            steps: steps as u32,
+            single: self.inputs <= steps * STEP,
+            split,
+            spread: self.spread,
+            joined: false,
+            residual: false,
+            leak,
+        });
+        // Besides, there is a barrier.
+        layers.find(|layer| layer.shared() + 1024 <= shared_memory)
+    }
+}

@@ -1,0 +1,86 @@
+//! What is decided about a layer before its kernel is compiled.
+
+/// Channels that a matrix instruction sums over, and pixels of a row that it takes.
+pub(crate) const STEP: usize = 16;
+/// Channels that are copied and kept together.
+pub(crate) const PIECE: usize = 8;
+/// Pixels per side of a cube's tile.
+pub(crate) const TILE: usize = 16;
+/// Of a piece that tensor cores multiply.
+pub(crate) const BYTES: usize = 16;
+
+/// What is known of a layer when its kernel is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
+pub(crate) struct Layer {
+    /// Side of the window; odd.
+    pub(crate) side: u32,
+    /// 1 or 2.
+    pub(crate) stride: u32,
+    /// Output channels of a cube.
+    pub(crate) width: u32,
+    /// Steps of [`STEP`] channels that are copied together.
+    pub(crate) steps: u32,
+    /// Whether there is only one chunk.
+    pub(crate) single: bool,
+    /// Whether values are sums of two shorter ones.
+    pub(crate) split: bool,
+    /// Whether a quarter of the channels each is for one of 2 × 2 pixels.
+    pub(crate) spread: bool,
+    /// Whether there are two inputs.
+    pub(crate) joined: bool,
+    /// Whether something is added.
+    pub(crate) residual: bool,
+    /// What negative sums are multiplied by, as the bits of an f32, if by anything.
+    pub(crate) leak: Option<u32>,
+}
+
+impl Layer {
+    /// Side of the part of the input that is kept for a tile of the output.
+    pub(crate) fn halo(&self) -> u32 {
+        (TILE as u32 - 1) * self.inner() + self.side
+    }
+
+    /// Pixels of that part from one output to the next. A window of one pixel leaves out the
+    /// others before they are copied.
+    pub(crate) fn inner(&self) -> u32 {
+        if self.side == 1 { 1 } else { self.stride }
+    }
+
+    pub(crate) fn parts(&self) -> u32 {
+        if self.split { 2 } else { 1 }
+    }
+
+    /// Pieces of the input per chunk and part.
+    pub(crate) fn input(&self) -> u32 {
+        2 * self.halo() * self.halo() * self.steps
+    }
+
+    /// Pieces of the weights per chunk and part.
+    pub(crate) fn weights(&self) -> u32 {
+        2 * self.side * self.side * self.width * self.steps
+    }
+
+    pub(crate) fn buffer(&self) -> u32 {
+        self.parts() * (self.input() + self.weights())
+    }
+
+    pub(crate) fn buffers(&self) -> u32 {
+        if self.single {
+            self.buffer()
+        } else {
+            2 * self.buffer()
+        }
+    }
+
+    /// Pairs of outputs of a pixel, with some that keep pixels in different banks.
+    pub(crate) fn pitch(&self) -> u32 {
+        self.width / 2 + 4
+    }
+
+    /// Bytes of shared memory.
+    pub(crate) fn shared(&self) -> usize {
+        let outputs = TILE * TILE * self.pitch() as usize * if self.split { 8 } else { 4 };
+        (self.buffers() as usize * BYTES).max(outputs)
+    }
+}

@@ -1,0 +1,452 @@
+//! The kernels of `vascx-gpu` on tensors of the CUDA backend. Every function gives `None` where
+//! there is no kernel for what it is asked, and for tensors of other backends.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::backend::cuda::CudaDevice;
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::nn::{BatchNorm, PaddingConfig2d};
+use burn::tensor::{DType, Shape, Tensor, TensorData, backend::Backend};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::cubecl::Runtime;
+use burn_cubecl::cubecl::cuda::CudaRuntime;
+use burn_cubecl::fusion::FusionCubeRuntime;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::ops::{permute_nchw_to_nhwc, permute_nhwc_to_nchw};
+use burn_cubecl::tensor::CubeTensor;
+use burn_fusion::FusionTensor;
+use burn_fusion::stream::{Operation, OperationStreams};
+use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorId, TensorIr};
+use vascx_gpu::{Convolution, Element, Maps, Operands, Packing};
+
+use super::{activated, primitive, tensor};
+use crate::Activation;
+
+type Cuda = CubeBackend<CudaRuntime, f32, i32, u8>;
+type Fusion = FusionCubeRuntime<CudaRuntime>;
+type CardTensor = FusionTensor<Fusion>;
+
+/// Channels that kernels take together.
+const PIECE: usize = 8;
+/// Pixels of a row that they do.
+const TILE: usize = 16;
+
+/// A layer's weights as its kernel wants them; made when first needed.
+#[derive(Default)]
+pub(super) struct Packed(Mutex<Option<Arc<Cached>>>);
+
+struct Cached {
+    /// The weights these were made of: holding on to them keeps their identity from being used
+    /// again.
+    original: CardTensor,
+    weights: CardTensor,
+    bias: CardTensor,
+}
+
+impl Clone for Packed {
+    /// A copy packs anew, for its layer may be about to change.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("Packed")
+    }
+}
+
+impl Packed {
+    fn get(&self, original: &CardTensor, pack: impl FnOnce() -> [CardTensor; 2]) -> Arc<Cached> {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*cached {
+            Some(cached) if cached.original.id == original.id => cached.clone(),
+            _ => {
+                let [weights, bias] = pack();
+                let new = Arc::new(Cached {
+                    original: original.clone(),
+                    weights,
+                    bias,
+                });
+                *cached = Some(new.clone());
+                new
+            }
+        }
+    }
+}
+
+fn card<B: Backend>(primitive: &B::FloatTensorPrimitive) -> Option<CardTensor> {
+    let primitive: &dyn Any = primitive;
+    primitive.downcast_ref::<CardTensor>().cloned()
+}
+
+fn back<B: Backend, const D: usize>(card: CardTensor) -> Tensor<B, D> {
+    let card: Box<dyn Any> = Box::new(card);
+    let primitive = card.downcast::<B::FloatTensorPrimitive>();
+    tensor(*primitive.expect("inputs were tensors of a card"))
+}
+
+fn of<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Option<CardTensor> {
+    card::<B>(&primitive(tensor))
+}
+
+fn element(dtype: DType) -> Option<Element> {
+    match dtype {
+        DType::F32 => Some(Element::F32),
+        DType::F16 => Some(Element::F16),
+        DType::BF16 => Some(Element::BF16),
+        _ => None,
+    }
+}
+
+fn dtype(element: Element) -> DType {
+    match element {
+        Element::F32 => DType::F32,
+        Element::F16 => DType::F16,
+        Element::BF16 => DType::BF16,
+    }
+}
+
+pub(super) fn convolve<B: Backend>(
+    packed: &Packed,
+    conv: &Conv2d<B>,
+    norm: Option<&BatchNorm<B>>,
+    inputs: &[Tensor<B, 4>],
+    residual: Option<&Tensor<B, 4>>,
+    activation: Option<Activation>,
+) -> Option<Tensor<B, 4>> {
+    let original = of(&conv.weight.val())?;
+    let [outputs, channels, side, other_side] = conv.weight.dims();
+    let plain = conv.groups == 1 && conv.dilation == [1, 1] && side == other_side;
+    let stride = conv.stride[0];
+    let half = side / 2;
+    let padded = match conv.padding {
+        PaddingConfig2d::Valid => half == 0,
+        PaddingConfig2d::Explicit(top, left, bottom, right) => {
+            [top, left, bottom, right] == [half; 4]
+        }
+        PaddingConfig2d::Same => stride == 1,
+    };
+    if !plain || !padded || conv.stride[1] != stride {
+        return None;
+    }
+    let inputs = whole_pieces(inputs);
+    let [images, _, height, width] = inputs[0].dims();
+    let (fused, rest) = split(activation);
+    let convolution = Convolution {
+        element: element(original.dtype)?,
+        inputs: inputs.iter().map(|input| input.dims()[1]).sum(),
+        outputs: outputs.next_multiple_of(PIECE),
+        side,
+        stride,
+        spread: false,
+        activation: fused,
+    };
+    let shape = [
+        images,
+        convolution.outputs,
+        height.div_ceil(stride),
+        width.div_ceil(stride),
+    ];
+    let residual = match residual {
+        Some(residual) => {
+            let residual = whole_pieces(std::slice::from_ref(residual)).remove(0);
+            if residual.dims() != shape {
+                return None;
+            }
+            Some(of(&residual)?)
+        }
+        None => None,
+    };
+    let inputs = inputs.iter().map(of).collect::<Option<Vec<_>>>()?;
+    let packing = packing(&convolution, &inputs, shape)?;
+    let cached = packed.get(&original, || {
+        let (weights, bias) = match norm {
+            Some(norm) => fold(conv, norm),
+            None => (values(conv.weight.val()), bias(conv.bias.as_ref())),
+        };
+        let weights = packing.weights(&convolution, &weights, channels);
+        let device = conv.weight.val().device();
+        upload::<B>(&convolution, &packing, weights, bias.as_deref(), &device)
+    });
+    let output = run(convolution, &inputs, &cached, residual, shape);
+    let mut output = back(output);
+    if convolution.outputs > outputs {
+        output = output.narrow(1, 0, outputs);
+    }
+    Some(activated(output, rest))
+}
+
+/// A transposed convolution of 2 × 2 pixels with stride 2 is a convolution of one pixel whose
+/// outputs are four pixels.
+pub(super) fn convolve_transposed<B: Backend>(
+    packed: &Packed,
+    conv: &ConvTranspose2d<B>,
+    input: &Tensor<B, 4>,
+) -> Option<Tensor<B, 4>> {
+    let original = of(&conv.weight.val())?;
+    let [channels, outputs, ..] = conv.weight.dims();
+    let doubles = conv.kernel_size == [2, 2] && conv.stride == [2, 2] && conv.dilation == [1, 1];
+    let unpadded = conv.padding == [0, 0] && conv.padding_out == [0, 0];
+    if !doubles || !unpadded || conv.groups != 1 || outputs % PIECE != 0 {
+        return None;
+    }
+    let inputs = whole_pieces(std::slice::from_ref(input));
+    let [images, padded, height, width] = inputs[0].dims();
+    let convolution = Convolution {
+        element: element(original.dtype)?,
+        inputs: padded,
+        outputs: 4 * outputs,
+        side: 1,
+        stride: 1,
+        spread: true,
+        activation: vascx_gpu::Activation::Identity,
+    };
+    let shape = [images, outputs, 2 * height, 2 * width];
+    let inputs = inputs.iter().map(of).collect::<Option<Vec<_>>>()?;
+    let packing = packing(&convolution, &inputs, shape)?;
+    let cached = packed.get(&original, || {
+        // From inputs, outputs, pixels to pixels, outputs, inputs.
+        let weight = conv.weight.val().reshape([channels, outputs, 4]);
+        let weights = values(weight.permute([2, 1, 0]));
+        let weights = packing.weights(&convolution, &weights, channels);
+        let bias = bias(conv.bias.as_ref()).map(|bias| bias.repeat(4));
+        let device = conv.weight.val().device();
+        upload::<B>(&convolution, &packing, weights, bias.as_deref(), &device)
+    });
+    Some(back(run(convolution, &inputs, &cached, None, shape)))
+}
+
+/// `[…, I]` times a weight `[I, O]`: a convolution of one pixel over rows of as many as a tile has.
+pub(super) fn multiply<B: Backend>(
+    packed: &Packed,
+    input: &B::FloatTensorPrimitive,
+    weight: &B::FloatTensorPrimitive,
+    bias: Option<&B::FloatTensorPrimitive>,
+    activation: Option<Activation>,
+) -> Option<B::FloatTensorPrimitive> {
+    let original = card::<B>(weight)?;
+    let [inputs, outputs] = *original.shape.as_slice() else {
+        return None;
+    };
+    let (fused, None) = split(activation) else {
+        return None;
+    };
+    let mut shape = card::<B>(input)?.shape.to_vec();
+    let rows = shape.iter().product::<usize>() / inputs.max(1);
+    let width = if rows % TILE == 0 { TILE } else { 1 };
+    let map = B::float_reshape(input.clone(), Shape::new([1, rows / width, width, inputs]));
+    let map = tensor::<B, 4>(map).permute([0, 3, 1, 2]);
+    let map = whole_pieces(&[map]).remove(0);
+    let convolution = Convolution {
+        element: element(original.dtype)?,
+        inputs: map.dims()[1],
+        outputs: outputs.next_multiple_of(PIECE),
+        side: 1,
+        stride: 1,
+        spread: false,
+        activation: fused,
+    };
+    let output = [1, convolution.outputs, rows / width, width];
+    let map = of(&map)?;
+    let packing = packing(&convolution, std::slice::from_ref(&map), output)?;
+    let cached = packed.get(&original, || {
+        let weight = tensor::<B, 2>(weight.clone());
+        let device = weight.device();
+        let weights = packing.weights(&convolution, &values(weight.transpose()), inputs);
+        let bias = bias.map(|bias| values(tensor::<B, 1>(bias.clone())));
+        upload::<B>(&convolution, &packing, weights, bias.as_deref(), &device)
+    });
+    let output: Tensor<B, 4> = back(run(convolution, &[map], &cached, None, output));
+    let output = output.permute([0, 2, 3, 1]).narrow(3, 0, outputs);
+    *shape.last_mut()? = outputs;
+    Some(B::float_reshape(primitive(&output), Shape::from(shape)))
+}
+
+/// Inputs whose channels are whole pieces: joined where that takes it, and filled up with zeros.
+fn whole_pieces<B: Backend>(inputs: &[Tensor<B, 4>]) -> Vec<Tensor<B, 4>> {
+    let missing = |input: &Tensor<B, 4>| input.dims()[1].next_multiple_of(PIECE) - input.dims()[1];
+    let last = inputs.len() - 1;
+    if inputs.len() <= 2 && inputs.iter().all(|input| missing(input) == 0) {
+        return inputs.to_vec();
+    }
+    let zeros = {
+        let [images, _, height, width] = inputs[last].dims();
+        let channels: usize = inputs.iter().map(|input| input.dims()[1]).sum();
+        let missing = channels.next_multiple_of(PIECE) - channels;
+        (missing > 0).then(|| {
+            let options = (&inputs[last].device(), inputs[last].dtype());
+            Tensor::zeros([images, missing, height, width], options)
+        })
+    };
+    vec![Tensor::cat(
+        inputs.iter().cloned().chain(zeros).collect(),
+        1,
+    )]
+}
+
+/// What the kernel can do of an activation, and what is left.
+fn split(activation: Option<Activation>) -> (vascx_gpu::Activation, Option<Activation>) {
+    use vascx_gpu::Activation::{Identity, LeakyRelu};
+    match activation {
+        Some(Activation::Relu) => (LeakyRelu(0.0), None),
+        Some(Activation::LeakyRelu { negative_slope }) if (0.0..=1.0).contains(&negative_slope) => {
+            (LeakyRelu(negative_slope as f32), None)
+        }
+        rest => (Identity, rest),
+    }
+}
+
+/// The packing, if the card has a kernel and its 32-bit indices suffice.
+fn packing(convolution: &Convolution, inputs: &[CardTensor], shape: [usize; 4]) -> Option<Packing> {
+    let elements = |shape: &[usize]| shape.iter().product::<usize>();
+    let small = |shape: &[usize]| elements(shape) / PIECE < u32::MAX as usize;
+    let fits = small(&shape) && inputs.iter().all(|input| small(&input.shape));
+    let alike = inputs
+        .iter()
+        .all(|input| element(input.dtype) == Some(convolution.element));
+    let some = elements(&shape) > 0 && u16::try_from(shape[0]).is_ok();
+    if !fits || !alike || !some {
+        return None;
+    }
+    let device: &CudaDevice = inputs[0].client.device();
+    vascx_gpu::packing(convolution, CudaRuntime::client(device).properties())
+}
+
+/// A convolution with the batch norm after it, taken in f32.
+fn fold<B: Backend>(conv: &Conv2d<B>, norm: &BatchNorm<B>) -> (Vec<f32>, Option<Vec<f32>>) {
+    let epsilon = norm.epsilon as f32;
+    let variance = values(norm.running_var.value());
+    let mean = values(norm.running_mean.value());
+    let shift = values(norm.beta.val());
+    let gamma = values(norm.gamma.val());
+    let scale: Vec<f32> = gamma
+        .iter()
+        .zip(&variance)
+        .map(|(gamma, variance)| gamma / (variance + epsilon).sqrt())
+        .collect();
+    let mut weights = values(conv.weight.val());
+    let depth = weights.len() / scale.len();
+    for (filter, scale) in weights.chunks_mut(depth).zip(&scale) {
+        for weight in filter {
+            *weight *= scale;
+        }
+    }
+    let bias = bias(conv.bias.as_ref()).unwrap_or_else(|| vec![0.0; scale.len()]);
+    let folded = (0..scale.len()).map(|o| shift[o] + (bias[o] - mean[o]) * scale[o]);
+    (weights, Some(folded.collect()))
+}
+
+fn bias<B: Backend>(bias: Option<&burn::module::Param<Tensor<B, 1>>>) -> Option<Vec<f32>> {
+    bias.map(|bias| values(bias.val()))
+}
+
+fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    let data = tensor.into_data().convert::<f32>();
+    data.into_vec().expect("converted to f32")
+}
+
+fn upload<B: Backend>(
+    convolution: &Convolution,
+    packing: &Packing,
+    weights: Vec<f32>,
+    bias: Option<&[f32]>,
+    device: &B::Device,
+) -> [CardTensor; 2] {
+    let products = dtype(convolution.element.products());
+    [(weights, products), (packing.bias(bias), DType::F32)].map(|(values, dtype)| {
+        let length = values.len();
+        let data = TensorData::new(values, [length]).convert_dtype(dtype);
+        card::<B>(&B::float_from_data(data, device)).expect("a tensor of a card")
+    })
+}
+
+/// Leaves it to the backend's queue to launch the kernel when its inputs are there.
+fn run(
+    convolution: Convolution,
+    inputs: &[CardTensor],
+    cached: &Cached,
+    residual: Option<CardTensor>,
+    shape: [usize; 4],
+) -> CardTensor {
+    let client = inputs[0].client.clone();
+    let all: Vec<CardTensor> = [&cached.weights, &cached.bias]
+        .into_iter()
+        .chain(&residual)
+        .chain(inputs)
+        .cloned()
+        .collect();
+    let streams = OperationStreams::with_inputs(&all);
+    let output = TensorIr::uninit(
+        client.create_empty_handle(),
+        Shape::from(shape),
+        dtype(convolution.element),
+    );
+    let inputs: Vec<TensorIr> = all.into_iter().map(FusionTensor::into_ir).collect();
+    let ir = CustomOpIr::new("convolve", &inputs, &[output]);
+    let launch = Launch {
+        convolution,
+        residual: residual.is_some(),
+        ir: ir.clone(),
+    };
+    let mut outputs = client.register(streams, OperationIr::Custom(ir), launch);
+    outputs.remove(0)
+}
+
+#[derive(Debug)]
+struct Launch {
+    convolution: Convolution,
+    residual: bool,
+    ir: CustomOpIr,
+}
+
+impl Operation<Fusion> for Launch {
+    fn execute(
+        &self,
+        handles: &mut HandleContainer<<Fusion as burn_fusion::FusionRuntime>::FusionHandle>,
+    ) {
+        let mut tensors: Vec<_> = self
+            .ir
+            .inputs
+            .iter()
+            .map(|input| handles.get_float_tensor::<Cuda>(input))
+            .collect();
+        let last = |map: CubeTensor<CudaRuntime>| into_contiguous(permute_nchw_to_nhwc(map));
+        let inputs = tensors.split_off(2 + usize::from(self.residual));
+        let residual = tensors.drain(2..).next().map(last);
+        let inputs: Vec<_> = inputs.into_iter().map(last).collect();
+        let ir = &self.ir.outputs[0];
+        let [images, channels, height, width] = ir.shape.dims();
+        let output = empty_device_contiguous_dtype(
+            inputs[0].client.clone(),
+            inputs[0].device.clone(),
+            Shape::new([images, height, width, channels]),
+            ir.dtype,
+        );
+        let maps: Vec<Maps> = inputs
+            .iter()
+            .map(|map| Maps {
+                handle: map.handle.clone(),
+                channels: map.meta.shape()[3],
+            })
+            .collect();
+        let shape = inputs[0].meta.shape();
+        vascx_gpu::convolve(
+            &output.client,
+            &self.convolution,
+            [shape[0], shape[1], shape[2]],
+            Operands {
+                inputs: &maps,
+                weights: &tensors[0].handle,
+                bias: &tensors[1].handle,
+                residual: residual.as_ref().map(|residual| &residual.handle),
+                output: &output.handle,
+            },
+        );
+        let id: &TensorId = &ir.id;
+        handles.register_float_tensor::<Cuda>(id, permute_nhwc_to_nchw(output));
+    }
+}

@@ -1,7 +1,9 @@
 //! Working within a device's memory: when it runs out, less is done at once.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::Error;
 
@@ -43,7 +45,8 @@ impl From<Failure> for Error {
 
 /// What backends say when memory runs out; there is no typed error for it. CubeCL allocates on a
 /// thread of its own, where a failure stays: what arrives are its consequences, a buffer that is not
-/// there or a call without an answer.
+/// there, a call without an answer, or nothing at all and wrong numbers. So [`watch_memory`] listens
+/// there, too.
 const EXHAUSTED: [&str; 8] = [
     "out of memory",
     "outofmemory",
@@ -55,32 +58,90 @@ const EXHAUSTED: [&str; 8] = [
     "in an error state",
 ];
 
+/// What went wrong so far on threads that nobody waits for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Alarms {
+    /// Memory ran out.
+    exhaustions: usize,
+    /// Anything else that stopped a thread of the device.
+    failures: usize,
+}
+
+impl Alarms {
+    /// Those since [`watch_memory`].
+    pub(super) fn so_far() -> Self {
+        Self {
+            exhaustions: EXHAUSTIONS.load(Ordering::SeqCst),
+            failures: FAILURES.load(Ordering::SeqCst),
+        }
+    }
+}
+
+static EXHAUSTIONS: AtomicUsize = AtomicUsize::new(0);
+static FAILURES: AtomicUsize = AtomicUsize::new(0);
+/// How the names of burn's and CubeCL's threads begin: device service, then upstream or downstream.
+const DEVICE_THREADS: [&str; 2] = ["DSU-", "DSD-"];
+
+/// From now on, panics of exhausted memory are counted instead of printed, on whichever thread, and
+/// other panics of a device's threads are counted, too.
+pub(super) fn watch_memory() {
+    static WATCHING: Once = Once::new();
+    WATCHING.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if message(panic.payload()).is_some_and(|reason| is_exhaustion(&reason)) {
+                EXHAUSTIONS.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            let thread = std::thread::current();
+            let begins = |name: &str| DEVICE_THREADS.iter().any(|start| name.starts_with(start));
+            if thread.name().is_some_and(begins) {
+                FAILURES.fetch_add(1, Ordering::SeqCst);
+            }
+            before(panic);
+        }));
+    });
+}
+
 impl Limits {
     /// Applies `compute` to all of `items`, at most `images` at a time, and returns what it gives
     /// per item. When that fails or panics because the device's memory is exhausted (backends do
-    /// either), the images per chunk, then the windows per pass, are halved and it is called again.
-    /// `warn` is told.
+    /// either), or `alarms` meanwhile tells of it, the images per chunk, then the windows per pass,
+    /// are halved and it is called again; `warn` is told. Whatever else `alarms` tells of makes the
+    /// chunk fail, for its numbers may be wrong.
     pub(super) fn run<T, R>(
         &mut self,
         items: &[T],
-        mut compute: impl FnMut(&[T], usize) -> Result<Vec<R>, String>,
+        mut compute: impl FnMut(&[T], Self) -> Result<Vec<R>, String>,
+        alarms: impl Fn() -> Alarms,
         mut warn: impl FnMut(&str),
     ) -> Result<Vec<R>, Failure> {
         let mut results = Vec::with_capacity(items.len());
         while results.len() < items.len() {
             let rest = &items[results.len()..];
             let chunk = &rest[..rest.len().min(self.images)];
-            let reason = match catch_unwind(AssertUnwindSafe(|| compute(chunk, self.windows))) {
-                Ok(Ok(computed)) => {
-                    results.extend(computed);
-                    continue;
+            let before = alarms();
+            let computed = catch_unwind(AssertUnwindSafe(|| compute(chunk, *self)));
+            let since = alarms();
+            let reason = if since.exhaustions > before.exhaustions {
+                // Whatever came of it is a consequence.
+                "it could not be allocated".to_owned()
+            } else {
+                match computed {
+                    Ok(Ok(_)) if since.failures > before.failures => {
+                        return Err(Failure::Device("one of its threads panicked".into()));
+                    }
+                    Ok(Ok(computed)) => {
+                        results.extend(computed);
+                        continue;
+                    }
+                    Ok(Err(reason)) if is_exhaustion(&reason) => reason,
+                    Ok(Err(reason)) => return Err(Failure::Device(reason)),
+                    Err(panic) => match message(panic.as_ref()) {
+                        Some(reason) if is_exhaustion(&reason) => reason,
+                        _ => resume_unwind(panic),
+                    },
                 }
-                Ok(Err(reason)) if is_exhaustion(&reason) => reason,
-                Ok(Err(reason)) => return Err(Failure::Device(reason)),
-                Err(panic) => match message(panic.as_ref()) {
-                    Some(reason) if is_exhaustion(&reason) => reason,
-                    _ => resume_unwind(panic),
-                },
             };
             self.shrink(chunk.len(), &reason)?;
             let Self { images, windows } = self;
@@ -120,11 +181,11 @@ mod tests {
     use super::*;
 
     /// A device that holds `capacity` windows; every image has nine. It panics or fails by turns.
-    fn device(capacity: usize) -> impl FnMut(&[u32], usize) -> Result<Vec<u32>, String> {
+    fn device(capacity: usize) -> impl FnMut(&[u32], Limits) -> Result<Vec<u32>, String> {
         let mut calls = 0;
-        move |images, windows| {
+        move |images, limits| {
             calls += 1;
-            let at_once = windows.min(9 * images.len()) + images.len();
+            let at_once = limits.windows.min(9 * images.len()) + images.len();
             if at_once > capacity && calls % 2 == 0 {
                 return Err("Couldn't find resource for that handle".into());
             }
@@ -139,7 +200,9 @@ mod tests {
             windows: 16,
         };
         let items: Vec<u32> = (0..7).collect();
-        let results = limits.run(&items, device(capacity), |_| *warnings += 1);
+        let results = limits.run(&items, device(capacity), Alarms::default, |_| {
+            *warnings += 1
+        });
         (results, limits)
     }
 
@@ -191,16 +254,59 @@ mod tests {
         );
     }
 
+    /// A device that fails behind the caller's back gives numbers, but wrong ones.
+    #[test]
+    fn results_of_exhausted_memory_are_not_believed() {
+        let counted = std::cell::Cell::new(Alarms::default());
+        let compute = |images: &[u32], _| -> Result<Vec<u32>, String> {
+            if images.len() > 2 {
+                let exhaustions = counted.get().exhaustions + 1;
+                counted.set(Alarms {
+                    exhaustions,
+                    ..counted.get()
+                });
+                return Ok(vec![666; images.len()]);
+            }
+            Ok(images.to_vec())
+        };
+        let mut limits = Limits {
+            images: 8,
+            windows: 1,
+        };
+        let items: Vec<u32> = (0..9).collect();
+        let results = limits.run(&items, compute, || counted.get(), |_| {});
+        assert_eq!(results.unwrap(), items);
+        assert_eq!((limits.images, counted.get().exhaustions), (2, 2));
+    }
+
+    #[test]
+    fn results_beside_a_panic_of_the_device_are_not_believed() {
+        let failures = std::cell::Cell::new(0);
+        let compute = |images: &[u32], _| -> Result<Vec<u32>, String> {
+            failures.set(failures.get() + 1);
+            Ok(images.to_vec())
+        };
+        let alarms = || Alarms {
+            failures: failures.get(),
+            ..Alarms::default()
+        };
+        let mut limits = Limits {
+            images: 1,
+            windows: 1,
+        };
+        let results = limits.run(&[1], compute, alarms, |_| {});
+        assert!(matches!(results, Err(Failure::Device(_))), "{results:?}");
+    }
+
     #[test]
     #[should_panic(expected = "index out of bounds")]
     fn other_panics_go_on() {
-        let compute =
-            |_: &[u32], _: usize| -> Result<Vec<u32>, String> { panic!("index out of bounds") };
+        let compute = |_: &[u32], _| -> Result<Vec<u32>, String> { panic!("index out of bounds") };
         let _ = Limits {
             images: 4,
             windows: 16,
         }
-        .run(&[1], compute, |_| {});
+        .run(&[1], compute, Alarms::default, |_| {});
     }
 
     #[test]
@@ -209,8 +315,11 @@ mod tests {
             images: 4,
             windows: 16,
         };
-        let compute = |_: &[u32], _: usize| -> Result<Vec<u32>, String> { Err("no kernel".into()) };
-        let error: Error = limits.run(&[1], compute, |_| {}).unwrap_err().into();
+        let compute = |_: &[u32], _| -> Result<Vec<u32>, String> { Err("no kernel".into()) };
+        let error: Error = limits
+            .run(&[1], compute, Alarms::default, |_| {})
+            .unwrap_err()
+            .into();
         assert_eq!(error.to_string(), "the device failed: no kernel");
     }
 }

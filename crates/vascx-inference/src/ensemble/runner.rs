@@ -7,6 +7,7 @@ use burn::tensor::backend::Backend;
 use vascx_convert::{InferenceSettings, Model, ModelManifest};
 use vascx_models::{Ensemble, Precision};
 
+use super::backoff::watch_memory;
 use super::stream::{Computed, Promise, Queue, Stream, channel, prepare_ahead};
 use super::worker::{Wanted, Worker};
 use super::{BatchSize, PredictOptions};
@@ -60,11 +61,15 @@ impl<B: Backend> Runner<B> {
                 device: device.clone(),
             })
         });
+        let placement = Placement::of::<B>(first);
+        if placement != Placement::Host {
+            watch_memory();
+        }
         Ok(Self {
             replicas: replicas.collect::<Result<_>>()?,
             manifest: model.manifest().clone(),
             weights: model.stored_dtype(),
-            placement: Placement::of::<B>(first),
+            placement,
         })
     }
 

@@ -7,7 +7,7 @@ use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData, backend::Backend}
 use vascx_convert::{InferenceSettings, Preprocessing, Task};
 use vascx_models::{Ensemble, Prediction};
 
-use super::backoff::Limits;
+use super::backoff::{Alarms, Limits};
 use super::runner::{Replica, Run, Runner};
 use super::stream::{Batch, Chunk, Computed, Queue};
 use super::values::{Combined, Reduced, Values};
@@ -47,21 +47,28 @@ pub(super) struct Worker<'e, B: Backend> {
     inference: InferenceSettings,
     wanted: Wanted,
     limits: Limits,
+    /// The limits of the last pass.
+    kept: Limits,
+    /// Weights whose packed copies were made after memory ran out, when they may be missing.
+    fresh: Option<Ensemble<B>>,
     /// Those of the last images; nearly all are of one size.
     windows: Option<Windows<B>>,
 }
 
 impl<'e, B: Backend> Worker<'e, B> {
     pub(super) fn new(runner: &'e Runner<B>, replica: &'e Replica<B>, run: &Run) -> Self {
+        let limits = Limits {
+            images: run.settings.batch_size,
+            windows: run.settings.inference.window_batch_size,
+        };
         Self {
             runner,
             replica,
             inference: run.settings.inference.clone(),
             wanted: run.wanted,
-            limits: Limits {
-                images: run.settings.batch_size,
-                windows: run.settings.inference.window_batch_size,
-            },
+            limits,
+            kept: limits,
+            fresh: None,
             windows: None,
         }
     }
@@ -94,8 +101,9 @@ impl<'e, B: Backend> Worker<'e, B> {
         };
         let mut limits = self.limits;
         for images in loaded.chunk_by(alike) {
-            let compute = |images: &[&Loaded], windows: usize| self.compute(images, windows);
-            match limits.run(images, compute, |warning| warnings.push(warning.to_owned())) {
+            let compute = |images: &[&Loaded], limits: Limits| self.compute(images, limits);
+            let warn = |warning: &str| warnings.push(warning.to_owned());
+            match limits.run(images, compute, Alarms::so_far, warn) {
                 Ok(computed) => values.extend(computed),
                 Err(error) => {
                     failure = Some(error);
@@ -127,8 +135,16 @@ impl<'e, B: Backend> Worker<'e, B> {
     }
 
     /// Runs images of one size through the ensemble; one result per image.
-    fn compute(&mut self, images: &[&Loaded], at_once: usize) -> Result<Vec<Values>, String> {
+    fn compute(&mut self, images: &[&Loaded], limits: Limits) -> Result<Vec<Values>, String> {
         let Replica { ensemble, device } = self.replica;
+        if limits != self.kept {
+            // Memory ran out: what was made on the way may be missing.
+            self.kept = limits;
+            self.windows = None;
+            self.fresh = Some(ensemble.clone());
+            B::memory_cleanup(device);
+        }
+        let ensemble = self.fresh.as_ref().unwrap_or(ensemble);
         let manifest = &self.runner.manifest;
         let size = images[0].geometry.input;
         let size = [size.height, size.width];
@@ -150,7 +166,7 @@ impl<'e, B: Backend> Worker<'e, B> {
             flips: &self.inference.tta_flips,
             wanted: self.wanted,
             windows: self.windows.as_ref(),
-            at_once,
+            at_once: limits.windows,
         };
         let (combine, reduce) = match manifest.task {
             Task::Segmentation => steps::<Segmentation, B>(),
@@ -168,11 +184,7 @@ impl<'e, B: Backend> Worker<'e, B> {
         } else {
             Reduced::Numbers(combined)
         };
-        let taken = reduced.take();
-        if taken.is_err() {
-            B::memory_cleanup(device);
-        }
-        taken
+        reduced.take()
     }
 }
 
@@ -250,8 +262,12 @@ impl<B: Backend> Pass<'_, B> {
         let (device, preprocessing) = (self.device, self.preprocessing);
         let channels = preprocessing.channels();
         let Size { width, height } = self.images[0].geometry.input;
-        let mut floats = Vec::new();
-        let mut bytes = Vec::new();
+        // Images of one size and kind.
+        let values = self.images.len() * self.images[0].pixels.len();
+        let (mut floats, mut bytes) = match &self.images[0].pixels {
+            Pixels::Floats(_) => (Vec::with_capacity(values), Vec::new()),
+            Pixels::Bytes(_) => (Vec::new(), Vec::with_capacity(values)),
+        };
         for image in self.images {
             match &image.pixels {
                 Pixels::Floats(values) => floats.extend_from_slice(values),

@@ -145,7 +145,10 @@ pub(crate) fn prepare(
         bounds,
     } = preprocess(photograph, mode, square, preprocessing.contrast_enhance);
     let geometry = bounds.geometry(square, side);
-    if bytes && side == square && mode != PreprocessMode::Resize {
+    let (width, height) = photograph.rgb().dimensions();
+    let [width, height] = [width, height].map(|side| side as usize);
+    let whole = mode != PreprocessMode::Resize || [width, height] == [square; 2];
+    if bytes && side == square && whole {
         let mut bytes = rgb.into_raw();
         bytes.extend(enhanced.into_iter().flat_map(RgbImage::into_raw));
         return Prepared {
@@ -157,7 +160,7 @@ pub(crate) fn prepare(
     let normalisation = preprocessing.normalisation;
     let mut values = vec![0.0; preprocessing.channels() * side * side];
     let (colours, contrast) = values.split_at_mut(3 * side * side);
-    if mode == PreprocessMode::Resize && side == square {
+    if !whole && side == square {
         // The reference, vascx_simplify, keeps the fractions of grey levels here.
         let pixels = sample(photograph.rgb(), &bounds.geometry(square, side), |value| {
             value

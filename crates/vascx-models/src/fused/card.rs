@@ -19,7 +19,7 @@ use burn_cubecl::ops::{permute_nchw_to_nhwc, permute_nhwc_to_nchw};
 use burn_cubecl::tensor::CubeTensor;
 use burn_fusion::FusionTensor;
 use burn_fusion::stream::{Operation, OperationStreams};
-use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorId, TensorIr};
+use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 use vascx_gpu::{Convolution, Element, Maps, Operands, Packing};
 
 use super::{activated, primitive, tensor};
@@ -154,7 +154,7 @@ pub(super) fn convolve<B: Backend>(
     let residual = match residual {
         Some(residual) => {
             let residual = whole_pieces(std::slice::from_ref(residual)).remove(0);
-            if residual.dims() != shape {
+            if residual.dims() != shape || residual.dtype() != original.dtype {
                 return None;
             }
             Some(of(&residual)?)
@@ -261,7 +261,10 @@ pub(super) fn multiply<B: Backend>(
         upload::<B>(&convolution, &packing, weights, bias.as_deref(), &device)
     });
     let output: Tensor<B, 4> = back(run(convolution, &[map], &cached, None, output));
-    let output = output.permute([0, 2, 3, 1]).narrow(3, 0, outputs);
+    let mut output = output.permute([0, 2, 3, 1]);
+    if convolution.outputs > outputs {
+        output = output.narrow(3, 0, outputs);
+    }
     *shape.last_mut()? = outputs;
     Some(B::float_reshape(primitive(&output), Shape::from(shape)))
 }
@@ -269,16 +272,15 @@ pub(super) fn multiply<B: Backend>(
 /// Inputs whose channels are whole pieces: joined where that takes it, and filled up with zeros.
 fn whole_pieces<B: Backend>(inputs: &[Tensor<B, 4>]) -> Vec<Tensor<B, 4>> {
     let missing = |input: &Tensor<B, 4>| input.dims()[1].next_multiple_of(PIECE) - input.dims()[1];
-    let last = inputs.len() - 1;
     if inputs.len() <= 2 && inputs.iter().all(|input| missing(input) == 0) {
         return inputs.to_vec();
     }
     let zeros = {
-        let [images, _, height, width] = inputs[last].dims();
+        let [images, _, height, width] = inputs[0].dims();
         let channels: usize = inputs.iter().map(|input| input.dims()[1]).sum();
         let missing = channels.next_multiple_of(PIECE) - channels;
         (missing > 0).then(|| {
-            let options = (&inputs[last].device(), inputs[last].dtype());
+            let options = (&inputs[0].device(), inputs[0].dtype());
             Tensor::zeros([images, missing, height, width], options)
         })
     };
@@ -364,7 +366,7 @@ fn upload<B: Backend>(
     })
 }
 
-/// Leaves it to the backend's queue to launch the kernel when its inputs are there.
+/// Leaves it to the backend's queue to launch the kernel once its inputs are there.
 fn run(
     convolution: Convolution,
     inputs: &[CardTensor],
@@ -396,6 +398,7 @@ fn run(
     outputs.remove(0)
 }
 
+/// A convolution of weights, bias, residual if there is one, and inputs, in that order.
 #[derive(Debug)]
 struct Launch {
     convolution: Convolution,
@@ -446,7 +449,6 @@ impl Operation<Fusion> for Launch {
                 output: &output.handle,
             },
         );
-        let id: &TensorId = &ir.id;
-        handles.register_float_tensor::<Cuda>(id, permute_nhwc_to_nchw(output));
+        handles.register_float_tensor::<Cuda>(&ir.id, permute_nhwc_to_nchw(output));
     }
 }

@@ -22,7 +22,7 @@ const LEAST_WINOGRAD_CHANNELS: usize = 12;
 
 /// A layer's weights as the kernels want them; made when first needed.
 #[derive(Default)]
-pub(crate) struct Packed(Mutex<Option<Cached>>);
+pub(in crate::fused) struct Packed(Mutex<Option<Cached>>);
 
 /// Belongs to one storage of weights: holding on to it keeps its address from being used again.
 struct Cached {
@@ -307,7 +307,7 @@ mod tests {
         let device = Default::default();
         let conv = config.init::<Flex>(&device);
         let map = Tensor::random([1, channels, 8, 8], Distribution::Default, &device);
-        let run = || fused::convolve(&Packed::default(), &conv, None, vec![map], None);
+        let run = || fused::convolve(&fused::Packed::default(), &conv, None, vec![map], None);
         let (_, layers) = measure_layers(run);
         layers.into_iter().map(|layer| layer.kernel).collect()
     }
@@ -342,7 +342,7 @@ mod tests {
         let config = ConvTranspose2dConfig::new([8, 4], [2, 2]).with_stride([2, 2]);
         let conv = config.init::<Flex>(&device);
         let map = Tensor::random([1, 8, 4, 4], Distribution::Default, &device);
-        let run = || fused::convolve_transposed(&Packed::default(), &conv, map);
+        let run = || fused::convolve_transposed(&fused::Packed::default(), &conv, map);
         let (_, layers) = measure_layers(run);
         assert_eq!(layers.len(), 1);
         assert_eq!(layers[0].kernel, "transposed");

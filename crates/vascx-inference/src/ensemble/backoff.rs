@@ -201,7 +201,7 @@ mod tests {
         };
         let items: Vec<u32> = (0..7).collect();
         let results = limits.run(&items, device(capacity), Alarms::default, |_| {
-            *warnings += 1
+            *warnings += 1;
         });
         (results, limits)
     }

@@ -80,7 +80,8 @@ fn main() {
             let run = || {
                 let shape = [IMAGES, size, size];
                 let operands = Operands {
-                    inputs: &maps,
+                    first: &maps[0],
+                    joined: maps.get(1),
                     weights: &weights,
                     bias: &bias,
                     residual: None,

@@ -57,15 +57,15 @@ pub struct Convolution {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packing {
     /// Groups of output channels.
-    pub groups: usize,
+    pub(crate) groups: usize,
     /// Output channels of a group.
-    pub width: usize,
+    pub(crate) width: usize,
     /// Chunks of input channels.
-    pub chunks: usize,
+    pub(crate) chunks: usize,
     /// Input channels of a chunk in units of 16.
-    pub steps: usize,
+    pub(crate) steps: usize,
     /// 2 where values are sums of two.
-    pub parts: usize,
+    pub(crate) parts: usize,
 }
 
 impl Convolution {

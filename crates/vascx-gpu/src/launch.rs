@@ -35,8 +35,10 @@ pub struct Maps {
 /// What a convolution reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Operands<'a> {
-    /// One input, or two that are concatenated.
-    pub inputs: &'a [Maps],
+    /// The input.
+    pub first: &'a Maps,
+    /// Another one whose channels follow.
+    pub joined: Option<&'a Maps>,
     /// As [`Packing::weights`] has them, in [`Element::products`].
     pub weights: &'a Handle,
     /// As [`Packing::bias`] has it, in f32.
@@ -78,7 +80,8 @@ pub fn convolve<R: Runtime>(
     operands: Operands,
 ) {
     let Operands {
-        inputs,
+        first,
+        joined,
         weights,
         bias,
         residual,
@@ -89,22 +92,18 @@ pub fn convolve<R: Runtime>(
     let memory = card.hardware.max_shared_memory_size;
     let layer = convolution.layer(memory).expect("as above");
     let layer = Layer {
-        joined: inputs.len() == 2,
+        joined: joined.is_some(),
         residual: residual.is_some(),
         ..layer
     };
     let [out_height, out_width] = [height, width].map(|side| side.div_ceil(convolution.stride));
-    let [first, second] = match inputs {
-        [one] => [one, one],
-        [first, second] => [first, second],
-        _ => panic!("one input or two"),
-    };
-    let channels: usize = inputs.iter().map(|maps| maps.channels).sum();
+    let second = joined.map_or(0, |maps| maps.channels);
+    let channels = first.channels + second;
     assert_eq!(channels, convolution.inputs, "channels of the inputs");
     let pixels = images * height * width;
     let size = |element: Element| storage(element).size();
     let element = convolution.element;
-    for maps in inputs {
+    for maps in [Some(first), joined].into_iter().flatten() {
         check(&maps.handle, pixels * maps.channels * size(element));
     }
     let results = images * out_height * out_width * convolution.outputs * size(element);
@@ -130,7 +129,7 @@ pub fn convolve<R: Runtime>(
                 z: 1,
             },
             argument(&first.handle),
-            argument(&second.handle),
+            argument(&joined.unwrap_or(first).handle),
             argument(weights),
             argument(bias),
             argument(residual.unwrap_or(bias)),
@@ -141,11 +140,7 @@ pub fn convolve<R: Runtime>(
                 out_height as u32,
                 out_width as u32,
                 pieces(first.channels),
-                if layer.joined {
-                    pieces(second.channels)
-                } else {
-                    0
-                },
+                pieces(second),
                 pieces(convolution.outputs),
             ),
             layer,

@@ -93,7 +93,8 @@ impl Case {
             &self.convolution,
             [images, height, width],
             Operands {
-                inputs: &handles,
+                first: &handles[0],
+                joined: handles.get(1),
                 weights: &up(&packed, element.products()),
                 bias: &up(&packing.bias(Some(&bias)), Element::F32),
                 residual: self.residual.then(|| up(&residual, element)).as_ref(),

@@ -2,8 +2,6 @@
 //! there is no kernel for what it is asked, and for tensors of other backends.
 
 use std::any::Any;
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::cuda::CudaDevice;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
@@ -22,6 +20,7 @@ use burn_fusion::stream::{Operation, OperationStreams};
 use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 use vascx_gpu::{Convolution, Element, Maps, Operands, Packing};
 
+use super::kept::Kept;
 use super::{activated, primitive, tensor};
 use crate::Activation;
 
@@ -34,48 +33,16 @@ const PIECE: usize = 8;
 /// Pixels of a row that they do.
 const TILE: usize = 16;
 
-/// A layer's weights as its kernel wants them; made when first needed.
-#[derive(Default)]
-pub(super) struct Packed(Mutex<Option<Arc<Cached>>>);
+/// A layer's weights as its kernel wants them, and those they were made of.
+pub(super) type Packed = Kept<CardTensor, PackedTensors>;
 
-struct Cached {
-    /// The weights these were made of: holding on to them keeps their identity from being used
-    /// again.
-    original: CardTensor,
+pub(super) struct PackedTensors {
     weights: CardTensor,
     bias: CardTensor,
 }
 
-impl Clone for Packed {
-    /// A copy packs anew, for its layer may be about to change.
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl fmt::Debug for Packed {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("Packed")
-    }
-}
-
-impl Packed {
-    fn get(&self, original: &CardTensor, pack: impl FnOnce() -> [CardTensor; 2]) -> Arc<Cached> {
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*cached {
-            Some(cached) if cached.original.id == original.id => cached.clone(),
-            _ => {
-                let [weights, bias] = pack();
-                let new = Arc::new(Cached {
-                    original: original.clone(),
-                    weights,
-                    bias,
-                });
-                *cached = Some(new.clone());
-                new
-            }
-        }
-    }
+fn same(a: &CardTensor, b: &CardTensor) -> bool {
+    a.id == b.id
 }
 
 fn card<B: Backend>(primitive: &B::FloatTensorPrimitive) -> Option<CardTensor> {
@@ -163,7 +130,7 @@ pub(super) fn convolve<B: Backend>(
     };
     let inputs = inputs.iter().map(of).collect::<Option<Vec<_>>>()?;
     let packing = packing(&convolution, &inputs, shape)?;
-    let cached = packed.get(&original, || {
+    let cached = packed.get(original, same, || {
         let (weights, bias) = match norm {
             Some(norm) => fold(conv, norm),
             None => (values(conv.weight.val()), bias(conv.bias.as_ref())),
@@ -208,7 +175,7 @@ pub(super) fn convolve_transposed<B: Backend>(
     let shape = [images, outputs, 2 * height, 2 * width];
     let inputs = inputs.iter().map(of).collect::<Option<Vec<_>>>()?;
     let packing = packing(&convolution, &inputs, shape)?;
-    let cached = packed.get(&original, || {
+    let cached = packed.get(original, same, || {
         // From inputs, outputs, pixels to pixels, outputs, inputs.
         let weight = conv.weight.val().reshape([channels, outputs, 4]);
         let weights = values(weight.permute([2, 1, 0]));
@@ -253,7 +220,7 @@ pub(super) fn multiply<B: Backend>(
     let output = [1, convolution.outputs, rows / width, width];
     let map = of(&map)?;
     let packing = packing(&convolution, std::slice::from_ref(&map), output)?;
-    let cached = packed.get(&original, || {
+    let cached = packed.get(original, same, || {
         let weight = tensor::<B, 2>(weight.clone());
         let device = weight.device();
         let weights = packing.weights(&convolution, &values(weight.transpose()), inputs);
@@ -318,7 +285,8 @@ fn packing(convolution: &Convolution, inputs: &[CardTensor], shape: [usize; 4]) 
     vascx_gpu::packing(convolution, CudaRuntime::client(device).properties())
 }
 
-/// A convolution with the batch norm after it, taken in f32.
+/// A convolution with the batch norm after it, taken in f32; on the host, for on a card a few
+/// thousand products would be several kernels to compile.
 fn fold<B: Backend>(conv: &Conv2d<B>, norm: &BatchNorm<B>) -> (Vec<f32>, Option<Vec<f32>>) {
     let epsilon = norm.epsilon as f32;
     let variance = values(norm.running_var.value());
@@ -357,25 +325,29 @@ fn upload<B: Backend>(
     weights: Vec<f32>,
     bias: Option<&[f32]>,
     device: &B::Device,
-) -> [CardTensor; 2] {
+) -> PackedTensors {
     let products = dtype(convolution.element.products());
-    [(weights, products), (packing.bias(bias), DType::F32)].map(|(values, dtype)| {
+    let up = |values: Vec<f32>, dtype| {
         let length = values.len();
         let data = TensorData::new(values, [length]).convert_dtype(dtype);
         card::<B>(&B::float_from_data(data, device)).expect("a tensor of a card")
-    })
+    };
+    PackedTensors {
+        weights: up(weights, products),
+        bias: up(packing.bias(bias), DType::F32),
+    }
 }
 
 /// Leaves it to the backend's queue to launch the kernel once its inputs are there.
 fn run(
     convolution: Convolution,
     inputs: &[CardTensor],
-    cached: &Cached,
+    packed: &PackedTensors,
     residual: Option<CardTensor>,
     shape: [usize; 4],
 ) -> CardTensor {
     let client = inputs[0].client.clone();
-    let all: Vec<CardTensor> = [&cached.weights, &cached.bias]
+    let all: Vec<CardTensor> = [&packed.weights, &packed.bias]
         .into_iter()
         .chain(&residual)
         .chain(inputs)
@@ -436,13 +408,15 @@ impl Operation<Fusion> for Launch {
                 channels: map.meta.shape()[3],
             })
             .collect();
+        let [first, joined] = [maps.first(), maps.get(1)];
         let shape = inputs[0].meta.shape();
         vascx_gpu::convolve(
             &output.client,
             &self.convolution,
             [shape[0], shape[1], shape[2]],
             Operands {
-                inputs: &maps,
+                first: first.expect("a convolution has an input"),
+                joined,
                 weights: &tensors[0].handle,
                 bias: &tensors[1].handle,
                 residual: residual.as_ref().map(|residual| &residual.handle),

@@ -20,6 +20,9 @@ mod neighbours;
 #[cfg(feature = "cuda")]
 mod card;
 
+#[cfg(any(feature = "flex", feature = "cuda"))]
+mod kept;
+
 #[cfg(feature = "flex")]
 mod native;
 

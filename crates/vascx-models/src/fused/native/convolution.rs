@@ -1,7 +1,6 @@
 //! Convolutions and matrix products, whose weights are packed once.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
@@ -15,22 +14,16 @@ use vascx_kernels::{
 
 use super::{Map, compute, flex, flex_of, map, primitive, split};
 use crate::Activation;
+use crate::fused::kept::Kept;
 use crate::fused::{activated, folded};
 
 /// Fewest channels for which Winograd's transforms pay.
 const LEAST_WINOGRAD_CHANNELS: usize = 12;
 
-/// A layer's weights as the kernels want them; made when first needed.
-#[derive(Default)]
-pub(in crate::fused) struct Packed(Mutex<Option<Cached>>);
+/// A layer's weights as the kernels want them, and the storage they were made of.
+pub(in crate::fused) type Packed = Kept<Arc<Bytes>, Kernel>;
 
-/// Belongs to one storage of weights: holding on to it keeps its address from being used again.
-struct Cached {
-    weights: Arc<Bytes>,
-    kernel: Arc<Kernel>,
-}
-
-enum Kernel {
+pub(in crate::fused) enum Kernel {
     Winograd(Conv3x3),
     Gathered(Convolution),
     Depthwise(DepthwiseConvolution),
@@ -48,35 +41,8 @@ impl Kernel {
     }
 }
 
-impl Clone for Packed {
-    /// A copy packs anew, for its layer may be about to change.
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl fmt::Debug for Packed {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("Packed")
-    }
-}
-
-impl Packed {
-    fn kernel(&self, weights: &FlexTensor, pack: impl FnOnce() -> Kernel) -> Arc<Kernel> {
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let storage = weights.data_arc();
-        match &*cached {
-            Some(cached) if Arc::ptr_eq(&cached.weights, &storage) => cached.kernel.clone(),
-            _ => {
-                let kernel = Arc::new(pack());
-                *cached = Some(Cached {
-                    weights: storage,
-                    kernel: kernel.clone(),
-                });
-                kernel
-            }
-        }
-    }
+fn kernel(packed: &Packed, weights: &FlexTensor, pack: impl FnOnce() -> Kernel) -> Arc<Kernel> {
+    packed.get(weights.data_arc(), Arc::ptr_eq, pack)
 }
 
 /// How a layer's kernel moves, if its padding is the same on opposite sides.
@@ -158,7 +124,7 @@ pub(in crate::fused) fn convolve<B: Backend>(
         }
         None => None,
     };
-    let kernel = packed.kernel(&weights, || pack(conv, norm, sliding));
+    let kernel = kernel(packed, &weights, || pack(conv, norm, sliding));
     let (activation, rest) = split(activation);
     let epilogue = Epilogue {
         residual: residual.as_ref().map(Map::values),
@@ -205,7 +171,7 @@ pub(in crate::fused) fn convolve_transposed<B: Backend>(
     } = Map::of(&flex_of(input)?)?;
     let weights = flex_of(&conv.weight.val())?;
     let [_, outputs, ..] = conv.weight.dims();
-    let kernel = packed.kernel(&weights, || {
+    let kernel = kernel(packed, &weights, || {
         let bias = conv.bias.as_ref().map(|bias| values(bias.val()));
         let weights = values(conv.weight.val());
         let bias = bias.as_deref();
@@ -244,7 +210,7 @@ pub(in crate::fused) fn multiply<B: Backend>(
         Some(bias) => Some(flex::<B>(bias)?.to_contiguous()),
         None => None,
     };
-    let kernel = packed.kernel(&weight, || {
+    let kernel = kernel(packed, &weight, || {
         // The kernel has its weights the other way round.
         let weight = weight.transpose(0, 1).to_contiguous();
         let bias = bias

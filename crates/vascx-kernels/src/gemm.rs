@@ -40,6 +40,10 @@ impl Tile {
     }
 }
 
+/// Lines of a panel that are asked for in advance, so many that they come from memory in time: the
+/// processor by itself stops at the end of every page.
+const AHEAD: usize = 16;
+
 /// Packs a matrix `[depth, columns]`, given by its values, in panels `[panel][depth][columns]` of
 /// a tile's width. The last one is filled with zeros.
 pub(crate) fn pack(
@@ -65,9 +69,9 @@ pub(crate) fn pack(
 }
 
 /// `ROWS` rows of A (`depth` values each, `stride` apart) times a packed panel of
-/// `VECTORS` · `LANES` columns.
+/// `VECTORS` · `LANES` columns. The `FIRST` to read a panel asks for its lines in advance.
 #[inline(always)]
-pub(crate) fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize>(
+fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize, const FIRST: bool>(
     a: &[f32],
     stride: usize,
     depth: usize,
@@ -83,6 +87,10 @@ pub(crate) fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize>(
         let mut b = [V::splat(0.0); VECTORS];
         for v in 0..VECTORS {
             b[v] = V::load(&line[v * V::LANES..]);
+        }
+        if FIRST {
+            let ahead = AHEAD * line.len();
+            V::prefetch(line, ahead..ahead + line.len());
         }
         for row in 0..ROWS {
             let a = V::splat(rows[row][k]);
@@ -133,22 +141,25 @@ fn product_tiles<V: Vector, const TALL: usize, const SHORT: usize, const VECTORS
     sink: &mut impl Sink<V>,
 ) {
     let mut row = 0;
+    if a.count >= TALL {
+        row = product_tile::<V, TALL, VECTORS, true>(a, 0, panel, sink);
+    }
     while row < a.count {
         let left = a.count - row;
         let tall = left > 2 * SHORT || (left > SHORT && left <= TALL);
         row = if tall && a.count >= TALL {
-            product_tile::<V, TALL, VECTORS>(a, row, panel, sink)
+            product_tile::<V, TALL, VECTORS, false>(a, row, panel, sink)
         } else if a.count >= SHORT {
-            product_tile::<V, SHORT, VECTORS>(a, row, panel, sink)
+            product_tile::<V, SHORT, VECTORS, false>(a, row, panel, sink)
         } else {
-            product_tile::<V, 1, VECTORS>(a, row, panel, sink)
+            product_tile::<V, 1, VECTORS, false>(a, row, panel, sink)
         };
     }
 }
 
 /// The row after the tile.
 #[inline(always)]
-fn product_tile<V: Vector, const ROWS: usize, const VECTORS: usize>(
+fn product_tile<V: Vector, const ROWS: usize, const VECTORS: usize, const FIRST: bool>(
     a: Rows,
     row: usize,
     panel: &[f32],
@@ -156,7 +167,7 @@ fn product_tile<V: Vector, const ROWS: usize, const VECTORS: usize>(
 ) -> usize {
     let row = row.min(a.count - ROWS);
     let values = &a.values[row * a.stride..];
-    let sums = multiply::<V, ROWS, VECTORS>(values, a.stride, a.depth, panel);
+    let sums = multiply::<V, ROWS, VECTORS, FIRST>(values, a.stride, a.depth, panel);
     for index in 0..ROWS {
         for v in 0..VECTORS {
             sink.store(row + index, v * V::LANES, sums[index][v]);

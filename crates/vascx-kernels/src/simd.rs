@@ -4,6 +4,7 @@
     reason = "vector instructions: each is called only on a machine that was found to have it"
 )]
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// A set of vector instructions.
@@ -90,9 +91,12 @@ pub(crate) trait Vector: Copy {
     const LANES: usize;
 
     fn splat(value: f32) -> Self;
-    /// The first `LANES` values.
-    fn load(values: &[f32]) -> Self;
-    fn store(self, values: &mut [f32]);
+    /// # Safety
+    /// `LANES` values can be read there.
+    unsafe fn load_at(values: *const f32) -> Self;
+    /// # Safety
+    /// `LANES` values can be written there.
+    unsafe fn store_at(self, values: *mut f32);
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
@@ -107,6 +111,46 @@ pub(crate) trait Vector: Copy {
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// 2 to the power of integers −126…127.
     fn power_of_two(self) -> Self;
+
+    /// Asks for values that will be read or written soon. They may lie beyond the end.
+    fn prefetch(values: &[f32], range: Range<usize>);
+
+    /// The first `LANES` values.
+    #[inline(always)]
+    fn load(values: &[f32]) -> Self {
+        let values = &values[..Self::LANES];
+        // SAFETY: so many values are there.
+        unsafe { Self::load_at(values.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, values: &mut [f32]) {
+        let values = &mut values[..Self::LANES];
+        // SAFETY: there is room for so many values.
+        unsafe { self.store_at(values.as_mut_ptr()) }
+    }
+
+    /// `N` vectors whose first values are `stride` apart. One check of the length serves them all.
+    #[inline(always)]
+    fn load_every<const N: usize>(values: &[f32], stride: usize) -> [Self; N] {
+        let values = &values[..reach::<Self, N>(stride)];
+        let mut vectors = [Self::splat(0.0); N];
+        for (index, vector) in vectors.iter_mut().enumerate() {
+            // SAFETY: the last vector ends where the values do.
+            *vector = unsafe { Self::load_at(values.as_ptr().add(index * stride)) };
+        }
+        vectors
+    }
+
+    /// Writes vectors so that their first values are `stride` apart.
+    #[inline(always)]
+    fn store_every<const N: usize>(vectors: [Self; N], values: &mut [f32], stride: usize) {
+        let values = &mut values[..reach::<Self, N>(stride)];
+        for (index, vector) in vectors.into_iter().enumerate() {
+            // SAFETY: the last vector ends where the values do.
+            unsafe { vector.store_at(values.as_mut_ptr().add(index * stride)) };
+        }
+    }
 
     /// The first `count` ≤ `LANES` values; the rest is zero.
     #[inline(always)]
@@ -126,6 +170,12 @@ pub(crate) trait Vector: Copy {
         self.store(&mut all);
         copy(&all[..count], values);
     }
+}
+
+/// Values from the first of the first to the last of the last of `N` vectors.
+#[inline(always)]
+fn reach<V: Vector, const N: usize>(stride: usize) -> usize {
+    stride.saturating_mul(N - 1).saturating_add(V::LANES)
 }
 
 /// Not inlined: the rare case must not crowd the loops of the common one.
@@ -163,13 +213,18 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    fn load(values: &[f32]) -> Self {
-        Self(values[..8].try_into().expect("eight values"))
+    fn prefetch(_values: &[f32], _range: Range<usize>) {}
+
+    #[inline(always)]
+    unsafe fn load_at(values: *const f32) -> Self {
+        // SAFETY: eight values, as the caller promises.
+        Self(unsafe { *values.cast::<[f32; 8]>() })
     }
 
     #[inline(always)]
-    fn store(self, values: &mut [f32]) {
-        values[..8].copy_from_slice(&self.0);
+    unsafe fn store_at(self, values: *mut f32) {
+        // SAFETY: room for eight values, as the caller promises.
+        unsafe { *values.cast::<[f32; 8]>() = self.0 }
     }
 
     #[inline(always)]
@@ -225,17 +280,22 @@ impl Vector for Portable {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m512, _CMP_UNORD_Q, _mm256_add_epi32, _mm256_add_ps, _mm256_blendv_ps,
-        _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_epi32,
-        _mm256_set1_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_epi32,
-        _mm512_add_ps, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtps_epi32, _mm512_div_ps,
-        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps,
-        _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps,
-        _mm512_sub_ps,
+        __m256, __m512, _CMP_UNORD_Q, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps,
+        _mm256_blendv_ps, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtps_epi32, _mm256_div_ps,
+        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
+        _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
+        _mm512_add_epi32, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+        _mm512_cvtps_epi32, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
+        _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
+        _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
     };
 
+    use std::ops::Range;
+
     use super::{Kernel, Vector};
+
+    /// Values per cache line.
+    const CACHE_LINE: usize = 16;
 
     #[target_feature(enable = "avx2,fma")]
     pub(super) fn run_avx2<K: Kernel>(kernel: K) {
@@ -274,8 +334,8 @@ mod x86 {
             #[derive(Clone, Copy)]
             pub(super) struct $name($register);
 
-            // SAFETY of every block: the instructions exist (see `InstructionSet::run`); pointers
-            // come from slices whose length has just been checked.
+            // SAFETY of every block: the instructions exist (see `InstructionSet::run`); callers vouch
+            // for pointers.
             impl Vector for $name {
                 const LANES: usize = $lanes;
 
@@ -285,15 +345,22 @@ mod x86 {
                 }
 
                 #[inline(always)]
-                fn load(values: &[f32]) -> Self {
-                    let values = &values[..$lanes];
-                    Self(unsafe { $load(values.as_ptr()) })
+                fn prefetch(values: &[f32], range: Range<usize>) {
+                    for index in range.step_by(CACHE_LINE) {
+                        let place = values.as_ptr().wrapping_add(index);
+                        // A hint, which may name any place.
+                        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) }
+                    }
                 }
 
                 #[inline(always)]
-                fn store(self, values: &mut [f32]) {
-                    let values = &mut values[..$lanes];
-                    unsafe { $store(values.as_mut_ptr(), self.0) }
+                unsafe fn load_at(values: *const f32) -> Self {
+                    Self(unsafe { $load(values) })
+                }
+
+                #[inline(always)]
+                unsafe fn store_at(self, values: *mut f32) {
+                    unsafe { $store(values, self.0) }
                 }
 
                 #[inline(always)]

@@ -28,6 +28,33 @@ const POSITIONS: usize = PATCH * PATCH;
 const BLOCK: usize = 32;
 /// Columns whose products are kept at a time; those of a block stay in the second-level cache.
 const COLUMNS: usize = 64;
+/// Inputs that are multiplied at a time with filters that are transformed on the way.
+const DEPTH: usize = 64;
+
+/// What is multiplied at a time.
+#[derive(Clone, Copy, Debug)]
+struct Blocking {
+    /// Panels of filters, whose products are kept.
+    panels: usize,
+    /// Inputs.
+    depth: usize,
+}
+
+impl Blocking {
+    /// Filters that are transformed on the way need their place in the second-level cache, too.
+    fn new(tile: Tile, outputs: usize, inputs: usize) -> Self {
+        if filters::transformed_on_the_way(outputs, inputs) {
+            return Self {
+                panels: 1,
+                depth: DEPTH,
+            };
+        }
+        Self {
+            panels: (COLUMNS / tile.columns).clamp(1, tile.panels(outputs)),
+            depth: inputs,
+        }
+    }
+}
 
 /// A 3 × 3 convolution, ready to run: stride 1, one pixel of zeros around the image.
 #[derive(Clone, Debug)]
@@ -36,6 +63,7 @@ pub struct Conv3x3 {
     outputs: usize,
     set: InstructionSet,
     tile: Tile,
+    blocking: Blocking,
     filters: Filters,
     /// One per column of every panel.
     bias: Vec<f32>,
@@ -69,6 +97,7 @@ impl Conv3x3 {
             outputs,
             set,
             tile,
+            blocking: Blocking::new(tile, outputs, inputs),
             filters: Filters::new(set, tile, weights, outputs, inputs),
             bias: padded_bias(bias, outputs, tile.panels(outputs) * tile.columns),
         }
@@ -138,7 +167,7 @@ impl Conv3x3 {
         if bands.is_multiple_of(threads) || bands > 4 * threads {
             return 1;
         }
-        let most = self.outputs.div_ceil(COLUMNS.max(self.tile.columns));
+        let most = panels.div_ceil(self.blocking.panels);
         (2 * threads).div_ceil(bands).min(most).min(panels)
     }
 }

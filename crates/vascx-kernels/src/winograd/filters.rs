@@ -8,6 +8,10 @@ use crate::simd::{InstructionSet, Kernel, Vector};
 /// many values; where they do not fit into the caches, reading them takes longer than transforming.
 const MANY: usize = 1 << 17;
 
+pub(super) fn transformed_on_the_way(outputs: usize, inputs: usize) -> bool {
+    inputs * outputs >= MANY
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Filters {
     /// `[panel][position][input][column]`.
@@ -34,7 +38,7 @@ impl Filters {
                 target[column] = weight;
             }
         }
-        if inputs * outputs >= MANY {
+        if transformed_on_the_way(outputs, inputs) {
             return Self::Plain(plain);
         }
         let mut transformed = vec![0.0; tile.panels(outputs) * POSITIONS * inputs * columns];

@@ -4,14 +4,12 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use super::filters::{Filters, Transform};
-use super::transform::{self, Part};
-use super::{BLOCK, Band, COLUMNS, Conv3x3, POSITIONS, TILE};
+use super::transform::{self, Part, STRIP_CHANNELS, STRIP_TILES, Strip};
+use super::{BLOCK, Band, Conv3x3, POSITIONS, TILE};
 use crate::gemm::{Rows, Sink, product};
 use crate::simd::{Kernel, Vector};
 use crate::{Epilogue, Shape};
 
-/// Inputs that are multiplied at a time; those of a block stay in the second-level cache.
-const DEPTH: usize = 64;
 /// Values between the matrices of neighbouring positions, so that they do not all fall into the
 /// same cache set.
 const GAP: usize = 16;
@@ -28,6 +26,7 @@ pub(super) struct Panels<'a> {
 /// Memory of a task.
 #[derive(Default)]
 struct Scratch {
+    strip: Strip,
     /// Transformed, `[position][tile][channel]`.
     inputs: Vec<f32>,
     /// `[position][tile][column]`.
@@ -38,9 +37,7 @@ struct Scratch {
 
 thread_local! {
     /// Kept, because fresh memory costs page faults.
-    static SCRATCH: Cell<Scratch> = const {
-        Cell::new(Scratch { inputs: Vec::new(), products: Vec::new(), filters: Vec::new() })
-    };
+    static SCRATCH: Cell<Scratch> = Cell::default();
 }
 
 fn grow(scratch: &mut Vec<f32>, length: usize) {
@@ -60,20 +57,21 @@ impl Kernel for Panels<'_> {
     fn run<V: Vector>(mut self) {
         let mut scratch = SCRATCH.take();
         let Conv3x3 {
-            inputs: depth,
-            outputs,
+            inputs,
             tile,
+            blocking,
             ..
         } = *self.band.convolution;
-        let together = self.band.convolution.panels_together();
         let width = self.band.shape.width;
-        let columns = outputs.min(self.range.end * tile.columns) - self.range.start * tile.columns;
+        let columns = self.columns();
         let rows = self.output.len() / (width * columns);
         let tiles_per_row = width.div_ceil(TILE);
         let count = rows.div_ceil(TILE) * tiles_per_row;
-        let input_stride = BLOCK * depth + GAP;
-        let product_stride = BLOCK * together * tile.columns + GAP;
-        grow(&mut scratch.inputs, POSITIONS * input_stride);
+        let most = BLOCK.min(count).next_multiple_of(tile.rows);
+        let input_stride = most * blocking.depth + GAP;
+        let product_stride = most * blocking.panels * tile.columns + GAP;
+        let steps = inputs.div_ceil(blocking.depth);
+        grow(&mut scratch.inputs, steps * POSITIONS * input_stride);
         grow(&mut scratch.products, POSITIONS * product_stride);
         for first in (0..count).step_by(BLOCK) {
             let tiles = first..count.min(first + BLOCK);
@@ -81,13 +79,19 @@ impl Kernel for Panels<'_> {
                 values: &mut scratch.inputs,
                 stride: input_stride,
             };
-            for (index, tile) in tiles.clone().enumerate() {
-                let (y, x) = place(tile, tiles_per_row);
+            let mut index = 0;
+            while index < tiles.len() {
+                let tile = tiles.start + index;
+                let left_in_row = tiles_per_row - tile % tiles_per_row;
+                let last = tiles.len().min(index + left_in_row.min(STRIP_TILES));
+                let place = place(tile, tiles_per_row);
+                let strip = &mut scratch.strip;
                 self.band
-                    .transform_input::<V>(y, x, index, &mut transformed);
+                    .transform_inputs::<V>(place, index..last, strip, &mut transformed);
+                index = last;
             }
-            for panel in self.range.clone().step_by(together) {
-                let panels = panel..self.range.end.min(panel + together);
+            for panel in self.range.clone().step_by(blocking.panels) {
+                let panels = panel..self.range.end.min(panel + blocking.panels);
                 let mut products = Matrices {
                     values: &mut scratch.products,
                     stride: product_stride,
@@ -97,8 +101,9 @@ impl Kernel for Panels<'_> {
                 let count = tiles.len();
                 convolution.multiply::<V>(panels, count, &transformed, filters, &mut products);
                 for (index, tile) in tiles.clone().enumerate() {
+                    self.ask_for::<V>(place(tile + 1, tiles_per_row), panel);
                     let place = place(tile, tiles_per_row);
-                    self.transform_output::<V>(place, panel, index, columns, &products);
+                    self.transform_output::<V>(place, panel, index, &products);
                 }
             }
         }
@@ -114,15 +119,6 @@ fn place(tile: usize, tiles_per_row: usize) -> (usize, usize) {
 }
 
 impl Conv3x3 {
-    /// Panels whose products are kept at a time. Filters transformed on the way need their place in
-    /// the cache, too.
-    fn panels_together(&self) -> usize {
-        match self.filters {
-            Filters::Transformed(_) => (COLUMNS / self.tile.columns).max(1),
-            Filters::Plain(_) => 1,
-        }
-    }
-
     /// At every position, the tiles' channels times the filters of some panels; products are
     /// `[tile][column of a panel]`.
     #[inline(always)]
@@ -134,15 +130,17 @@ impl Conv3x3 {
         scratch: &mut Vec<f32>,
         products: &mut Matrices,
     ) {
-        let Self { inputs, tile, .. } = *self;
+        let Self {
+            inputs,
+            tile,
+            blocking,
+            ..
+        } = *self;
         let columns = tile.columns;
-        let row = self.panels_together() * columns;
-        let step = match self.filters {
-            Filters::Transformed(_) => inputs,
-            Filters::Plain(_) => DEPTH,
-        };
-        for first in (0..inputs).step_by(step) {
-            let depth = step.min(inputs - first);
+        let row = blocking.panels * columns;
+        for (step, first) in (0..inputs).step_by(blocking.depth).enumerate() {
+            let depth = blocking.depth.min(inputs - first);
+            let transformed_step = &transformed.values[step * POSITIONS * transformed.stride..];
             // Filters from the first panel's on; distances between panels and between positions.
             let (filters, next_panel, stride) = match &self.filters {
                 Filters::Transformed(filters) => {
@@ -151,7 +149,7 @@ impl Conv3x3 {
                     (&filters[first..], POSITIONS * stride, stride)
                 }
                 Filters::Plain(taps) => {
-                    let stride = DEPTH * columns + GAP;
+                    let stride = blocking.depth * columns + GAP;
                     grow(scratch, panels.len() * POSITIONS * stride);
                     let targets = scratch.chunks_exact_mut(POSITIONS * stride);
                     for (panel, filters) in panels.clone().zip(targets) {
@@ -169,8 +167,8 @@ impl Conv3x3 {
             };
             for position in 0..POSITIONS {
                 let rows = Rows {
-                    values: &transformed.values[position * transformed.stride + first..],
-                    stride: inputs,
+                    values: &transformed_step[position * transformed.stride..],
+                    stride: blocking.depth,
                     depth,
                     // Rows beyond the block's hold what a former one left: harmless.
                     count: tile.whole_rows(tiles),
@@ -212,17 +210,18 @@ impl<V: Vector> Sink<V> for ToMatrix<'_> {
 }
 
 impl Band<'_> {
-    /// Transforms the patch of the tile at (y, x), all channels.
+    /// Transforms the patches of tiles side by side, the first of which is at (y, x), all channels.
     #[inline(always)]
-    fn transform_input<V: Vector>(
+    fn transform_inputs<V: Vector>(
         &self,
-        y: usize,
-        x: usize,
-        index: usize,
+        (y, x): (usize, usize),
+        tiles: Range<usize>,
+        strip: &mut Strip,
         transformed: &mut Matrices,
     ) {
         let Shape { height, width, .. } = self.shape;
-        let mut first = index * self.convolution.inputs;
+        let depth = self.convolution.blocking.depth;
+        let mut first = 0;
         for &(values, channels) in self.parts {
             let length = height * width * channels;
             let part = Part {
@@ -231,11 +230,18 @@ impl Band<'_> {
                 height,
                 width,
             };
-            for channel in (0..channels).step_by(V::LANES) {
-                let count = V::LANES.min(channels - channel);
-                let target = &mut transformed.values[first + channel..];
+            let mut channel = 0;
+            while channel < channels {
+                let (step, at) = ((first + channel) / depth, (first + channel) % depth);
+                let count = STRIP_CHANNELS.min(channels - channel).min(depth - at);
                 let place = (self.first_row + y, x);
-                part.transform::<V>(place, (channel, count), transformed.stride, target);
+                strip.fill::<V>(part, place, tiles.len(), (channel, count));
+                for (tile, row) in tiles.clone().enumerate() {
+                    let target = step * POSITIONS * transformed.stride + row * depth + at;
+                    let target = &mut transformed.values[target..];
+                    strip.finish::<V>(tile, count, transformed.stride, target);
+                }
+                channel += count;
             }
             first += channels;
         }
@@ -243,6 +249,28 @@ impl Band<'_> {
 }
 
 impl Panels<'_> {
+    /// Channels of the output.
+    fn columns(&self) -> usize {
+        let Conv3x3 { outputs, tile, .. } = *self.band.convolution;
+        outputs.min(self.range.end * tile.columns) - self.range.start * tile.columns
+    }
+
+    /// Asks for the memory of a tile's results, which are written in short runs that the processor
+    /// does not foresee.
+    #[inline(always)]
+    fn ask_for<V: Vector>(&self, (y, x): (usize, usize), panel: usize) {
+        let Conv3x3 { tile, blocking, .. } = *self.band.convolution;
+        let columns = self.columns();
+        let first = (panel - self.range.start) * tile.columns;
+        let last = columns.min(first + blocking.panels * tile.columns);
+        for row in y..y + TILE {
+            for pixel in x..x + TILE {
+                let at = (row * self.band.shape.width + pixel) * columns;
+                V::prefetch(self.output, at + first..at + last);
+            }
+        }
+    }
+
     /// Transforms the products of some panels, from `panel` on; adds the bias and writes the
     /// tile's pixels that lie in the image.
     #[inline(always)]
@@ -251,13 +279,18 @@ impl Panels<'_> {
         (y, x): (usize, usize),
         panel: usize,
         index: usize,
-        columns: usize,
         products: &Matrices,
     ) {
-        let Conv3x3 { tile, ref bias, .. } = *self.band.convolution;
+        let Conv3x3 {
+            tile,
+            ref bias,
+            blocking,
+            ..
+        } = *self.band.convolution;
         let width = self.band.shape.width;
+        let columns = self.columns();
         let rows = self.output.len() / (width * columns);
-        let row = self.band.convolution.panels_together() * tile.columns;
+        let row = blocking.panels * tile.columns;
         let floor = V::splat(self.epilogue.floor());
         // Channels of this output, and of the whole one.
         let first = (panel - self.range.start) * tile.columns;
@@ -273,9 +306,14 @@ impl Panels<'_> {
             if whole {
                 for (i, line) in lines.iter().enumerate() {
                     let output = &mut self.output[at + i * width * columns..];
-                    for (j, value) in line.iter().enumerate() {
-                        floor.max(value.add(bias)).store(&mut output[j * columns..]);
-                    }
+                    let [a, b, c, d] = *line;
+                    let line = [
+                        floor.max(a.add(bias)),
+                        floor.max(b.add(bias)),
+                        floor.max(c.add(bias)),
+                        floor.max(d.add(bias)),
+                    ];
+                    V::store_every(line, output, columns);
                 }
                 continue;
             }

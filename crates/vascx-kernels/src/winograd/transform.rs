@@ -37,6 +37,12 @@ fn filter_line<V: Vector>([a, b, c]: [V; 3]) -> [V; PATCH] {
     ]
 }
 
+/// Tiles side by side whose patches are transformed together: their columns, of which neighbours
+/// share two, are transformed once.
+pub(super) const STRIP_TILES: usize = 6;
+/// Channels that are transformed together. A strip stays in the first-level cache.
+pub(super) const STRIP_CHANNELS: usize = 32;
+
 /// One part of one image's input, `[H, W, channels]`.
 #[derive(Clone, Copy)]
 pub(super) struct Part<'a> {
@@ -46,82 +52,90 @@ pub(super) struct Part<'a> {
     pub(super) width: usize,
 }
 
-impl Part<'_> {
-    /// Bᵀ d B of the patch that begins a pixel above and left of (y, x), for `count` channels.
-    /// Results of neighbouring positions go `stride` apart.
+/// Patches of tiles side by side for up to [`STRIP_CHANNELS`] channels, transformed along their
+/// columns: `[column][position][channel]`.
+#[derive(Default)]
+pub(super) struct Strip(Vec<f32>);
+
+/// Values of a column of a strip.
+const COLUMN: usize = PATCH * STRIP_CHANNELS;
+
+impl Strip {
+    /// Bᵀ d of the patches of `tiles` tiles, the first of which begins at (y, x), for `count`
+    /// channels. Patches begin a pixel above and left of their tiles.
     #[inline(always)]
-    pub(super) fn transform<V: Vector>(
-        &self,
+    pub(super) fn fill<V: Vector>(
+        &mut self,
+        part: Part,
         (y, x): (usize, usize),
+        tiles: usize,
         (channel, count): (usize, usize),
+    ) {
+        self.0.resize((STRIP_TILES * TILE + 2) * COLUMN, 0.0);
+        let columns = self.0.chunks_exact_mut(COLUMN);
+        for (x, column) in (x..).zip(columns.take(tiles * TILE + 2)) {
+            // The strip's columns are counted from the one left of the image.
+            let Some(x) = x.checked_sub(1).filter(|&x| x < part.width) else {
+                column.fill(0.0);
+                continue;
+            };
+            for lane in (0..count).step_by(V::LANES) {
+                let channels = V::LANES.min(count - lane);
+                let values = part.column::<V>((y, x), (channel + lane, channels));
+                V::store_every(input_line(values), &mut column[lane..], STRIP_CHANNELS);
+            }
+        }
+    }
+
+    /// What was filled in times B for one of the tiles: the transform of its patch. Results of
+    /// neighbouring positions go `stride` apart.
+    #[inline(always)]
+    pub(super) fn finish<V: Vector>(
+        &self,
+        tile: usize,
+        count: usize,
         stride: usize,
         target: &mut [f32],
     ) {
-        let inner = y > 0 && y + PATCH <= self.height + 1 && x > 0 && x + PATCH <= self.width + 1;
-        // Spelt out: arrays filled in loops would be cleared and copied first.
-        let columns = if inner && count == V::LANES {
-            let first = ((y - 1) * self.width + x - 1) * self.channels + channel;
-            [
-                input_line(self.column::<V>(first)),
-                input_line(self.column::<V>(first + self.channels)),
-                input_line(self.column::<V>(first + 2 * self.channels)),
-                input_line(self.column::<V>(first + 3 * self.channels)),
-                input_line(self.column::<V>(first + 4 * self.channels)),
-                input_line(self.column::<V>(first + 5 * self.channels)),
-            ]
-        } else {
-            let patch = self.edge_patch((y, x), (channel, count));
-            patch.map(input_line::<V>)
-        };
-        for i in 0..PATCH {
-            let [a, b, c, d, e, f] = &columns;
-            let line = input_line([a[i], b[i], c[i], d[i], e[i], f[i]]);
-            let target = &mut target[i * PATCH * stride..];
-            for (j, value) in line.iter().enumerate() {
-                value.store_part(&mut target[j * stride..], count);
+        let columns = &self.0[tile * TILE * COLUMN..];
+        for lane in (0..count).step_by(V::LANES) {
+            let channels = V::LANES.min(count - lane);
+            for i in 0..PATCH {
+                let line = V::load_every(&columns[i * STRIP_CHANNELS + lane..], COLUMN);
+                let line = input_line::<V>(line);
+                let target = &mut target[i * PATCH * stride + lane..];
+                if channels == V::LANES {
+                    V::store_every(line, target, stride);
+                    continue;
+                }
+                for (j, value) in line.iter().enumerate() {
+                    value.store_part(&mut target[j * stride..], channels);
+                }
             }
         }
     }
+}
 
-    /// One column of a patch within the image.
+impl Part<'_> {
+    /// A column of the patch that begins above row y, zero outside the image.
     #[inline(always)]
-    fn column<V: Vector>(&self, first: usize) -> [V; PATCH] {
-        let row = self.width * self.channels;
-        let values = &self.values[first..][..(PATCH - 1) * row + V::LANES];
-        [
-            V::load(values),
-            V::load(&values[row..]),
-            V::load(&values[2 * row..]),
-            V::load(&values[3 * row..]),
-            V::load(&values[4 * row..]),
-            V::load(&values[5 * row..]),
-        ]
-    }
-
-    /// The columns of any patch, zero outside the image.
-    #[inline(always)]
-    fn edge_patch<V: Vector>(
+    fn column<V: Vector>(
         &self,
         (y, x): (usize, usize),
         (channel, count): (usize, usize),
-    ) -> [[V; PATCH]; PATCH] {
-        let mut columns = [[V::splat(0.0); PATCH]; PATCH];
-        let inside = |first: usize, length: usize| {
-            1_usize.saturating_sub(first)..PATCH.min(length + 1 - first)
-        };
-        let rows = inside(y, self.height);
-        for (j, column) in columns.iter_mut().enumerate() {
-            if !inside(x, self.width).contains(&j) {
-                continue;
-            }
-            let first = (y + rows.start - 1) * self.width + x + j - 1;
-            let row = self.width * self.channels;
-            let values = &self.values[first * self.channels + channel..];
-            for (index, value) in column[rows.clone()].iter_mut().enumerate() {
-                *value = V::load_part(&values[index * row..], count);
+    ) -> [V; PATCH] {
+        let row = self.width * self.channels;
+        let first = x * self.channels + channel;
+        if y > 0 && y + PATCH <= self.height + 1 && count == V::LANES {
+            return V::load_every(&self.values[(y - 1) * row + first..], row);
+        }
+        let mut values = [V::splat(0.0); PATCH];
+        for (y, value) in (y..).zip(&mut values) {
+            if let Some(y) = y.checked_sub(1).filter(|&y| y < self.height) {
+                *value = V::load_part(&self.values[y * row + first..], count);
             }
         }
-        columns
+        values
     }
 }
 
@@ -146,16 +160,7 @@ pub(super) fn output<V: Vector>(products: &[f32], stride: usize) -> [[V; TILE]; 
 
 #[inline(always)]
 fn product_column<V: Vector>(products: &[f32], stride: usize) -> [V; PATCH] {
-    let row = PATCH * stride;
-    let products = &products[..(PATCH - 1) * row + V::LANES];
-    [
-        V::load(products),
-        V::load(&products[row..]),
-        V::load(&products[2 * row..]),
-        V::load(&products[3 * row..]),
-        V::load(&products[4 * row..]),
-        V::load(&products[5 * row..]),
-    ]
+    V::load_every(products, PATCH * stride)
 }
 
 /// Bᵀ times a line of a patch.

@@ -59,8 +59,8 @@ fn winograd(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn gathered(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("gathered");
+fn products(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("product");
     group.sample_size(10);
     for (side, kernel, stride, inputs, outputs) in [
         (512, 3, 1, 6, 32),
@@ -130,5 +130,5 @@ fn memory(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, winograd, gathered, memory);
+criterion_group!(benches, winograd, products, memory);
 criterion_main!(benches);

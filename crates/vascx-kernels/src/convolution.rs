@@ -1,35 +1,38 @@
-//! Convolution of any kernel size, stride, padding and dilation as a product of gathered patches
-//! and weights. Patches are gathered for a block of pixels at a time, small enough for the
-//! second-level cache.
+//! Convolution of any kernel size, stride, padding and dilation as a product of pixels and weights.
+//! What lies under a row of the kernel is contiguous in memory, so patches need not be gathered:
+//! the product's rows overlap. Only where the image ends, or is given in parts, its rows are copied
+//! to where zeros surround them.
 
 use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use crate::matrix::{FINISHED, Matrix, Pixels};
+use crate::gemm::Rows;
+use crate::matrix::{FINISHED, Lines, Matrix};
 use crate::simd::InstructionSet;
 use crate::{Epilogue, Shape};
 
-/// Most pixels per block.
-const MOST_PIXELS: usize = 192;
-/// Fewest pixels that make it worth to read all weights; several register tiles.
-const LEAST_PIXELS: usize = 48;
-/// Inputs and results of a block, where there are at least [`LEAST_PIXELS`]; half the second-level
+/// Most results per block.
+const MOST_RESULTS: usize = 192;
+/// Fewest results that make it worth to read all weights; several register tiles.
+const LEAST_RESULTS: usize = 48;
+/// Inputs and results of a block, where there are at least [`LEAST_RESULTS`]; half the second-level
 /// cache.
 const BLOCK_VALUES: usize = 64 << 10;
 
-/// Pixels per block: as many blocks for every thread, where there are few.
-fn block(pixels: usize, inputs: usize, outputs: usize) -> usize {
-    let most = BLOCK_VALUES / (inputs + outputs.min(FINISHED));
-    let blocks = pixels.div_ceil(most.clamp(LEAST_PIXELS, MOST_PIXELS));
+/// Units (pixels or rows) per block: at least one, and as many blocks for every thread, where there
+/// are few. `values` are a unit's inputs and results.
+fn block(units: usize, values: usize, results_per_unit: usize) -> usize {
+    let least = LEAST_RESULTS.div_ceil(results_per_unit);
+    let most = (MOST_RESULTS / results_per_unit).max(least);
+    let blocks = units.div_ceil((BLOCK_VALUES / values).clamp(least, most));
     let threads = rayon::current_num_threads();
     let blocks = if blocks < 8 * threads {
         blocks.next_multiple_of(threads)
     } else {
         blocks
     };
-    // Register tiles have an even number of rows.
-    pixels.div_ceil(blocks).next_multiple_of(2)
+    units.div_ceil(blocks)
 }
 
 /// How a kernel moves over the image; height before width.
@@ -161,81 +164,142 @@ impl Convolution {
         if output.is_empty() {
             return;
         }
-        let as_they_are = sliding.takes_pixels_as_they_are() && parts.len() == 1;
-        let block = block(results.pixels(), matrix.inputs, matrix.columns);
-        let blocks = output.par_chunks_mut(block * matrix.columns).enumerate();
-        blocks.for_each(|(index, output)| {
-            let first = index * block;
-            let pixels = output.len() / matrix.columns;
-            let epilogue = epilogue.part(first * matrix.columns, output.len());
-            let run = |input: &[f32], output| {
-                matrix.set.run(Pixels {
+        if sliding.takes_pixels_as_they_are() && parts.len() == 1 {
+            self.run_pixels(parts[0].0, epilogue, output);
+        } else {
+            self.run_rows(shape, results, parts, epilogue, output);
+        }
+    }
+
+    /// A product of all pixels, regardless of rows.
+    fn run_pixels(&self, input: &[f32], epilogue: Epilogue, output: &mut [f32]) {
+        let Matrix {
+            inputs, columns, ..
+        } = self.matrix;
+        let pixels = output.len() / columns;
+        // Register tiles have an even number of rows.
+        let block = block(pixels, inputs + columns.min(FINISHED), 1).next_multiple_of(2);
+        let inputs_of_blocks = input.par_chunks(block * inputs);
+        let blocks = output.par_chunks_mut(block * columns).zip(inputs_of_blocks);
+        blocks.enumerate().for_each(|(index, (output, values))| {
+            self.matrix.set.run(Lines {
+                matrix: &self.matrix,
+                first: Rows {
+                    values,
+                    offsets: &[0],
+                    depth: inputs,
+                    stride: inputs,
+                    count: output.len() / columns,
+                },
+                stride: 0,
+                epilogue: epilogue.part(index * block * columns, output.len()),
+                output,
+            });
+        });
+    }
+
+    /// Rows of results, a band at a time.
+    fn run_rows(
+        &self,
+        shape: Shape,
+        results: Shape,
+        parts: &[(&[f32], usize)],
+        epilogue: Epilogue,
+        output: &mut [f32],
+    ) {
+        let Self { matrix, sliding } = self;
+        let [kernel_rows, kernel_columns] = sliding.kernel;
+        let channels = matrix.inputs / (kernel_rows * kernel_columns);
+        let copied = sliding.padding != [0, 0] || parts.len() > 1;
+        // Values of a row of the image, with what surrounds it.
+        let row = (shape.width + 2 * sliding.padding[1]) * channels;
+        // Neighbouring taps lie side by side, unless they are dilated.
+        let taps_together = if sliding.dilation[1] == 1 {
+            kernel_columns
+        } else {
+            1
+        };
+        let offsets: Vec<usize> = (0..kernel_rows)
+            .flat_map(|y| {
+                let columns = (0..kernel_columns).step_by(taps_together);
+                columns.map(move |x| (y, x))
+            })
+            .map(|(y, x)| y * sliding.dilation[0] * row + x * sliding.dilation[1] * channels)
+            .collect();
+        let result_row = results.width * matrix.columns;
+        let values = row * sliding.stride[0] + results.width * matrix.columns.min(FINISHED);
+        let block = block(results.height, values, results.width);
+        let images = output.par_chunks_exact_mut(results.height * result_row);
+        images.enumerate().for_each(|(image, output)| {
+            let bands = output.par_chunks_mut(block * result_row).enumerate();
+            bands.for_each(|(band, output)| {
+                let first = image * results.height * result_row + band * block * result_row;
+                let epilogue = epilogue.part(first, output.len());
+                let top = band * block * sliding.stride[0];
+                let lines = output.len() / result_row;
+                let mut surrounded = SURROUNDED.take();
+                let values = if copied {
+                    let rows = (lines - 1) * sliding.stride[0] + sliding.reach(0);
+                    surrounded.resize(rows * row, 0.0);
+                    for (y, target) in (top..).zip(surrounded.chunks_exact_mut(row)) {
+                        sliding.copy_row(shape, parts, (image, y), target);
+                    }
+                    &surrounded[..]
+                } else {
+                    &parts[0].0[(image * shape.height + top) * row..]
+                };
+                matrix.set.run(Lines {
                     matrix,
-                    input,
+                    first: Rows {
+                        values,
+                        offsets: &offsets,
+                        depth: taps_together * channels,
+                        stride: sliding.stride[1] * channels,
+                        count: results.width,
+                    },
+                    stride: sliding.stride[0] * row,
                     epilogue,
                     output,
                 });
-            };
-            if as_they_are {
-                let inputs = matrix.inputs;
-                return run(&parts[0].0[first * inputs..][..pixels * inputs], output);
-            }
-            let mut patches = PATCHES.take();
-            patches.resize(pixels * matrix.inputs, 0.0);
-            for (pixel, patch) in patches.chunks_exact_mut(matrix.inputs).enumerate() {
-                sliding.gather(shape, results, parts, first + pixel, patch);
-            }
-            run(&patches, output);
-            PATCHES.set(patches);
+                SURROUNDED.set(surrounded);
+            });
         });
     }
 }
 
 thread_local! {
-    /// Gathered patches; kept, because fresh memory costs page faults.
-    static PATCHES: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// Rows with what surrounds them; kept, because fresh memory costs page faults.
+    static SURROUNDED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 impl Sliding {
-    /// Copies what the kernel covers for one result, taps row by row.
-    fn gather(
+    /// Copies a row of an image, counted from the first of the zeros above, with the zeros around.
+    fn copy_row(
         self,
         shape: Shape,
-        results: Shape,
         parts: &[(&[f32], usize)],
-        pixel: usize,
-        patch: &mut [f32],
+        (image, y): (usize, usize),
+        target: &mut [f32],
     ) {
         let Shape { height, width, .. } = shape;
-        let (line, x) = (pixel / results.width, pixel % results.width);
-        let (image, y) = (line / results.height, line % results.height);
-        let [rows, columns] = self.kernel;
-        let taps = patch.len() / (rows * columns);
-        let left = (x * self.stride[1]).checked_sub(self.padding[1]);
-        for (row, line) in patch.chunks_exact_mut(columns * taps).enumerate() {
-            let Some(y) = self.source(0, y, row, height) else {
-                line.fill(0.0);
-                continue;
-            };
-            let base = (image * height + y) * width;
-            // Neighbouring pixels lie side by side in memory.
-            if let ([(values, channels)], 1, Some(left)) = (parts, self.dilation[1], left)
-                && left + columns <= width
-            {
-                line.copy_from_slice(&values[(base + left) * channels..][..columns * channels]);
-                continue;
-            }
-            for (tap, target) in line.chunks_exact_mut(taps).enumerate() {
-                let Some(x) = self.source(1, x, tap, width) else {
-                    target.fill(0.0);
-                    continue;
-                };
-                let mut target = target;
-                for &(values, channels) in parts {
-                    let (head, rest) = target.split_at_mut(channels);
-                    head.copy_from_slice(&values[(base + x) * channels..][..channels]);
-                    target = rest;
-                }
+        let Some(y) = y.checked_sub(self.padding[0]).filter(|&y| y < height) else {
+            return target.fill(0.0);
+        };
+        let pixels = (image * height + y) * width..(image * height + y + 1) * width;
+        let channels = target.len() / (width + 2 * self.padding[1]);
+        let (left, target) = target.split_at_mut(self.padding[1] * channels);
+        let (target, right) = target.split_at_mut(width * channels);
+        left.fill(0.0);
+        right.fill(0.0);
+        if let [(values, _)] = parts {
+            let row = pixels.start * channels..pixels.end * channels;
+            return target.copy_from_slice(&values[row]);
+        }
+        for (pixel, mut target) in pixels.zip(target.chunks_exact_mut(channels)) {
+            for &(values, channels) in parts {
+                let (head, rest) = target.split_at_mut(channels);
+                head.copy_from_slice(&values[pixel * channels..][..channels]);
+                target = rest;
             }
         }
     }

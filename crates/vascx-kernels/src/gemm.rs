@@ -68,34 +68,48 @@ pub(crate) fn pack(
     packed
 }
 
-/// `ROWS` rows of A (`depth` values each, `stride` apart) times a packed panel of
-/// `VECTORS` · `LANES` columns. The `FIRST` to read a panel asks for its lines in advance.
+/// Rows of A. Each is made of pieces of `depth` values, which begin at `offsets`; rows begin
+/// `stride` apart and may overlap.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) offsets: &'a [usize],
+    pub(crate) depth: usize,
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
+}
+
+/// `ROWS` rows of A, from `first` on, times a packed panel of `VECTORS` · `LANES` columns. The
+/// `FIRST` to read a panel asks for its lines in advance.
 #[inline(always)]
 fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize, const FIRST: bool>(
-    a: &[f32],
-    stride: usize,
-    depth: usize,
+    a: Rows,
+    first: usize,
     panel: &[f32],
 ) -> [[V; VECTORS]; ROWS] {
-    let mut rows = [&a[..0]; ROWS];
-    for (index, row) in rows.iter_mut().enumerate() {
-        *row = &a[index * stride..][..depth];
-    }
     let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
-    let lines = panel.chunks_exact(VECTORS * V::LANES);
-    for (k, line) in (0..depth).zip(lines) {
-        let mut b = [V::splat(0.0); VECTORS];
-        for v in 0..VECTORS {
-            b[v] = V::load(&line[v * V::LANES..]);
+    let pieces = panel.chunks_exact(a.depth * VECTORS * V::LANES);
+    for (offset, panel) in a.offsets.iter().zip(pieces) {
+        let values = &a.values[offset + first * a.stride..];
+        let mut rows = [&values[..0]; ROWS];
+        for (index, row) in rows.iter_mut().enumerate() {
+            *row = &values[index * a.stride..][..a.depth];
         }
-        if FIRST {
-            let ahead = AHEAD * line.len();
-            V::prefetch(line, ahead..ahead + line.len());
-        }
-        for row in 0..ROWS {
-            let a = V::splat(rows[row][k]);
+        let lines = panel.chunks_exact(VECTORS * V::LANES);
+        for (k, line) in (0..a.depth).zip(lines) {
+            let mut b = [V::splat(0.0); VECTORS];
             for v in 0..VECTORS {
-                sums[row][v] = a.mul_add(b[v], sums[row][v]);
+                b[v] = V::load(&line[v * V::LANES..]);
+            }
+            if FIRST {
+                let ahead = AHEAD * line.len();
+                V::prefetch(line, ahead..ahead + line.len());
+            }
+            for row in 0..ROWS {
+                let a = V::splat(rows[row][k]);
+                for v in 0..VECTORS {
+                    sums[row][v] = a.mul_add(b[v], sums[row][v]);
+                }
             }
         }
     }
@@ -105,18 +119,9 @@ fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize, const FIRST: boo
 /// Where products go. A trait and not a closure, because closures cannot be forced inline, and what
 /// is not inline does not get the vector instructions.
 pub(crate) trait Sink<V: Vector> {
-    /// Takes the results of a row from `column` on, counted in the panel. The same may come twice
-    /// where there are not [`Tile::whole_rows`].
-    fn store(&mut self, row: usize, column: usize, sums: V);
-}
-
-/// Rows of A, `stride` apart; `depth` values count of each.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) stride: usize,
-    pub(crate) depth: usize,
-    pub(crate) count: usize,
+    /// Takes the results of some rows, from `row` on, for a vector of columns, from `column` on,
+    /// counted in the panel. The same may come twice where there are not [`Tile::whole_rows`].
+    fn store<const ROWS: usize>(&mut self, row: usize, column: usize, sums: [V; ROWS]);
 }
 
 /// Products of rows of A with a packed panel. Rows are independent of one another, so that results
@@ -166,12 +171,13 @@ fn product_tile<V: Vector, const ROWS: usize, const VECTORS: usize, const FIRST:
     sink: &mut impl Sink<V>,
 ) -> usize {
     let row = row.min(a.count - ROWS);
-    let values = &a.values[row * a.stride..];
-    let sums = multiply::<V, ROWS, VECTORS, FIRST>(values, a.stride, a.depth, panel);
-    for index in 0..ROWS {
-        for v in 0..VECTORS {
-            sink.store(row + index, v * V::LANES, sums[index][v]);
+    let sums = multiply::<V, ROWS, VECTORS, FIRST>(a, row, panel);
+    for v in 0..VECTORS {
+        let mut column = [V::splat(0.0); ROWS];
+        for index in 0..ROWS {
+            column[index] = sums[index][v];
         }
+        sink.store(row, v * V::LANES, column);
     }
     row + ROWS
 }

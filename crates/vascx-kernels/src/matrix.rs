@@ -51,15 +51,19 @@ pub(crate) fn padded_bias(bias: Option<&[f32]>, outputs: usize, columns: usize) 
     padded
 }
 
-/// Pixels `[…, inputs]` times a matrix, `[…, columns]`.
-pub(crate) struct Pixels<'a> {
+/// Lines of pixels times a matrix.
+pub(crate) struct Lines<'a> {
     pub(crate) matrix: &'a Matrix,
-    pub(crate) input: &'a [f32],
+    /// Of the first line: what is multiplied for each of its results.
+    pub(crate) first: Rows<'a>,
+    /// Values from a line to the next.
+    pub(crate) stride: usize,
     pub(crate) epilogue: Epilogue<'a>,
+    /// `[lines, results, columns]`.
     pub(crate) output: &'a mut [f32],
 }
 
-impl Kernel for Pixels<'_> {
+impl Kernel for Lines<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Matrix {
@@ -68,25 +72,26 @@ impl Kernel for Pixels<'_> {
             tile,
             ..
         } = *self.matrix;
-        let rows = Rows {
-            values: self.input,
-            stride: inputs,
-            depth: inputs,
-            count: self.output.len() / columns,
-        };
         let floor = self.epilogue.floor();
         let panels = self.matrix.panels.chunks_exact(inputs * tile.columns);
         let mut finished = 0;
         for (panel, weights) in panels.enumerate() {
             let first = panel * tile.columns;
-            let mut sink = ToPixels {
-                bias: &self.matrix.bias[first..],
-                floor,
-                first,
-                columns,
-                output: &mut *self.output,
-            };
-            product::<V>(tile, rows, weights, &mut sink);
+            let lines = self.output.chunks_exact_mut(self.first.count * columns);
+            for (line, output) in lines.enumerate() {
+                let rows = Rows {
+                    values: &self.first.values[line * self.stride..],
+                    ..self.first
+                };
+                let mut sink = ToPixels {
+                    bias: &self.matrix.bias[first..],
+                    floor,
+                    first,
+                    columns,
+                    output,
+                };
+                product::<V>(tile, rows, weights, &mut sink);
+            }
             let done = columns.min(first + tile.columns);
             if done == columns || done - finished >= FINISHED {
                 self.epilogue
@@ -110,14 +115,22 @@ struct ToPixels<'a> {
 
 impl<V: Vector> Sink<V> for ToPixels<'_> {
     #[inline(always)]
-    fn store(&mut self, row: usize, column: usize, sums: V) {
+    fn store<const ROWS: usize>(&mut self, row: usize, column: usize, mut sums: [V; ROWS]) {
         let channel = self.first + column;
-        if channel < self.columns {
-            let value = sums.add(V::load(&self.bias[column..]));
-            let count = V::LANES.min(self.columns - channel);
-            let at = row * self.columns + channel;
-            let value = V::splat(self.floor).max(value);
-            value.store_part(&mut self.output[at..], count);
+        if channel >= self.columns {
+            return;
+        }
+        let (bias, floor) = (V::load(&self.bias[column..]), V::splat(self.floor));
+        for sum in &mut sums {
+            *sum = floor.max(sum.add(bias));
+        }
+        let output = &mut self.output[row * self.columns + channel..];
+        let count = V::LANES.min(self.columns - channel);
+        if count == V::LANES {
+            return V::store_every(sums, output, self.columns);
+        }
+        for (index, sum) in sums.into_iter().enumerate() {
+            sum.store_part(&mut output[index * self.columns..], count);
         }
     }
 }

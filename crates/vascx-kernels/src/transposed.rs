@@ -97,8 +97,9 @@ impl Kernel for DoubledRow<'_> {
         let width = self.input.len() / inputs;
         let rows = Rows {
             values: self.input,
-            stride: inputs,
+            offsets: &[0],
             depth: inputs,
+            stride: inputs,
             count: width,
         };
         let panels = matrix.panels.chunks_exact(inputs * tile.columns);
@@ -131,27 +132,37 @@ struct ToFourPixels<'a> {
 
 impl<V: Vector> Sink<V> for ToFourPixels<'_> {
     #[inline(always)]
-    fn store(&mut self, x: usize, column: usize, sums: V) {
+    fn store<const ROWS: usize>(&mut self, x: usize, column: usize, mut sums: [V; ROWS]) {
         let first = self.first + column;
         if first >= self.columns {
             return;
         }
         let outputs = self.outputs;
-        let sums = sums.add(V::load(&self.bias[column..]));
-        let pixel = |corner: usize| ((corner / 2 * self.width + x) * 2 + corner % 2) * outputs;
+        let bias = V::load(&self.bias[column..]);
+        for sum in &mut sums {
+            *sum = sum.add(bias);
+        }
         let (corner, channel) = (first / outputs, first % outputs);
         if channel + V::LANES <= outputs {
-            return sums.store(&mut self.output[pixel(corner) + channel..]);
+            let at = self.pixel(x, corner) + channel;
+            return V::store_every(sums, &mut self.output[at..], 2 * outputs);
         }
         // The vector holds channels of several of the four pixels.
-        let mut values = [0.0; 16];
-        sums.store(&mut values);
-        for (offset, &value) in values[..V::LANES.min(self.columns - first)]
-            .iter()
-            .enumerate()
-        {
-            let (corner, channel) = ((first + offset) / outputs, (first + offset) % outputs);
-            self.output[pixel(corner) + channel] = value;
+        for (x, sum) in (x..).zip(sums) {
+            let mut values = [0.0; 16];
+            sum.store(&mut values);
+            let values = &values[..V::LANES.min(self.columns - first)];
+            for (column, &value) in (first..).zip(values) {
+                let at = self.pixel(x, column / outputs) + column % outputs;
+                self.output[at] = value;
+            }
         }
+    }
+}
+
+impl ToFourPixels<'_> {
+    /// Where one of the four pixels of an input pixel begins.
+    fn pixel(&self, x: usize, corner: usize) -> usize {
+        ((corner / 2 * self.width + x) * 2 + corner % 2) * self.outputs
     }
 }

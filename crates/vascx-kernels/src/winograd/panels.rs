@@ -168,8 +168,9 @@ impl Conv3x3 {
             for position in 0..POSITIONS {
                 let rows = Rows {
                     values: &transformed_step[position * transformed.stride..],
-                    stride: blocking.depth,
+                    offsets: &[0],
                     depth,
+                    stride: blocking.depth,
                     // Rows beyond the block's hold what a former one left: harmless.
                     count: tile.whole_rows(tiles),
                 };
@@ -198,14 +199,15 @@ struct ToMatrix<'a> {
 
 impl<V: Vector> Sink<V> for ToMatrix<'_> {
     #[inline(always)]
-    fn store(&mut self, row: usize, column: usize, sums: V) {
+    fn store<const ROWS: usize>(&mut self, row: usize, column: usize, mut sums: [V; ROWS]) {
         let values = &mut self.values[row * self.row + column..];
-        let sums = if self.add {
-            sums.add(V::load(values))
-        } else {
-            sums
-        };
-        sums.store(values);
+        if self.add {
+            let former = V::load_every::<ROWS>(values, self.row);
+            for (sum, former) in sums.iter_mut().zip(former) {
+                *sum = sum.add(former);
+            }
+        }
+        V::store_every(sums, values, self.row);
     }
 }
 

@@ -201,7 +201,7 @@ fn sliding(random: &mut fastrand::Rng) -> Sliding {
 }
 
 #[test]
-fn gathered_convolutions_are_plain_sums() {
+fn other_convolutions_are_plain_sums() {
     let mut random = fastrand::Rng::with_seed(2);
     let mut tried = 0;
     while tried < 60 {
@@ -308,7 +308,7 @@ fn the_number_of_threads_changes_no_bit() {
     let input = values(&mut random, shape.pixels() * inputs);
     let weights = values(&mut random, outputs * inputs * 9);
     let winograd = Conv3x3::new(&weights, outputs, inputs, None);
-    let gathered = Convolution::new(&weights, outputs, inputs, None, SAME_3X3);
+    let product = Convolution::new(&weights, outputs, inputs, None, SAME_3X3);
     let depthwise = DepthwiseConvolution::new(&weights[..inputs * 9], inputs, None, SAME_3X3);
     // One band of tiles: channels are split instead.
     let (small, many) = (Shape { height: 7, ..shape }, 300);
@@ -326,7 +326,7 @@ fn the_number_of_threads_changes_no_bit() {
         let mut fourth = vec![0.0; small.pixels() * many];
         pool.install(|| {
             winograd.run(shape, &parts, Activation::Relu.into(), &mut first);
-            gathered.run(shape, &parts, Activation::Silu.into(), &mut second);
+            product.run(shape, &parts, Activation::Silu.into(), &mut second);
             depthwise.run(shape, &input, Activation::Silu.into(), &mut third);
             wide.run(small, &start, Activation::Relu.into(), &mut fourth);
         });

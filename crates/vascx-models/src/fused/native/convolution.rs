@@ -25,7 +25,7 @@ pub(in crate::fused) type Packed = Kept<Arc<Bytes>, Kernel>;
 
 pub(in crate::fused) enum Kernel {
     Winograd(Conv3x3),
-    Gathered(Convolution),
+    Product(Convolution),
     Depthwise(DepthwiseConvolution),
     Transposed(TransposedConv2x2),
 }
@@ -34,7 +34,7 @@ impl Kernel {
     fn name(&self) -> &'static str {
         match self {
             Self::Winograd(_) => "winograd",
-            Self::Gathered(_) => "product",
+            Self::Product(_) => "product",
             Self::Depthwise(_) => "depthwise",
             Self::Transposed(_) => "transposed",
         }
@@ -89,7 +89,7 @@ fn pack<B: Backend>(conv: &Conv2d<B>, norm: Option<&BatchNorm<B>>, sliding: Slid
     } else if same_3x3 && inputs >= LEAST_WINOGRAD_CHANNELS {
         Kernel::Winograd(Conv3x3::new(&weights, outputs, inputs, bias))
     } else {
-        Kernel::Gathered(Convolution::new(&weights, outputs, inputs, bias, sliding))
+        Kernel::Product(Convolution::new(&weights, outputs, inputs, bias, sliding))
     }
 }
 
@@ -145,7 +145,7 @@ pub(in crate::fused) fn convolve<B: Backend>(
         read,
         |output| match &*kernel {
             Kernel::Winograd(kernel) => kernel.run(shape, &parts, epilogue, output),
-            Kernel::Gathered(kernel) => kernel.run(shape, &parts, epilogue, output),
+            Kernel::Product(kernel) => kernel.run(shape, &parts, epilogue, output),
             Kernel::Depthwise(kernel) => kernel.run(shape, parts[0].0, epilogue, output),
             Kernel::Transposed(_) => unreachable!("packed by a transposed convolution"),
         },
@@ -217,9 +217,9 @@ pub(in crate::fused) fn multiply<B: Backend>(
             .as_ref()
             .map(|bias| bias.as_slice().expect("contiguous f32"));
         let weight = weight.as_slice().expect("contiguous f32");
-        Kernel::Gathered(Convolution::new(weight, outputs, inputs, bias, POINTWISE))
+        Kernel::Product(Convolution::new(weight, outputs, inputs, bias, POINTWISE))
     });
-    let Kernel::Gathered(kernel) = &*kernel else {
+    let Kernel::Product(kernel) = &*kernel else {
         unreachable!("packed by a convolution")
     };
     let (kernel_activation, None) = split(activation) else {

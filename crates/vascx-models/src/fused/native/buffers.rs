@@ -33,7 +33,7 @@ pub(super) fn take(length: usize) -> Vec<f32> {
             buffer.resize(length, 0.0);
             buffer
         }
-        None => vec![0.0; length],
+        None => vascx_kernels::zeros(length),
     }
 }
 

@@ -1,0 +1,30 @@
+//! Memory for feature maps.
+#![cfg_attr(
+    target_os = "linux",
+    allow(unsafe_code, reason = "advice on memory that has just been allocated")
+)]
+
+/// Zeros in memory that the system is asked to provide in large pages: feature maps span thousands
+/// of ordinary ones, whose first use and whose addresses take a tenth of a network's time.
+pub fn zeros(length: usize) -> Vec<f32> {
+    #[allow(unused_mut)]
+    let mut values = vec![0.0; length];
+    #[cfg(target_os = "linux")]
+    advise(&mut values);
+    values
+}
+
+#[cfg(target_os = "linux")]
+fn advise(values: &mut [f32]) {
+    /// A large page of the common processors.
+    const LARGE: usize = 2 << 20;
+    let bytes = values.as_mut_ptr_range();
+    let first = bytes.start.addr().next_multiple_of(LARGE);
+    let last = bytes.end.addr() / LARGE * LARGE;
+    if first < last {
+        let start = bytes.start.wrapping_byte_add(first - bytes.start.addr());
+        // SAFETY: the pages lie within the vector, and the advice changes no value. A system that
+        // does not follow it answers with an error, which is no matter.
+        unsafe { libc::madvise(start.cast(), last - first, libc::MADV_HUGEPAGE) };
+    }
+}

@@ -125,23 +125,18 @@ struct Band<'a> {
     output: &'a mut [f32],
 }
 
+/// Memory of a task.
+#[derive(Default)]
+struct Scratch {
+    /// Copied rows, `[row modulo the kernel's reach][block of channels][column][channel]`.
+    copies: Vec<f32>,
+    /// Where the rows under the kernel lie there.
+    rows: Vec<usize>,
+}
+
 thread_local! {
-    /// Copied rows; kept, because fresh memory costs page faults.
-    static COPIES: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
-
-/// Where copies of rows lie: `[row modulo the kernel's reach][block of channels][column][channel]`.
-#[derive(Clone, Copy)]
-struct Layout {
-    /// Values of a row.
-    row: usize,
-    rows: usize,
-}
-
-impl Layout {
-    fn of_row(self, row: usize) -> usize {
-        row % self.rows * self.row
-    }
+    /// Kept, because fresh memory costs page faults.
+    static SCRATCH: Cell<Scratch> = Cell::default();
 }
 
 impl Kernel for Band<'_> {
@@ -150,39 +145,42 @@ impl Kernel for Band<'_> {
         let DepthwiseConvolution {
             channels, sliding, ..
         } = *self.convolution;
-        let mut copies = COPIES.take();
+        let mut scratch = SCRATCH.take();
         let row_length = self.width * channels;
         let last = self.width.next_multiple_of(TOGETHER) - 1;
         let block = (last * sliding.stride[1] + sliding.reach(1)) * BLOCK;
-        let rows = sliding.reach(0);
+        let reach = sliding.reach(0);
         let blocks = channels.div_ceil(BLOCK);
-        let most = (COPIED / (rows * block)).max(1);
+        let most = (COPIED / (reach * block)).max(1);
         let together = blocks.div_ceil(blocks.div_ceil(most));
-        let layout = Layout {
-            row: together * block,
-            rows,
-        };
-        copies.resize(rows * layout.row, 0.0);
+        let line_length = together * block;
+        scratch.copies.resize(reach * line_length, 0.0);
         for first in (0..channels).step_by(together * BLOCK) {
             let range = first..channels.min(first + together * BLOCK);
             let mut copied = 0;
             for row in 0..self.output.len() / row_length {
                 let top = row * sliding.stride[0];
-                for line in copied.max(top)..top + rows {
-                    let target = &mut copies[layout.of_row(line)..][..layout.row];
+                for line in copied.max(top)..top + reach {
+                    let target = line % reach * line_length;
+                    let target = &mut scratch.copies[target..][..line_length];
                     self.copy::<V>(line, range.clone(), target, block);
                 }
-                copied = top + rows;
+                copied = top + reach;
+                scratch.rows.clear();
+                let taps = (0..sliding.kernel[0]).map(|tap| top + tap * sliding.dilation[0]);
+                scratch
+                    .rows
+                    .extend(taps.map(|line| line % reach * line_length));
                 for channel in range.clone().step_by(BLOCK) {
-                    let copies = &copies[(channel - first) / BLOCK * block..];
-                    self.compute::<V>(row, channel, copies, layout);
+                    let copies = &scratch.copies[(channel - first) / BLOCK * block..];
+                    self.compute::<V>(row, channel, copies, &scratch.rows);
                 }
                 let part = self.epilogue.part(row * row_length, row_length);
                 let output = &mut self.output[row * row_length..][..row_length];
                 part.finish_columns::<V>(output, channels, range.clone());
             }
         }
-        COPIES.set(copies);
+        SCRATCH.set(scratch);
     }
 }
 
@@ -212,19 +210,26 @@ impl Band<'_> {
         let row = &self.image[y * width * all..][..width * all];
         for (x, pixel) in row.chunks_exact(all).take(inside / BLOCK).enumerate() {
             let pixel = &pixel[channels.clone()];
-            for (index, values) in pixel.chunks(BLOCK).enumerate() {
-                let target = &mut target[index * block + left + x * BLOCK..][..BLOCK];
-                for lane in (0..values.len()).step_by(V::LANES) {
-                    let count = V::LANES.min(values.len() - lane);
-                    V::load_part(&values[lane..], count).store(&mut target[lane..]);
+            let mut at = left + x * BLOCK;
+            let blocks = pixel.chunks_exact(BLOCK);
+            let rest = blocks.remainder();
+            for values in blocks {
+                let target = &mut target[at..][..BLOCK];
+                for lane in (0..BLOCK).step_by(V::LANES) {
+                    V::load(&values[lane..]).store(&mut target[lane..]);
                 }
+                at += block;
+            }
+            for lane in (0..rest.len()).step_by(V::LANES) {
+                let count = V::LANES.min(rest.len() - lane);
+                V::load_part(&rest[lane..], count).store(&mut target[at + lane..]);
             }
         }
     }
 
     /// Computes a row of results for the channels of a block, whose copies are given.
     #[inline(always)]
-    fn compute<V: Vector>(&mut self, row: usize, channel: usize, copies: &[f32], layout: Layout) {
+    fn compute<V: Vector>(&mut self, row: usize, channel: usize, copies: &[f32], rows: &[usize]) {
         let DepthwiseConvolution {
             channels,
             sliding,
@@ -234,27 +239,37 @@ impl Band<'_> {
         } = *self.convolution;
         let taps = sliding.kernel[0] * sliding.kernel[1];
         let floor = V::splat(self.epilogue.floor());
-        let count = BLOCK.min(channels - channel);
+        let left = BLOCK.min(channels - channel);
         for x in (0..self.width).step_by(TOGETHER) {
-            for lane in (0..count).step_by(V::LANES) {
+            for lane in (0..left).step_by(V::LANES) {
                 let window = Window {
                     sliding,
                     copies: &copies[x * sliding.stride[1] * BLOCK + lane..],
-                    layout,
-                    top: row * sliding.stride[0],
+                    rows,
                     weights: &weights[channel * taps + lane..],
                     bias: V::load(&bias[channel + lane..]),
                 };
-                let sums = match sliding.stride[1] {
-                    1 => window.sums(BLOCK),
-                    2 => window.sums(2 * BLOCK),
-                    stride => window.sums(stride * BLOCK),
+                let mut sums = match (sliding.kernel[1], sliding.stride[1], sliding.dilation[1]) {
+                    (3, 1, 1) => window.sums_of::<3, 1>(),
+                    (5, 1, 1) => window.sums_of::<5, 1>(),
+                    (7, 1, 1) => window.sums_of::<7, 1>(),
+                    (3, 2, 1) => window.sums_of::<3, 2>(),
+                    (5, 2, 1) => window.sums_of::<5, 2>(),
+                    _ => window.sums(),
                 };
-                let count = V::LANES.min(count - lane);
+                for sum in &mut sums {
+                    *sum = floor.max(*sum);
+                }
+                let pixels = TOGETHER.min(self.width - x);
+                let count = V::LANES.min(left - lane);
                 let at = (row * self.width + x) * channels + channel + lane;
-                for (index, sum) in sums.into_iter().enumerate().take(self.width - x) {
-                    let output = &mut self.output[at + index * channels..];
-                    floor.max(sum).store_part(output, count);
+                let output = &mut self.output[at..];
+                if pixels == TOGETHER && count == V::LANES {
+                    V::store_every(sums, output, channels);
+                    continue;
+                }
+                for (index, sum) in sums.into_iter().enumerate().take(pixels) {
+                    sum.store_part(&mut output[index * channels..], count);
                 }
             }
         }
@@ -265,30 +280,49 @@ impl Band<'_> {
 struct Window<'a, V> {
     sliding: Sliding,
     copies: &'a [f32],
-    layout: Layout,
-    /// First row under the kernel.
-    top: usize,
+    /// Where the rows under the kernel begin.
+    rows: &'a [usize],
     weights: &'a [f32],
     bias: V,
 }
 
 impl<V: Vector> Window<'_, V> {
-    /// Values of neighbouring results are `step` apart; a number known to the compiler makes for
-    /// better code.
+    /// The sums of common kernels: what the compiler knows makes for better code.
     #[inline(always)]
-    fn sums(&self, step: usize) -> [V; TOGETHER] {
+    fn sums_of<const COLUMNS: usize, const STRIDE: usize>(&self) -> [V; TOGETHER] {
+        let mut sums = [self.bias; TOGETHER];
+        for (row, &first) in self.rows.iter().enumerate() {
+            let weights = &self.weights[row * COLUMNS * BLOCK..];
+            let weights = V::load_every::<COLUMNS>(weights, BLOCK);
+            let reach = ((TOGETHER - 1) * STRIDE + COLUMNS - 1) * BLOCK + V::LANES;
+            let values = &self.copies[first..][..reach];
+            for column in 0..COLUMNS {
+                for index in 0..TOGETHER {
+                    let value = V::load(&values[(index * STRIDE + column) * BLOCK..]);
+                    sums[index] = value.mul_add(weights[column], sums[index]);
+                }
+            }
+        }
+        sums
+    }
+
+    /// The same for any kernel.
+    #[inline(always)]
+    fn sums(&self) -> [V; TOGETHER] {
         let Sliding {
-            kernel: [rows, columns],
-            dilation,
+            kernel: [_, columns],
+            stride: [_, stride],
+            dilation: [_, dilation],
             ..
         } = self.sliding;
+        let step = stride * BLOCK;
         let mut sums = [self.bias; TOGETHER];
-        for row in 0..rows {
+        for (row, &first) in self.rows.iter().enumerate() {
             let weights = &self.weights[row * columns * BLOCK..];
-            let values = &self.copies[self.layout.of_row(self.top + row * dilation[0])..];
+            let values = &self.copies[first..];
             for column in 0..columns {
                 let weight = V::load(&weights[column * BLOCK..]);
-                let values = &values[column * dilation[1] * BLOCK..];
+                let values = &values[column * dilation * BLOCK..];
                 let values = &values[..(TOGETHER - 1) * step + V::LANES];
                 for (index, sum) in sums.iter_mut().enumerate() {
                     *sum = V::load(&values[index * step..]).mul_add(weight, *sum);

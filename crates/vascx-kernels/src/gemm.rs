@@ -22,7 +22,7 @@ impl Tile {
             (InstructionSet::Avx512, ..=16) => (12, 16),
             (InstructionSet::Avx512, ..=32) => (12, 32),
             (InstructionSet::Avx512, _) => (6, 64),
-            (_, ..=8) => (6, 8),
+            (_, ..=8) => (12, 8),
             _ => (6, 16),
         };
         Self { rows, columns }

@@ -1,5 +1,7 @@
 //! Resizing by weighted neighbours, per axis.
 
+use std::cell::Cell;
+
 use rayon::prelude::*;
 
 use crate::Shape;
@@ -65,27 +67,41 @@ struct Line<'a> {
 impl Kernel for Line<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
+        let mut between = BETWEEN.take();
+        let row = if self.weight == 0.0 {
+            self.upper
+        } else {
+            between.resize(self.upper.len(), 0.0);
+            blend::<V>(self.upper, self.lower, self.weight, &mut between);
+            &between[..]
+        };
         let channels = self.channels;
-        let below = V::splat(self.weight);
         let pixels = self.output.chunks_exact_mut(channels);
         for (output, column) in pixels.zip(self.columns) {
-            let right = V::splat(column.weight);
-            let (first, second) = (column.first * channels, column.second * channels);
-            for channel in (0..channels).step_by(V::LANES) {
-                let count = V::LANES.min(channels - channel);
-                let load = |row: &[f32], pixel: usize| V::load_part(&row[pixel + channel..], count);
-                let between = |row: &[f32]| {
-                    let left = load(row, first);
-                    load(row, second).sub(left).mul_add(right, left)
-                };
-                let above = between(self.upper);
-                let value = if self.weight == 0.0 {
-                    above
-                } else {
-                    between(self.lower).sub(above).mul_add(below, above)
-                };
-                value.store_part(&mut output[channel..], count);
-            }
+            let first = &row[column.first * channels..][..channels];
+            let second = &row[column.second * channels..][..channels];
+            blend::<V>(first, second, column.weight, output);
         }
+        BETWEEN.set(between);
+    }
+}
+
+thread_local! {
+    /// A row between two of the image's; kept, because fresh memory costs page faults.
+    static BETWEEN: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// `first + weight · (second − first)`; all of the same length.
+#[inline(always)]
+fn blend<V: Vector>(first: &[f32], second: &[f32], weight: f32, output: &mut [f32]) {
+    let factor = V::splat(weight);
+    for at in (0..output.len()).step_by(V::LANES) {
+        let count = V::LANES.min(output.len() - at);
+        let mut value = V::load_part(&first[at..], count);
+        if weight != 0.0 {
+            let other = V::load_part(&second[at..], count);
+            value = other.sub(value).mul_add(factor, value);
+        }
+        value.store_part(&mut output[at..], count);
     }
 }

@@ -84,6 +84,10 @@ pub(crate) trait Kernel {
     fn run<V: Vector>(self);
 }
 
+/// What turns an integer into an f32 whose last bits are the exponent of 2 to its power: 1.5 · 2²³
+/// leaves no room behind the point, 127 is the exponent of 1.
+pub(crate) const POWER_OF_TWO_BIAS: f32 = 12_582_912.0 + 127.0;
+
 /// A vector of f32. Methods are to be called only where the instruction set is available, which
 /// [`InstructionSet::run`] ensures.
 pub(crate) trait Vector: Copy {
@@ -109,7 +113,8 @@ pub(crate) trait Vector: Copy {
     fn min(self, other: Self) -> Self;
     /// `self · factor + addend`.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
-    /// 2 to the power of integers −126…127.
+    /// 2 to the power of integers n in −127…127, given as n + [`POWER_OF_TWO_BIAS`]; 0 instead of
+    /// 2⁻¹²⁷.
     fn power_of_two(self) -> Self;
 
     /// Asks for values that will be read or written soon. They may lie beyond the end.
@@ -270,23 +275,19 @@ impl Vector for Portable {
 
     #[inline(always)]
     fn power_of_two(self) -> Self {
-        Self(
-            self.0
-                .map(|n| f32::from_bits(((n as i32 + 127) << 23) as u32)),
-        )
+        Self(self.0.map(|n| f32::from_bits(n.to_bits() << 23)))
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m512, _CMP_UNORD_Q, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps,
-        _mm256_blendv_ps, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtps_epi32, _mm256_div_ps,
-        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
-        _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
-        _mm512_add_epi32, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
-        _mm512_cvtps_epi32, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
-        _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
+        __m256, __m512, _CMP_UNORD_Q, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_blendv_ps,
+        _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_div_ps, _mm256_fmadd_ps,
+        _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_ps,
+        _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_castps_si512,
+        _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+        _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_ps,
         _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
     };
 
@@ -330,7 +331,7 @@ mod x86 {
     macro_rules! vector {
         ($name:ident, $register:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident,
          $add:ident, $sub:ident, $mul:ident, $div:ident, $max:ident, $min:ident, $fma:ident,
-         $to_int:ident, $set_int:ident, $add_int:ident, $shift:ident, $cast:ident, $keep_nan:ident) => {
+         $to_int:ident, $shift:ident, $from_int:ident, $keep_nan:ident) => {
             #[derive(Clone, Copy)]
             pub(super) struct $name($register);
 
@@ -406,10 +407,7 @@ mod x86 {
 
                 #[inline(always)]
                 fn power_of_two(self) -> Self {
-                    Self(unsafe {
-                        let biased = $add_int($to_int(self.0), $set_int(127));
-                        $cast($shift::<23>(biased))
-                    })
+                    Self(unsafe { $from_int($shift::<23>($to_int(self.0))) })
                 }
             }
         };
@@ -429,9 +427,7 @@ mod x86 {
         _mm256_max_ps,
         _mm256_min_ps,
         _mm256_fmadd_ps,
-        _mm256_cvtps_epi32,
-        _mm256_set1_epi32,
-        _mm256_add_epi32,
+        _mm256_castps_si256,
         _mm256_slli_epi32,
         _mm256_castsi256_ps,
         keep_nan_256
@@ -450,9 +446,7 @@ mod x86 {
         _mm512_max_ps,
         _mm512_min_ps,
         _mm512_fmadd_ps,
-        _mm512_cvtps_epi32,
-        _mm512_set1_epi32,
-        _mm512_add_epi32,
+        _mm512_castps_si512,
         _mm512_slli_epi32,
         _mm512_castsi512_ps,
         keep_nan_512

@@ -52,6 +52,13 @@ pub use simd::InstructionSet;
 pub use transposed::TransposedConv2x2;
 pub use winograd::Conv3x3;
 
+/// Runs `work`, which calls kernels one after the other, on one of rayon's threads. Called from any
+/// other thread, every kernel would first have to wake rayon's, and at the end the caller's: with
+/// small kernels that takes as long as they do.
+pub fn on_all_cores<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
 /// Images, rows and columns of a feature map `[N, H, W, C]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {

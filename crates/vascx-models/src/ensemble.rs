@@ -73,6 +73,10 @@ impl<B: Backend> Ensemble<B> {
 
     /// Runs every member on an f32 image `[N, C, H, W]`; the answer is f32, too.
     pub fn forward(&self, image: Tensor<B, 4>) -> Prediction<B> {
+        fused::on_all_cores::<B, _>(self.precision.dtype(), || self.pass(image))
+    }
+
+    fn pass(&self, image: Tensor<B, 4>) -> Prediction<B> {
         let image = image.cast(self.precision.dtype());
         let mut spatial = Vec::new();
         let mut vectors = Vec::new();

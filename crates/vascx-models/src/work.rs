@@ -84,6 +84,35 @@ pub fn count_operations<R>(pass: impl FnOnce() -> R) -> (R, u64) {
     (result, COUNT.replace(before))
 }
 
+/// Has `elsewhere` run `pass` on another thread, and notes what it did as if it had run on this one.
+#[cfg(feature = "flex")]
+pub(crate) fn on_another_thread<R: Send>(
+    pass: impl FnOnce() -> R + Send,
+    elsewhere: impl FnOnce(&mut (dyn FnMut() + Send)),
+) -> R {
+    let measured = LAYERS.with_borrow(Option::is_some);
+    let mut pass = Some(pass);
+    let mut done = None;
+    elsewhere(&mut || {
+        let pass = pass.take().expect("called once");
+        done = Some(count_operations(|| {
+            if measured {
+                measure_layers(pass)
+            } else {
+                (pass(), Vec::new())
+            }
+        }));
+    });
+    let ((result, seen), operations) = done.expect("was called");
+    COUNT.set(COUNT.get().saturating_add(operations));
+    LAYERS.with_borrow_mut(|layers| {
+        if let Some(layers) = layers {
+            layers.extend(seen);
+        }
+    });
+    result
+}
+
 /// Notes `positions` results of `depth` products each.
 pub(crate) fn note(positions: usize, depth: usize) {
     let operations = 2 * (positions as u64).saturating_mul(depth as u64);

@@ -164,6 +164,19 @@ pub(crate) fn images_per_pass<B: Backend>([height, width]: [usize; 2], dtype: Fl
     usize::MAX
 }
 
+/// Runs `pass` where its layers can be spread over all cores at once.
+pub(crate) fn on_all_cores<B: Backend, R: Send>(
+    dtype: FloatDType,
+    pass: impl FnOnce() -> R + Send,
+) -> R {
+    #[cfg(feature = "flex")]
+    if native::has_kernels::<B>(dtype) {
+        return work::on_another_thread(pass, |pass| vascx_kernels::on_all_cores(pass));
+    }
+    let _ = dtype;
+    pass()
+}
+
 /// Maps along a new leading axis. Flex copies and reshapes quickly only where elements lie in the order
 /// of the axes, so maps whose channels are last are joined that way.
 pub(crate) fn stack<B: Backend>(maps: Vec<Tensor<B, 4>>) -> Tensor<B, 5> {

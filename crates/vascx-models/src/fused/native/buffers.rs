@@ -3,8 +3,7 @@
 //! kernels write every value.
 
 use std::any::Any;
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::backend::Backend;
@@ -15,19 +14,35 @@ const MOST: usize = 3;
 /// Most of a buffer that may stay unused: a much too large one would be missing where it is needed.
 const MOST_UNUSED: usize = 3;
 
-thread_local! {
-    /// Smallest first.
-    static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+/// Of all threads: passes run on whichever is free.
+static FREE: Mutex<Free> = Mutex::new(Free(Vec::new()));
+
+/// Smallest first.
+struct Free(Vec<Vec<f32>>);
+
+impl Free {
+    fn take(&mut self, length: usize) -> Option<Vec<f32>> {
+        let Self(free) = self;
+        let index = free.iter().position(|buffer| buffer.capacity() >= length)?;
+        (free[index].capacity() / MOST_UNUSED <= length).then(|| free.remove(index))
+    }
+
+    fn keep(&mut self, buffer: Vec<f32>) {
+        let Self(free) = self;
+        let place = free.partition_point(|other| other.capacity() < buffer.capacity());
+        free.insert(place, buffer);
+        if free.len() > MOST {
+            free.remove(0);
+        }
+    }
 }
 
 /// A buffer of `length` values of no meaning.
 pub(super) fn take(length: usize) -> Vec<f32> {
-    let found = FREE.with_borrow_mut(|free| {
-        let fits = |buffer: &Vec<f32>| buffer.capacity() >= length;
-        let close = |buffer: &Vec<f32>| buffer.capacity() / MOST_UNUSED <= length;
-        let index = free.iter().position(fits)?;
-        close(&free[index]).then(|| free.remove(index))
-    });
+    let found = FREE
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take(length);
     match found {
         Some(mut buffer) => {
             buffer.resize(length, 0.0);
@@ -43,13 +58,8 @@ pub(in crate::fused) fn recycle<B: Backend>(maps: impl IntoIterator<Item = Tenso
         if let TensorPrimitive::Float(primitive) = map.into_primitive()
             && let Some(buffer) = buffer::<B>(primitive)
         {
-            FREE.with_borrow_mut(|free| {
-                let place = free.partition_point(|other| other.capacity() < buffer.capacity());
-                free.insert(place, buffer);
-                if free.len() > MOST {
-                    free.remove(0);
-                }
-            });
+            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+            free.keep(buffer);
         }
     }
 }
@@ -70,19 +80,20 @@ mod tests {
 
     #[test]
     fn memory_of_maps_comes_back_unless_somebody_holds_them() {
-        let device = Default::default();
-        let held = Tensor::<Flex, 4>::ones([1, 1, 50, 20], &device);
-        recycle([held.clone()]);
-        assert_eq!(take(1000), vec![0.0; 1000]);
-        recycle([held]);
-        assert!(
-            take(1001).iter().all(|&value| value == 0.0),
-            "too small to serve"
-        );
-        assert!(
-            take(300).iter().all(|&value| value == 0.0),
-            "too large to serve"
-        );
-        assert_eq!(take(900), vec![1.0; 900]);
+        let held = Tensor::<Flex, 4>::ones([1, 1, 50, 20], &Default::default());
+        let memory = |map: Tensor<Flex, 4>| buffer::<Flex>(map.into_primitive().tensor());
+        assert_eq!(memory(held.clone()), None);
+        assert_eq!(memory(held), Some(vec![1.0; 1000]));
+    }
+
+    #[test]
+    fn the_smallest_buffer_that_fits_is_taken() {
+        let mut free = Free(Vec::new());
+        free.keep(vec![1.0; 1000]);
+        free.keep(vec![2.0; 900]);
+        assert_eq!(free.take(1001), None, "too small to serve");
+        assert_eq!(free.take(299), None, "too large to serve");
+        assert_eq!(free.take(800), Some(vec![2.0; 900]));
+        assert_eq!(free.take(800), Some(vec![1.0; 1000]));
     }
 }

@@ -171,6 +171,13 @@ impl Convolution {
         }
     }
 
+    /// What pixels are multiplied with, where nothing but a pixel itself counts for its result.
+    pub(crate) fn matrix_of_pixels(&self) -> Option<&Matrix> {
+        self.sliding
+            .takes_pixels_as_they_are()
+            .then_some(&self.matrix)
+    }
+
     /// A product of all pixels, regardless of rows.
     fn run_pixels(&self, input: &[f32], epilogue: Epilogue, output: &mut [f32]) {
         let Matrix {

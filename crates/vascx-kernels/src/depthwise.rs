@@ -7,9 +7,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::matrix::padded_bias;
+use crate::activation::apply;
+use crate::gemm::{Rows, Sink, product};
+use crate::matrix::{Matrix, padded_bias};
 use crate::simd::{InstructionSet, Kernel, Vector};
-use crate::{Epilogue, Shape, Sliding};
+use crate::{Activation, Convolution, Epilogue, Shape, Sliding};
 
 /// Neighbouring results computed together: enough sums to hide the latency of multiply-add.
 const TOGETHER: usize = 8;
@@ -78,10 +80,41 @@ impl DepthwiseConvolution {
     /// # Panics
     /// When the sizes of input or output do not fit.
     pub fn run(&self, shape: Shape, input: &[f32], epilogue: Epilogue, output: &mut [f32]) {
+        assert_eq!(input.len(), shape.pixels() * self.channels, "input's size");
+        self.run_on(shape, Source::Map(input), epilogue, output);
+    }
+
+    /// Convolves what a 1 × 1 convolution with stride 1 and an activation make of `[N, H, W, C]`,
+    /// a row at a time, so that it need not pass through memory.
+    ///
+    /// # Panics
+    /// When the first convolution is of another kind or the sizes do not fit.
+    pub fn run_expanded(
+        &self,
+        expansion: (&Convolution, Activation),
+        shape: Shape,
+        input: &[f32],
+        epilogue: Epilogue,
+        output: &mut [f32],
+    ) {
+        let (convolution, activation) = expansion;
+        let matrix = convolution.matrix_of_pixels();
+        let matrix = matrix.expect("a 1 × 1 convolution with stride 1");
+        assert_eq!(matrix.columns, self.channels, "channels between the two");
+        assert_eq!(matrix.set, self.set, "instruction sets");
+        assert_eq!(input.len(), shape.pixels() * matrix.inputs, "input's size");
+        let source = Source::Expanded {
+            map: input,
+            matrix,
+            activation,
+        };
+        self.run_on(shape, source, epilogue, output);
+    }
+
+    fn run_on(&self, shape: Shape, source: Source, epilogue: Epilogue, output: &mut [f32]) {
         let channels = self.channels;
         let results = self.sliding.output(shape);
         let results = results.expect("the kernel fits the image");
-        assert_eq!(input.len(), shape.pixels() * channels, "input's size");
         assert_eq!(output.len(), results.pixels() * channels, "output's size");
         epilogue.check(output);
         if output.is_empty() {
@@ -93,15 +126,14 @@ impl DepthwiseConvolution {
             .par_chunks_exact_mut(results.height * row)
             .enumerate();
         images.for_each(|(image, output)| {
-            let size = shape.height * shape.width * channels;
-            let input = &input[image * size..][..size];
+            let source = source.image(image, shape);
             let bands = output.par_chunks_mut(rows * row).enumerate();
             bands.for_each(|(band, output)| {
                 let first = (image * results.height + band * rows) * row;
                 self.set.run(Band {
                     convolution: self,
                     shape,
-                    image: input,
+                    source,
                     first_row: band * rows,
                     width: results.width,
                     epilogue: epilogue.part(first, output.len()),
@@ -112,12 +144,47 @@ impl DepthwiseConvolution {
     }
 }
 
+/// Where the values under the kernel come from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// `[…, H, W, channels]`.
+    Map(&'a [f32]),
+    /// The products of `[…, H, W, inputs]` with a matrix, activated.
+    Expanded {
+        map: &'a [f32],
+        matrix: &'a Matrix,
+        activation: Activation,
+    },
+}
+
+impl Source<'_> {
+    /// Of one image.
+    fn image(self, image: usize, shape: Shape) -> Self {
+        let of = |map: &'_ [f32]| {
+            let size = map.len() / shape.images;
+            image * size..(image + 1) * size
+        };
+        match self {
+            Self::Map(map) => Self::Map(&map[of(map)]),
+            Self::Expanded {
+                map,
+                matrix,
+                activation,
+            } => Self::Expanded {
+                map: &map[of(map)],
+                matrix,
+                activation,
+            },
+        }
+    }
+}
+
 /// Some rows of results.
 struct Band<'a> {
     convolution: &'a DepthwiseConvolution,
     shape: Shape,
-    /// `[H, W, channels]`.
-    image: &'a [f32],
+    /// Of one image.
+    source: Source<'a>,
     first_row: usize,
     /// Of the results.
     width: usize,
@@ -185,7 +252,7 @@ impl Kernel for Band<'_> {
 }
 
 impl Band<'_> {
-    /// Copies channels of a row of the image, with zeros where it is outside.
+    /// Copies channels of a row of the image to blocks, with zeros where it is outside.
     #[inline(always)]
     fn copy<V: Vector>(
         &self,
@@ -195,7 +262,6 @@ impl Band<'_> {
         block: usize,
     ) {
         let sliding = self.convolution.sliding;
-        let all = self.convolution.channels;
         let Shape { height, width, .. } = self.shape;
         let y = (self.first_row * sliding.stride[0] + line).checked_sub(sliding.padding[0]);
         let Some(y) = y.filter(|&y| y < height) else {
@@ -207,22 +273,27 @@ impl Band<'_> {
             target[..left].fill(0.0);
             target[left + inside..].fill(0.0);
         }
-        let row = &self.image[y * width * all..][..width * all];
-        for (x, pixel) in row.chunks_exact(all).take(inside / BLOCK).enumerate() {
-            let pixel = &pixel[channels.clone()];
-            let mut at = left + x * BLOCK;
-            let blocks = pixel.chunks_exact(BLOCK);
-            let rest = blocks.remainder();
-            for values in blocks {
-                let target = &mut target[at..][..BLOCK];
-                for lane in (0..BLOCK).step_by(V::LANES) {
-                    V::load(&values[lane..]).store(&mut target[lane..]);
+        let pixels = inside / BLOCK;
+        match self.source {
+            Source::Map(map) => {
+                let all = self.convolution.channels;
+                let row = &map[y * width * all..][..width * all];
+                for (x, pixel) in row.chunks_exact(all).take(pixels).enumerate() {
+                    let target = &mut target[left + x * BLOCK..];
+                    copy_blocks::<V>(&pixel[channels.clone()], target, block);
                 }
-                at += block;
             }
-            for lane in (0..rest.len()).step_by(V::LANES) {
-                let count = V::LANES.min(rest.len() - lane);
-                V::load_part(&rest[lane..], count).store(&mut target[at + lane..]);
+            Source::Expanded {
+                map,
+                matrix,
+                activation,
+            } => {
+                let row = width * matrix.inputs;
+                let row = &map[y * row..][..row];
+                expand::<V>(matrix, row, pixels, channels, (left, block), target);
+                for target in target.chunks_exact_mut(block) {
+                    apply::<V>(activation, None, &mut target[left..left + inside]);
+                }
             }
         }
     }
@@ -273,6 +344,95 @@ impl Band<'_> {
                 }
             }
         }
+    }
+}
+
+/// Copies channels of a pixel to blocks.
+#[inline(always)]
+fn copy_blocks<V: Vector>(pixel: &[f32], target: &mut [f32], block: usize) {
+    let mut at = 0;
+    let blocks = pixel.chunks_exact(BLOCK);
+    let rest = blocks.remainder();
+    for values in blocks {
+        let target = &mut target[at..][..BLOCK];
+        for lane in (0..BLOCK).step_by(V::LANES) {
+            V::load(&values[lane..]).store(&mut target[lane..]);
+        }
+        at += block;
+    }
+    for lane in (0..rest.len()).step_by(V::LANES) {
+        let count = V::LANES.min(rest.len() - lane);
+        V::load_part(&rest[lane..], count).store(&mut target[at + lane..]);
+    }
+}
+
+/// Writes channels of the products of a row's pixels to blocks, behind what is `left` of them.
+#[inline(always)]
+fn expand<V: Vector>(
+    matrix: &Matrix,
+    row: &[f32],
+    pixels: usize,
+    channels: Range<usize>,
+    (left, block): (usize, usize),
+    target: &mut [f32],
+) {
+    let Matrix { inputs, tile, .. } = *matrix;
+    let panels = channels.start / tile.columns..channels.end.div_ceil(tile.columns);
+    for panel in panels {
+        let size = inputs * tile.columns;
+        let first = panel * tile.columns;
+        let rows = Rows {
+            values: row,
+            offsets: &[0],
+            depth: inputs,
+            stride: inputs,
+            count: pixels,
+        };
+        let mut sink = ToBlocks {
+            bias: &matrix.bias[first..],
+            first,
+            channels: channels.clone(),
+            left,
+            block,
+            target,
+        };
+        product::<V>(
+            tile,
+            rows,
+            &matrix.panels[panel * size..][..size],
+            &mut sink,
+        );
+    }
+}
+
+/// Adds the bias and writes the channels of a panel to blocks.
+struct ToBlocks<'a> {
+    bias: &'a [f32],
+    /// First channel of the panel.
+    first: usize,
+    /// Those that the blocks hold.
+    channels: Range<usize>,
+    /// Values before the first pixel of a block.
+    left: usize,
+    /// Values per block.
+    block: usize,
+    target: &'a mut [f32],
+}
+
+impl<V: Vector> Sink<V> for ToBlocks<'_> {
+    #[inline(always)]
+    fn store<const ROWS: usize>(&mut self, x: usize, column: usize, mut sums: [V; ROWS]) {
+        let channel = self.first + column;
+        if !self.channels.contains(&channel) {
+            return;
+        }
+        let bias = V::load(&self.bias[column..]);
+        for sum in &mut sums {
+            *sum = sum.add(bias);
+        }
+        let channel = channel - self.channels.start;
+        let at = channel / BLOCK * self.block + self.left + x * BLOCK + channel % BLOCK;
+        V::store_every(sums, &mut self.target[at..], BLOCK);
     }
 }
 

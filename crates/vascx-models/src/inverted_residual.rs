@@ -72,8 +72,15 @@ pub(crate) struct InvertedResidual<B: Backend> {
 impl<B: Backend> InvertedResidual<B> {
     pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let mut shortcut = self.shortcut.then(|| input.clone());
-        let last = self.block.len() - 1;
-        let stages = self.block.iter().enumerate();
+        // The expansion and the depthwise convolution are the first two, where there are both.
+        let (input, stages) = match self.block.as_slice() {
+            [Stage::Conv(expand), Stage::Conv(depthwise), rest @ ..] if !rest.is_empty() => {
+                (depthwise.forward_expanded(expand, input), rest)
+            }
+            stages => (input, stages),
+        };
+        let last = stages.len() - 1;
+        let stages = stages.iter().enumerate();
         stages.fold(input, |features, (index, stage)| match stage {
             // The projection, which is the last, adds the shortcut.
             Stage::Conv(layer) => {

@@ -101,6 +101,46 @@ pub(crate) fn convolve_onto<B: Backend>(
     activated(output, activation)
 }
 
+/// A convolution with its norm and activation, where it has them, and its weights as kernels want
+/// them.
+pub(crate) struct ConvolutionLayer<'a, B: Backend> {
+    pub(crate) packed: &'a Packed,
+    pub(crate) conv: &'a Conv2d<B>,
+    pub(crate) norm: Option<&'a BatchNorm<B>>,
+    pub(crate) activation: Option<Activation>,
+}
+
+impl<B: Backend> ConvolutionLayer<'_, B> {
+    fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        let Self {
+            packed,
+            conv,
+            norm,
+            activation,
+        } = *self;
+        convolve(packed, conv, norm, vec![input], activation)
+    }
+}
+
+/// A depthwise convolution of what a 1 × 1 convolution expands. Where there is a kernel for both,
+/// the expanded map, which is large, is never whole in memory.
+pub(crate) fn convolve_expanded<B: Backend>(
+    expansion: &ConvolutionLayer<B>,
+    layer: &ConvolutionLayer<B>,
+    input: Tensor<B, 4>,
+) -> Tensor<B, 4> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = native::convolve_expanded(expansion, layer, &input) {
+        let [images, inputs, height, width] = input.dims();
+        let [expanded, _, rows, columns] = layer.conv.weight.dims();
+        work::note(images * expanded * height * width, inputs);
+        work::note(output.shape().num_elements(), rows * columns);
+        native::recycle([input]);
+        return output;
+    }
+    layer.forward(expansion.forward(input))
+}
+
 /// An activation, if there is one.
 pub(crate) fn activated<B: Backend, const D: usize>(
     output: Tensor<B, D>,

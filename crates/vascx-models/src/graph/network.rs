@@ -170,6 +170,17 @@ impl Layer {
                 parts,
                 residual,
             } => conv.run_fused(packed, arguments, parts, residual, activation),
+            &Self::Expanded {
+                ref conv,
+                ref expansion,
+                packed: ref of_expansion,
+                arguments: count,
+                between,
+            } => {
+                let packed = [of_expansion, packed];
+                let activations = [between, activation];
+                conv.run_expanded(expansion, packed, arguments, count, activations)
+            }
             Self::ConvTranspose(conv) => conv.run_packed(packed, arguments),
             Self::Linear => Linear::run_fused(packed, arguments, shape, activation),
             Self::GroupNorm(norm) => norm.run_fused(arguments, shape, activation),

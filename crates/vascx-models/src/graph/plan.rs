@@ -49,6 +49,16 @@ pub(super) enum Layer {
         parts: usize,
         residual: bool,
     },
+    /// A depthwise convolution of what a 1 × 1 convolution makes. Arguments are the latter's, so
+    /// many, then the depthwise weight and perhaps its bias.
+    Expanded {
+        conv: Conv,
+        expansion: Conv,
+        packed: Packed,
+        arguments: usize,
+        /// Between the two.
+        between: Option<Activation>,
+    },
     ConvTranspose(ConvTranspose),
     Linear,
     GroupNorm(GroupNorm),
@@ -115,6 +125,31 @@ fn layer(
 ) -> Option<Step> {
     let mut arguments = arguments.to_vec();
     let layer = match op {
+        Op::Conv(conv) if conv.groups > 1 && is_expansion(uses, steps, arguments[0]) => {
+            let Arg::Node(inner) = arguments[0] else {
+                unreachable!("a node was found there")
+            };
+            let Step::Layer {
+                layer: Layer::Conv {
+                    conv: expansion, ..
+                },
+                arguments: of_expansion,
+                activation: between,
+                packed,
+            } = std::mem::replace(&mut steps[inner], Step::Absorbed)
+            else {
+                unreachable!("a convolution was found there")
+            };
+            let count = of_expansion.len();
+            arguments.splice(..1, of_expansion);
+            Layer::Expanded {
+                conv: conv.clone(),
+                expansion,
+                packed,
+                arguments: count,
+                between,
+            }
+        }
         Op::Conv(conv) => {
             let parts = match concatenated(graph, uses, arguments[0]) {
                 Some((cat, maps)) => {
@@ -141,6 +176,22 @@ fn layer(
         activation: None,
         packed: Packed::default(),
     })
+}
+
+/// Whether a map is what a convolution of single pixels makes for one reader alone. (Where that
+/// one's kernel is larger than it seems here, running both falls back to one after the other.)
+fn is_expansion(uses: &[usize], steps: &[Step], map: Arg) -> bool {
+    let Arg::Node(node) = map else {
+        return false;
+    };
+    uses[node] == 1
+        && matches!(
+            &steps[node],
+            Step::Layer {
+                layer: Layer::Conv { conv, parts: 1, residual: false },
+                ..
+            } if conv.groups == 1 && conv.stride == [1, 1] && conv.padding == [0, 0]
+        )
 }
 
 /// Lets a convolution whose result is only added to something do the sum itself. (Where that

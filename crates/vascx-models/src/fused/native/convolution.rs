@@ -15,7 +15,7 @@ use vascx_kernels::{
 use super::{Map, compute, flex, flex_of, map, primitive, split};
 use crate::Activation;
 use crate::fused::kept::Kept;
-use crate::fused::{activated, folded};
+use crate::fused::{ConvolutionLayer, activated, folded};
 
 /// Fewest channels for which Winograd's transforms pay.
 const LEAST_WINOGRAD_CHANNELS: usize = 12;
@@ -150,6 +150,55 @@ pub(in crate::fused) fn convolve<B: Backend>(
             Kernel::Transposed(_) => unreachable!("packed by a transposed convolution"),
         },
     );
+    let output = tensor(map(output, results, outputs));
+    Some(activated(output, rest))
+}
+
+/// Fewest pixels of an image that make it worth to expand a row at a time: all weights are read for
+/// every row.
+const LEAST_EXPANDED_PIXELS: usize = 32 * 32;
+
+pub(in crate::fused) fn convolve_expanded<B: Backend>(
+    expansion: &ConvolutionLayer<B>,
+    layer: &ConvolutionLayer<B>,
+    input: &Tensor<B, 4>,
+) -> Option<Tensor<B, 4>> {
+    let [expanded, inputs, ..] = expansion.conv.weight.dims();
+    let [outputs, 1, ..] = layer.conv.weight.dims() else {
+        return None;
+    };
+    let of_pixels = sliding(expansion.conv)? == POINTWISE && expansion.conv.groups == 1;
+    let depthwise = layer.conv.groups == expanded && outputs == expanded;
+    let map_of_input = Map::of(&flex_of(input)?)?;
+    let shape = map_of_input.shape;
+    if !of_pixels || !depthwise || shape.height * shape.width < LEAST_EXPANDED_PIXELS {
+        return None;
+    }
+    let sliding = sliding(layer.conv)?;
+    let results = sliding.output(shape)?;
+    let (between, None) = split(expansion.activation) else {
+        return None;
+    };
+    let packed = |layer: &ConvolutionLayer<B>, sliding| {
+        let weights = flex_of(&layer.conv.weight.val())?;
+        let pack = || pack(layer.conv, layer.norm, sliding);
+        Some(kernel(&layer.packed.native, &weights, pack))
+    };
+    let expand = packed(expansion, POINTWISE)?;
+    let convolve = packed(layer, sliding)?;
+    let (Kernel::Product(expand), Kernel::Depthwise(convolve)) = (&*expand, &*convolve) else {
+        unreachable!("packed by the layers themselves")
+    };
+    let (activation, rest) = split(layer.activation);
+    let values = map_of_input.values();
+    let taps = sliding.kernel[0] * sliding.kernel[1];
+    // Products of the expansion for each result.
+    let depth = taps + inputs * shape.pixels() / results.pixels();
+    let read = values.len() + expanded * (inputs + taps);
+    let output = compute("expanded", (results, outputs), depth, read, |output| {
+        let epilogue = activation.into();
+        convolve.run_expanded((expand, between), shape, values, epilogue, output);
+    });
     let output = tensor(map(output, results, outputs));
     Some(activated(output, rest))
 }

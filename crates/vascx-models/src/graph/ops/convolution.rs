@@ -7,7 +7,9 @@ use burn::tensor::{Tensor, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
 use crate::Activation;
-use crate::fused::{Packed, convolve_onto, convolve_transposed};
+use crate::fused::{
+    ConvolutionLayer, Packed, convolve_expanded, convolve_onto, convolve_transposed,
+};
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, at_least};
 use crate::graph::value::Value;
@@ -67,10 +69,52 @@ impl Conv {
         let mut maps: Vec<Tensor<B, 4>> = Vec::with_capacity(parts);
         let mut arguments = arguments.into_iter().map(Value::float);
         maps.extend(arguments.by_ref().take(parts).map(tensor));
+        let conv = self.module(&mut arguments);
+        let output = convolve_onto(packed, &conv, None, maps, residual, activation);
+        Value::Float(output.into_primitive().tensor())
+    }
+}
+
+impl Conv {
+    /// Runs after an expansion that nothing else reads: `arguments` are the expansion's map, weight
+    /// and perhaps bias, `of_expansion` of them, then the weight and perhaps a bias.
+    pub(crate) fn run_expanded<B: Backend>(
+        &self,
+        expansion: &Self,
+        packed: [&Packed; 2],
+        arguments: Vec<Value<B>>,
+        of_expansion: usize,
+        [between, activation]: [Option<Activation>; 2],
+    ) -> Value<B> {
+        let mut arguments = arguments.into_iter().map(Value::float);
+        let map = tensor(arguments.next().expect("inference checked the arguments"));
+        let expand = expansion.module::<B>(&mut arguments.by_ref().take(of_expansion - 1));
+        let conv = self.module::<B>(&mut arguments);
+        let expansion = ConvolutionLayer {
+            packed: packed[0],
+            conv: &expand,
+            norm: None,
+            activation: between,
+        };
+        let layer = ConvolutionLayer {
+            packed: packed[1],
+            conv: &conv,
+            norm: None,
+            activation,
+        };
+        let output = convolve_expanded(&expansion, &layer, map);
+        Value::Float(output.into_primitive().tensor())
+    }
+
+    /// The layer of a weight and perhaps a bias.
+    fn module<B: Backend>(
+        &self,
+        arguments: &mut impl Iterator<Item = B::FloatTensorPrimitive>,
+    ) -> burn::nn::conv::Conv2d<B> {
         let weight = tensor::<B, 4>(arguments.next().expect("inference checked the arguments"));
         let [_, _, height, width] = weight.dims();
         let [vertical, horizontal] = self.padding;
-        let conv = burn::nn::conv::Conv2d {
+        burn::nn::conv::Conv2d {
             weight: Param::from_tensor(weight),
             bias: arguments.next().map(tensor).map(Param::from_tensor),
             stride: self.stride,
@@ -78,9 +122,7 @@ impl Conv {
             dilation: self.dilation,
             groups: self.groups,
             padding: PaddingConfig2d::Explicit(vertical, horizontal, vertical, horizontal),
-        };
-        let output = convolve_onto(packed, &conv, None, maps, residual, activation);
-        Value::Float(output.into_primitive().tensor())
+        }
     }
 }
 

@@ -4,12 +4,13 @@ use super::{POSITIONS, transform};
 use crate::gemm::Tile;
 use crate::simd::{InstructionSet, Kernel, Vector};
 
-/// From this many filters on they are transformed on the way. Transformed ones are four times as
-/// many values; where they do not fit into the caches, reading them takes longer than transforming.
-const MANY: usize = 1 << 17;
+/// Most bytes of transformed filters that are kept; about what the third-level cache holds. They are
+/// four times the weights: where there are more, a network's memory would double, and reading them
+/// takes nearly as long as transforming them on the way.
+const MOST: usize = 24 << 20;
 
 pub(super) fn transformed_on_the_way(outputs: usize, inputs: usize) -> bool {
-    inputs * outputs >= MANY
+    size_of::<f32>() * POSITIONS * inputs * outputs > MOST
 }
 
 #[derive(Clone, Debug)]

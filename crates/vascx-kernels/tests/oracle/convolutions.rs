@@ -167,10 +167,10 @@ fn many_filters_are_plain_sums_too() {
     let mut random = fastrand::Rng::with_seed(5);
     let mut tried = 0;
     while tried < 3 {
-        let outputs = random.usize(1000..1100);
+        let outputs = random.usize(1400..1500);
         let layer = Layer::new(&mut random, SAME_3X3, 3, outputs).unwrap();
         let inputs: usize = layer.parts.iter().sum();
-        if inputs * outputs >= 1 << 17 && layer.shape.pixels() <= 200 {
+        if inputs * outputs > 175_000 && layer.shape.pixels() <= 200 {
             check_winograd(&layer, outputs);
             tried += 1;
         }
@@ -254,6 +254,69 @@ fn depthwise_convolutions_keep_channels_apart() {
             convolution.run(layer.shape, &layer.maps[0], layer.epilogue(), &mut actual);
             // Sums of at most 49 terms.
             layer.check(set, &actual, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn expanding_on_the_way_changes_no_bit() {
+    let mut random = fastrand::Rng::with_seed(7);
+    // So wide that the channels are computed in several groups.
+    let wide = Shape {
+        images: 2,
+        height: 9,
+        width: 200,
+    };
+    let large = Sliding {
+        kernel: [7, 7],
+        padding: [3, 3],
+        ..SAME_3X3
+    };
+    let mut cases = vec![(wide, 5, 150, large)];
+    while cases.len() < 40 {
+        let (shape, sliding) = (shape(&mut random), sliding(&mut random));
+        if sliding.output(shape).is_some() {
+            cases.push((shape, channels(&mut random), channels(&mut random), sliding));
+        }
+    }
+    for (shape, inputs, expanded, sliding) in cases {
+        let input = values(&mut random, shape.pixels() * inputs);
+        let weights = values(&mut random, expanded * inputs);
+        let taps = values(
+            &mut random,
+            expanded * sliding.kernel[0] * sliding.kernel[1],
+        );
+        let bias = values(&mut random, expanded);
+        let between = activation(&mut random);
+        let results = sliding.output(shape).unwrap().pixels() * expanded;
+        for set in InstructionSet::available() {
+            let bias = Some(&bias[..]);
+            let pixel = Sliding {
+                kernel: [1, 1],
+                padding: [0, 0],
+                ..SAME_3X3
+            };
+            let expand =
+                Convolution::with_instructions(set, &weights, expanded, inputs, bias, pixel);
+            let depthwise =
+                DepthwiseConvolution::with_instructions(set, &taps, expanded, bias, sliding);
+            let mut map = vec![f32::NAN; shape.pixels() * expanded];
+            let mut expected = vec![f32::NAN; results];
+            let mut actual = expected.clone();
+            expand.run(shape, &[(&input, inputs)], between.into(), &mut map);
+            depthwise.run(shape, &map, Activation::Relu.into(), &mut expected);
+            let expansion = (&expand, between);
+            depthwise.run_expanded(
+                expansion,
+                shape,
+                &input,
+                Activation::Relu.into(),
+                &mut actual,
+            );
+            assert_eq!(
+                actual, expected,
+                "{set:?} {shape:?} {inputs} -> {expanded} {sliding:?} {between:?}"
+            );
         }
     }
 }

@@ -111,7 +111,7 @@ pub(crate) struct ConvolutionLayer<'a, B: Backend> {
 }
 
 impl<B: Backend> ConvolutionLayer<'_, B> {
-    fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+    pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let Self {
             packed,
             conv,

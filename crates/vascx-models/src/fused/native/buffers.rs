@@ -10,7 +10,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorPrimitive};
 
 /// Most buffers kept. A network needs few at a time, and what is kept counts as its memory.
-const MOST: usize = 3;
+const MOST: usize = 4;
 /// Most of a buffer that may stay unused: a much too large one would be missing where it is needed.
 const MOST_UNUSED: usize = 3;
 

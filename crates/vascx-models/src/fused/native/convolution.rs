@@ -352,6 +352,33 @@ mod tests {
     }
 
     #[test]
+    fn a_depthwise_layer_expands_its_input_itself() {
+        let device = Default::default();
+        let expand = square([8, 24], 1).init::<Flex>(&device);
+        let depthwise = square([24, 24], 3).with_groups(24).init(&device);
+        let kernels = |side: usize| {
+            let (first, second) = Default::default();
+            let layer = |packed, conv| fused::ConvolutionLayer {
+                packed,
+                conv,
+                norm: None,
+                activation: Some(Activation::Silu),
+            };
+            let map = Tensor::random([1, 8, side, side], Distribution::Default, &device);
+            let (expansion, layer) = (layer(&first, &expand), layer(&second, &depthwise));
+            let run = || fused::convolve_expanded(&expansion, &layer, map.clone());
+            let (output, layers) = measure_layers(run);
+            let apart = layer.forward(expansion.forward(map.clone()));
+            output.into_data().assert_eq(&apart.into_data(), true);
+            let kernels: Vec<_> = layers.into_iter().map(|layer| layer.kernel).collect();
+            kernels
+        };
+        assert_eq!(kernels(32), ["expanded"]);
+        // Too small: weights would be read for every few pixels.
+        assert_eq!(kernels(8), ["product", "depthwise"]);
+    }
+
+    #[test]
     fn doubling_the_resolution_runs_on_its_kernel() {
         let device = Default::default();
         let config = ConvTranspose2dConfig::new([8, 4], [2, 2]).with_stride([2, 2]);

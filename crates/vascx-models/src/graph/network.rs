@@ -170,16 +170,11 @@ impl Layer {
                 parts,
                 residual,
             } => conv.run_fused(packed, arguments, parts, residual, activation),
-            &Self::Expanded {
-                ref conv,
-                ref expansion,
-                packed: ref of_expansion,
-                arguments: count,
-                between,
-            } => {
-                let packed = [of_expansion, packed];
-                let activations = [between, activation];
-                conv.run_expanded(expansion, packed, arguments, count, activations)
+            Self::Expanded(layer) => {
+                let packed = [&layer.packed, packed];
+                let activations = [layer.between, activation];
+                let (conv, expansion) = (&layer.conv, &layer.expansion);
+                conv.run_expanded(expansion, packed, arguments, layer.arguments, activations)
             }
             Self::ConvTranspose(conv) => conv.run_packed(packed, arguments),
             Self::Linear => Linear::run_fused(packed, arguments, shape, activation),

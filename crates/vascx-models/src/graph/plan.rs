@@ -49,19 +49,24 @@ pub(super) enum Layer {
         parts: usize,
         residual: bool,
     },
-    /// A depthwise convolution of what a 1 × 1 convolution makes. Arguments are the latter's, so
-    /// many, then the depthwise weight and perhaps its bias.
-    Expanded {
-        conv: Conv,
-        expansion: Conv,
-        packed: Packed,
-        arguments: usize,
-        /// Between the two.
-        between: Option<Activation>,
-    },
+    /// Arguments are the expansion's, then the depthwise weight and perhaps its bias.
+    Expanded(Box<Expanded>),
     ConvTranspose(ConvTranspose),
     Linear,
     GroupNorm(GroupNorm),
+}
+
+/// A depthwise convolution of what a 1 × 1 convolution expands.
+#[derive(Clone, Debug)]
+pub(super) struct Expanded {
+    pub(super) conv: Conv,
+    pub(super) expansion: Conv,
+    /// Of the expansion.
+    pub(super) packed: Packed,
+    /// How many the expansion has.
+    pub(super) arguments: usize,
+    /// Between the two.
+    pub(super) between: Option<Activation>,
 }
 
 impl Plan {
@@ -142,13 +147,13 @@ fn layer(
             };
             let count = of_expansion.len();
             arguments.splice(..1, of_expansion);
-            Layer::Expanded {
+            Layer::Expanded(Box::new(Expanded {
                 conv: conv.clone(),
                 expansion,
                 packed,
                 arguments: count,
                 between,
-            }
+            }))
         }
         Op::Conv(conv) => {
             let parts = match concatenated(graph, uses, arguments[0]) {

@@ -165,7 +165,7 @@ impl Convolution {
             return;
         }
         if sliding.takes_pixels_as_they_are() && parts.len() == 1 {
-            self.run_pixels(parts[0].0, epilogue, output);
+            run_pixels(&self.matrix, parts[0].0, epilogue, output);
         } else {
             self.run_rows(shape, results, parts, epilogue, output);
         }
@@ -178,31 +178,39 @@ impl Convolution {
             .then_some(&self.matrix)
     }
 
-    /// A product of all pixels, regardless of rows.
-    fn run_pixels(&self, input: &[f32], epilogue: Epilogue, output: &mut [f32]) {
+    /// Convolves a map `[N, H, W, C]` whose channels are first multiplied by factors `[N, C]`: the
+    /// weights are, which are fewer than the pixels.
+    ///
+    /// # Panics
+    /// When it is not a 1 × 1 convolution with stride 1 or the sizes do not fit.
+    pub fn run_scaled(
+        &self,
+        shape: Shape,
+        input: &[f32],
+        factors: &[f32],
+        epilogue: Epilogue,
+        output: &mut [f32],
+    ) {
+        let matrix = self.matrix_of_pixels();
+        let matrix = matrix.expect("a 1 × 1 convolution with stride 1");
         let Matrix {
             inputs, columns, ..
-        } = self.matrix;
-        let pixels = output.len() / columns;
-        // Register tiles have an even number of rows.
-        let block = block(pixels, inputs + columns.min(FINISHED), 1).next_multiple_of(2);
-        let inputs_of_blocks = input.par_chunks(block * inputs);
-        let blocks = output.par_chunks_mut(block * columns).zip(inputs_of_blocks);
-        blocks.enumerate().for_each(|(index, (output, values))| {
-            self.matrix.set.run(Lines {
-                matrix: &self.matrix,
-                first: Rows {
-                    values,
-                    offsets: &[0],
-                    depth: inputs,
-                    stride: inputs,
-                    count: output.len() / columns,
-                },
-                stride: 0,
-                epilogue: epilogue.part(index * block * columns, output.len()),
-                output,
-            });
-        });
+        } = *matrix;
+        let pixels = shape.height * shape.width;
+        assert_eq!(input.len(), shape.pixels() * inputs, "input's size");
+        assert_eq!(factors.len(), shape.images * inputs, "factors");
+        assert_eq!(output.len(), shape.pixels() * columns, "output's size");
+        epilogue.check(output);
+        if output.is_empty() {
+            return;
+        }
+        let images = input.chunks_exact(pixels * inputs);
+        let images = images.zip(factors.chunks_exact(inputs));
+        let outputs = output.chunks_exact_mut(pixels * columns);
+        for (image, ((input, factors), output)) in images.zip(outputs).enumerate() {
+            let epilogue = epilogue.part(image * output.len(), output.len());
+            run_pixels(&matrix.scaled(factors), input, epilogue, output);
+        }
     }
 
     /// Rows of results, a band at a time.
@@ -272,6 +280,33 @@ impl Convolution {
             });
         });
     }
+}
+
+/// A product of all pixels, regardless of rows.
+fn run_pixels(matrix: &Matrix, input: &[f32], epilogue: Epilogue, output: &mut [f32]) {
+    let Matrix {
+        inputs, columns, ..
+    } = *matrix;
+    let pixels = output.len() / columns;
+    // Register tiles have an even number of rows.
+    let block = block(pixels, inputs + columns.min(FINISHED), 1).next_multiple_of(2);
+    let inputs_of_blocks = input.par_chunks(block * inputs);
+    let blocks = output.par_chunks_mut(block * columns).zip(inputs_of_blocks);
+    blocks.enumerate().for_each(|(index, (output, values))| {
+        matrix.set.run(Lines {
+            matrix,
+            first: Rows {
+                values,
+                offsets: &[0],
+                depth: inputs,
+                stride: inputs,
+                count: output.len() / columns,
+            },
+            stride: 0,
+            epilogue: epilogue.part(index * block * columns, output.len()),
+            output,
+        });
+    });
 }
 
 thread_local! {

@@ -41,6 +41,22 @@ impl Matrix {
     }
 }
 
+impl Matrix {
+    /// The same with a factor for every input.
+    pub(crate) fn scaled(&self, factors: &[f32]) -> Self {
+        let columns = self.tile.columns;
+        let mut scaled = self.clone();
+        for panel in scaled.panels.chunks_exact_mut(self.inputs * columns) {
+            for (line, factor) in panel.chunks_exact_mut(columns).zip(factors) {
+                for weight in line {
+                    *weight *= factor;
+                }
+            }
+        }
+        scaled
+    }
+}
+
 /// A bias for every column of every panel.
 pub(crate) fn padded_bias(bias: Option<&[f32]>, outputs: usize, columns: usize) -> Vec<f32> {
     let mut padded = vec![0.0; columns];

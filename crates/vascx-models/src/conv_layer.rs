@@ -7,7 +7,8 @@ use burn::nn::norm::Normalization;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::fused::{
-    ConvolutionLayer, Packed, activated, convolve, convolve_expanded, convolve_onto, sum,
+    ConvolutionLayer, Packed, activated, convolve, convolve_expanded, convolve_onto,
+    convolve_scaled, scaled, sum,
 };
 use crate::norm::normalise;
 use crate::{Activation, Norm};
@@ -104,6 +105,19 @@ impl<B: Backend> ConvLayer<B> {
         match (expansion.fusible(), self.fusible()) {
             (Some(expansion), Some(layer)) => convolve_expanded(&expansion, &layer, input),
             _ => self.forward(vec![expansion.forward(vec![input])]),
+        }
+    }
+
+    /// Of a map whose channels are first multiplied by factors `[N, C, 1, 1]`.
+    pub(crate) fn forward_scaled(
+        &self,
+        map: Tensor<B, 4>,
+        factors: Tensor<B, 4>,
+        residual: Option<Tensor<B, 4>>,
+    ) -> Tensor<B, 4> {
+        match self.fusible() {
+            Some(layer) => convolve_scaled(&layer, map, factors, residual),
+            None => self.forward_onto(vec![scaled(map, factors)], residual),
         }
     }
 

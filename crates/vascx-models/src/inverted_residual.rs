@@ -71,23 +71,22 @@ pub(crate) struct InvertedResidual<B: Backend> {
 
 impl<B: Backend> InvertedResidual<B> {
     pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let mut shortcut = self.shortcut.then(|| input.clone());
-        // The expansion and the depthwise convolution are the first two, where there are both.
-        let (input, stages) = match self.block.as_slice() {
+        let shortcut = self.shortcut.then(|| input.clone());
+        let (features, rest) = match self.block.as_slice() {
             [Stage::Conv(expand), Stage::Conv(depthwise), rest @ ..] if !rest.is_empty() => {
                 (depthwise.forward_expanded(expand, input), rest)
             }
-            stages => (input, stages),
+            [Stage::Conv(depthwise), rest @ ..] => (depthwise.forward(vec![input]), rest),
+            _ => unreachable!("a block begins with a convolution"),
         };
-        let last = stages.len() - 1;
-        let stages = stages.iter().enumerate();
-        stages.fold(input, |features, (index, stage)| match stage {
-            // The projection, which is the last, adds the shortcut.
-            Stage::Conv(layer) => {
-                layer.forward_onto(vec![features], shortcut.take_if(|_| index == last))
+        match rest {
+            [Stage::Squeeze(squeeze), Stage::Conv(project)] => {
+                let gates = squeeze.gates(features.clone());
+                project.forward_scaled(features, gates, shortcut)
             }
-            Stage::Squeeze(squeeze) => squeeze.forward(features),
-        })
+            [Stage::Conv(project)] => project.forward_onto(vec![features], shortcut),
+            _ => unreachable!("a block ends with its projection"),
+        }
     }
 }
 

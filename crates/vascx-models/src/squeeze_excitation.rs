@@ -6,7 +6,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::Activation;
-use crate::fused::{Packed, convolve, global_average, scaled};
+use crate::fused::{Packed, convolve, global_average};
 
 /// Scales every channel by a gate computed from the means of all channels.
 #[derive(Module, Debug)]
@@ -38,13 +38,18 @@ impl<B: Backend> SqueezeExcitation<B> {
         }
     }
 
-    pub(crate) fn forward(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
+    /// The gates `[N, C, 1, 1]` that the channels are to be multiplied by.
+    pub(crate) fn gates(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
         let [packed1, packed2] = &self.packed;
         let run = |packed, conv, input, activation| {
             convolve(packed, conv, None, vec![input], Some(activation))
         };
-        let means = global_average(features.clone());
-        let squeezed = run(packed1, &self.fc1, means, self.activation);
-        scaled(features, run(packed2, &self.fc2, squeezed, self.gate))
+        let squeezed = run(
+            packed1,
+            &self.fc1,
+            global_average(features),
+            self.activation,
+        );
+        run(packed2, &self.fc2, squeezed, self.gate)
     }
 }

@@ -229,6 +229,37 @@ fn other_convolutions_are_plain_sums() {
 }
 
 #[test]
+fn scaled_channels_are_scaled_weights() {
+    let mut random = fastrand::Rng::with_seed(8);
+    let pixel = Sliding {
+        kernel: [1, 1],
+        padding: [0, 0],
+        ..SAME_3X3
+    };
+    for _ in 0..30 {
+        let outputs = channels(&mut random);
+        let mut layer = Layer::new(&mut random, pixel, 1, outputs).unwrap();
+        let inputs = layer.parts[0];
+        let map = layer.maps[0].clone();
+        let factors = values(&mut random, layer.shape.images * inputs);
+        let pixels = layer.shape.height * layer.shape.width;
+        for (index, value) in layer.maps[0].iter_mut().enumerate() {
+            *value *= factors[index / (pixels * inputs) * inputs + index % inputs];
+        }
+        let expected = layer.sums(1);
+        for set in InstructionSet::available() {
+            let (weights, bias) = (&layer.weights, Some(&layer.bias[..]));
+            let convolution =
+                Convolution::with_instructions(set, weights, outputs, inputs, bias, pixel);
+            let mut actual = vec![f32::NAN; expected.len()];
+            convolution.run_scaled(layer.shape, &map, &factors, layer.epilogue(), &mut actual);
+            // Sums of at most 130 terms.
+            layer.check(set, &actual, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
 fn depthwise_convolutions_keep_channels_apart() {
     let mut random = fastrand::Rng::with_seed(5);
     let mut tried = 0;

@@ -141,6 +141,38 @@ pub(crate) fn convolve_expanded<B: Backend>(
     layer.forward(expansion.forward(input))
 }
 
+/// A convolution of a map whose channels are first multiplied by factors `[N, C, 1, 1]`, with a
+/// residual that is added before the activation. Where there is a kernel for it, the weights are
+/// multiplied instead.
+pub(crate) fn convolve_scaled<B: Backend>(
+    layer: &ConvolutionLayer<B>,
+    map: Tensor<B, 4>,
+    factors: Tensor<B, 4>,
+    residual: Option<Tensor<B, 4>>,
+) -> Tensor<B, 4> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = native::convolve_scaled(layer, &map, &factors, residual.as_ref()) {
+        let [_, inputs, ..] = map.dims();
+        work::note(output.shape().num_elements(), inputs);
+        native::recycle([map].into_iter().chain(residual));
+        return output;
+    }
+    let ConvolutionLayer {
+        packed,
+        conv,
+        norm,
+        activation,
+    } = *layer;
+    convolve_onto(
+        packed,
+        conv,
+        norm,
+        vec![scaled(map, factors)],
+        residual,
+        activation,
+    )
+}
+
 /// An activation, if there is one.
 pub(crate) fn activated<B: Backend, const D: usize>(
     output: Tensor<B, D>,

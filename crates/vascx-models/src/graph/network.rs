@@ -167,9 +167,9 @@ impl Layer {
         match self {
             &Self::Conv {
                 ref conv,
-                parts,
+                maps,
                 residual,
-            } => conv.run_fused(packed, arguments, parts, residual, activation),
+            } => conv.run_fused(packed, arguments, maps, residual, activation),
             Self::Expanded(layer) => {
                 let packed = [&layer.packed, packed];
                 let activations = [layer.between, activation];

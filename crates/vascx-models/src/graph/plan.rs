@@ -42,11 +42,11 @@ pub(super) enum Step {
 /// An operator that takes neighbours along.
 #[derive(Clone, Debug)]
 pub(super) enum Layer {
-    /// Arguments are the `parts` of the map to concatenate, the weight, perhaps a bias, and what is
-    /// added to the result if there is a `residual`.
+    /// Arguments are the maps, the weight, perhaps a bias, and what is added to the result if there
+    /// is a `residual`.
     Conv {
         conv: Conv,
-        parts: usize,
+        maps: Maps,
         residual: bool,
     },
     /// Arguments are the expansion's, then the depthwise weight and perhaps its bias.
@@ -54,6 +54,25 @@ pub(super) enum Layer {
     ConvTranspose(ConvTranspose),
     Linear,
     GroupNorm(GroupNorm),
+}
+
+/// What a convolution reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maps {
+    /// So many, concatenated along their channels.
+    Parts(usize),
+    /// Two, multiplied: a map and the gates of its channels, in either order.
+    Gated,
+}
+
+impl Maps {
+    /// How many there are.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Self::Parts(count) => count,
+            Self::Gated => 2,
+        }
+    }
 }
 
 /// A depthwise convolution of what a 1 × 1 convolution expands.
@@ -156,17 +175,21 @@ fn layer(
             }))
         }
         Op::Conv(conv) => {
-            let parts = match concatenated(graph, uses, arguments[0]) {
-                Some((cat, maps)) => {
-                    steps[cat] = Step::Absorbed;
-                    arguments.splice(..1, maps.iter().copied());
-                    maps.len()
-                }
-                None => 1,
-            };
+            let (absorbed, read, maps) =
+                if let Some((cat, parts)) = concatenated(graph, uses, arguments[0]) {
+                    (Some(cat), parts, Maps::Parts(parts.len()))
+                } else if let Some((product, factors)) = gated(graph, uses, arguments[0]) {
+                    (Some(product), factors, Maps::Gated)
+                } else {
+                    (None, &[][..], Maps::Parts(1))
+                };
+            if let Some(absorbed) = absorbed {
+                steps[absorbed] = Step::Absorbed;
+                arguments.splice(..1, read.iter().copied());
+            }
             Layer::Conv {
                 conv: conv.clone(),
-                parts,
+                maps,
                 residual: false,
             }
         }
@@ -193,7 +216,7 @@ fn is_expansion(uses: &[usize], steps: &[Step], map: Arg) -> bool {
         && matches!(
             &steps[node],
             Step::Layer {
-                layer: Layer::Conv { conv, parts: 1, residual: false },
+                layer: Layer::Conv { conv, maps: Maps::Parts(1), residual: false },
                 ..
             } if conv.groups == 1 && conv.stride == [1, 1] && conv.padding == [0, 0]
         )
@@ -265,6 +288,28 @@ fn concatenated<'a>(graph: &'a Graph, uses: &[usize], map: Arg) -> Option<(usize
         }
         _ => None,
     }
+}
+
+/// The product of a map and what looks like gates, which a convolution alone reads, and its factors.
+fn gated<'a>(graph: &'a Graph, uses: &[usize], map: Arg) -> Option<(usize, &'a [Arg])> {
+    let Arg::Node(product) = map else {
+        return None;
+    };
+    let Node::Call(Op::Binary(Binary(BinaryKind::Mul)), factors) = &graph.nodes[product] else {
+        return None;
+    };
+    let is_gate = |factor: &Arg| match factor {
+        Arg::Node(node) => match &graph.nodes[*node] {
+            Node::Call(op, _) => matches!(
+                fusible_activation(op),
+                Some(Activation::Sigmoid | Activation::HardSigmoid)
+            ),
+            _ => false,
+        },
+        Arg::Literal(_) => false,
+    };
+    let nodes = factors.iter().all(|factor| matches!(factor, Arg::Node(_)));
+    (uses[product] == 1 && nodes && factors.iter().any(is_gate)).then_some((product, factors))
 }
 
 fn fusible_activation(op: &Op) -> Option<Activation> {

@@ -114,16 +114,7 @@ pub(in crate::fused) fn convolve<B: Backend>(
         .collect::<Option<_>>()?;
     let shape = maps.first()?.shape;
     let results = sliding.output(shape)?;
-    let residual = match residual {
-        Some(residual) => {
-            let residual = Map::of(&flex_of(residual)?)?;
-            if (residual.shape, residual.channels) != (results, outputs) {
-                return None;
-            }
-            Some(residual)
-        }
-        None => None,
-    };
+    let residual = residual_of(residual, (results, outputs))?;
     let kernel = kernel(packed, &weights, || pack(conv, norm, sliding));
     let (activation, rest) = split(activation);
     let epilogue = Epilogue {
@@ -151,6 +142,61 @@ pub(in crate::fused) fn convolve<B: Backend>(
         },
     );
     let output = tensor(map(output, results, outputs));
+    Some(activated(output, rest))
+}
+
+/// What is to be added to a result of some size; `None` if it has another.
+#[allow(clippy::option_option)]
+fn residual_of<B: Backend>(
+    residual: Option<&Tensor<B, 4>>,
+    size: (Shape, usize),
+) -> Option<Option<Map>> {
+    let Some(residual) = residual else {
+        return Some(None);
+    };
+    let residual = Map::of(&flex_of(residual)?)?;
+    ((residual.shape, residual.channels) == size).then_some(Some(residual))
+}
+
+pub(in crate::fused) fn convolve_scaled<B: Backend>(
+    layer: &ConvolutionLayer<B>,
+    input: &Tensor<B, 4>,
+    factors: &Tensor<B, 4>,
+    residual: Option<&Tensor<B, 4>>,
+) -> Option<Tensor<B, 4>> {
+    let conv = layer.conv;
+    let [outputs, inputs, ..] = conv.weight.dims();
+    let of_pixels = sliding(conv)? == POINTWISE && conv.groups == 1;
+    let Map {
+        shape,
+        channels,
+        last,
+    } = Map::of(&flex_of(input)?)?;
+    let fitting = factors.dims() == [shape.images, inputs, 1, 1] && channels == inputs;
+    // With fewer pixels there would be more weights to multiply.
+    if !of_pixels || !fitting || shape.height * shape.width < outputs {
+        return None;
+    }
+    let factors = Map::of(&flex_of(factors)?)?;
+    let residual = residual_of(residual, (shape, outputs))?;
+    let weights = flex_of(&conv.weight.val())?;
+    let pack = || pack(conv, layer.norm, POINTWISE);
+    let kernel = kernel(&layer.packed.native, &weights, pack);
+    let Kernel::Product(kernel) = &*kernel else {
+        unreachable!("packed by the layer itself")
+    };
+    let (activation, rest) = split(layer.activation);
+    let epilogue = Epilogue {
+        residual: residual.as_ref().map(Map::values),
+        activation,
+    };
+    let values: &[f32] = last.as_slice().expect("contiguous f32");
+    let added = residual.as_ref().map_or(0, |map| map.values().len());
+    let read = values.len() + added + inputs * outputs;
+    let output = compute("product", (shape, outputs), inputs, read, |output| {
+        kernel.run_scaled(shape, values, factors.values(), epilogue, output);
+    });
+    let output = tensor(map(output, shape, outputs));
     Some(activated(output, rest))
 }
 
@@ -376,6 +422,37 @@ mod tests {
         assert_eq!(kernels(32), ["expanded"]);
         // Too small: weights would be read for every few pixels.
         assert_eq!(kernels(8), ["product", "depthwise"]);
+    }
+
+    #[test]
+    fn gates_multiply_the_weights_where_those_are_fewer() {
+        let device = Default::default();
+        let conv = square([16, 24], 1).init::<Flex>(&device);
+        let kernels = |side: usize| {
+            let packed = fused::Packed::default();
+            let layer = fused::ConvolutionLayer {
+                packed: &packed,
+                conv: &conv,
+                norm: None,
+                activation: Some(Activation::Relu),
+            };
+            let random = |shape: [usize; 4]| {
+                Tensor::<Flex, 4>::random(shape, Distribution::Default, &device)
+            };
+            let map = fused::laid_out(random([2, 16, side, side]));
+            let gates = random([2, 16, 1, 1]);
+            let residual = random([2, 24, side, side]);
+            let product = conv.forward(map.clone() * gates.clone()) + residual.clone();
+            let expected = Activation::Relu.forward(product).into_data();
+            let run = || fused::convolve_scaled(&layer, map, gates, Some(residual));
+            let (output, layers) = measure_layers(run);
+            let tolerance = burn::tensor::Tolerance::<f32>::rel_abs(1e-5, 1e-6);
+            output.into_data().assert_approx_eq(&expected, tolerance);
+            let kernels: Vec<_> = layers.into_iter().map(|layer| layer.kernel).collect();
+            kernels
+        };
+        assert_eq!(kernels(8), ["product"]);
+        assert_eq!(kernels(4), ["arithmetic", "product"]);
     }
 
     #[test]

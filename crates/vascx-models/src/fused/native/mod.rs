@@ -14,7 +14,9 @@ use burn::tensor::{DType, FloatDType, Tensor, TensorData, TensorMetadata, Tensor
 use vascx_kernels::Shape;
 
 pub(super) use buffers::recycle;
-pub(super) use convolution::{convolve, convolve_expanded, convolve_transposed, multiply};
+pub(super) use convolution::{
+    convolve, convolve_expanded, convolve_scaled, convolve_transposed, multiply,
+};
 pub(super) use elementwise::{activate, arithmetic, memory_order};
 pub(super) use maps::{global_average, group_norm, layer_norm, max_pool, resize};
 

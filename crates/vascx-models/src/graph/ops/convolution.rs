@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Activation;
 use crate::fused::{
-    ConvolutionLayer, Packed, convolve_expanded, convolve_onto, convolve_transposed,
+    ConvolutionLayer, Packed, convolve_expanded, convolve_onto, convolve_scaled,
+    convolve_transposed,
 };
 use crate::graph::meta::{DType, Meta};
-use crate::graph::operator::{Operator, at_least};
+use crate::graph::operator::{Operator, at_least, take};
+use crate::graph::plan::Maps;
 use crate::graph::value::Value;
 
 /// Largest stride, padding or dilation; keeps sizes far from overflow.
@@ -53,25 +55,48 @@ fn check_bias(bias: &[Meta], channels: usize) -> Result<(), String> {
 }
 
 impl Conv {
-    /// Runs with what stands around it: `arguments` are `parts` maps to concatenate, the weight,
-    /// perhaps a bias and, if there is a `residual`, what to add; the activation follows.
+    /// Runs with what stands around it: `arguments` are the maps, the weight, perhaps a bias and, if
+    /// there is a `residual`, what to add; the activation follows.
     pub(crate) fn run_fused<B: Backend>(
         &self,
         packed: &Packed,
         arguments: Vec<Value<B>>,
-        parts: usize,
+        maps: Maps,
         residual: bool,
         activation: Option<Activation>,
     ) -> Value<B> {
         let mut arguments = arguments;
         let residual = if residual { arguments.pop() } else { None };
         let residual = residual.map(|residual| tensor(residual.float()));
-        let mut maps: Vec<Tensor<B, 4>> = Vec::with_capacity(parts);
-        let mut arguments = arguments.into_iter().map(Value::float);
-        maps.extend(arguments.by_ref().take(parts).map(tensor));
-        let conv = self.module(&mut arguments);
-        let output = convolve_onto(packed, &conv, None, maps, residual, activation);
+        let weights = arguments.split_off(maps.count());
+        let conv = self.module::<B>(&mut weights.into_iter().map(Value::float));
+        let output = if maps == Maps::Gated {
+            let [map, gates] = gated(take(arguments), &conv.weight.device());
+            let layer = ConvolutionLayer {
+                packed,
+                conv: &conv,
+                norm: None,
+                activation,
+            };
+            convolve_scaled(&layer, map, gates, residual)
+        } else {
+            let maps = arguments.into_iter().map(|map| tensor(map.float()));
+            convolve_onto(packed, &conv, None, maps.collect(), residual, activation)
+        };
         Value::Float(output.into_primitive().tensor())
+    }
+}
+
+/// A map and the gates of its channels, given in either order; whatever else is multiplied, only its
+/// product counts.
+fn gated<B: Backend>(factors: [Value<B>; 2], device: &B::Device) -> [Tensor<B, 4>; 2] {
+    let factor = |value: Value<B>| value.cast(DType::Float, device).with_rank(4).float();
+    let [a, b] = factors.map(|value| tensor::<B, 4>(factor(value)));
+    let is_gates = |tensor: &Tensor<B, 4>| tensor.dims()[2..] == [1, 1];
+    if is_gates(&a) && !is_gates(&b) {
+        [b, a]
+    } else {
+        [a, b]
     }
 }
 
@@ -163,7 +188,7 @@ impl Operator for Conv {
         _shape: &[usize],
         _device: &B::Device,
     ) -> Value<B> {
-        self.run_fused(&Packed::default(), arguments, 1, false, None)
+        self.run_fused(&Packed::default(), arguments, Maps::Parts(1), false, None)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ops::activation::{Clamp, LeakyRelu, Unary};
 use super::ops::binary::{Binary, BinaryKind};
-use super::ops::convolution::{Conv, ConvTranspose};
+use super::ops::convolution::{Conv, ConvTranspose, Maps};
 use super::ops::linear::Linear;
 use super::ops::norm::GroupNorm;
 use super::{Arg, Graph, Node, Op};
@@ -54,25 +54,6 @@ pub(super) enum Layer {
     ConvTranspose(ConvTranspose),
     Linear,
     GroupNorm(GroupNorm),
-}
-
-/// What a convolution reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Maps {
-    /// So many, concatenated along their channels.
-    Parts(usize),
-    /// Two, multiplied: a map and the gates of its channels, in either order.
-    Gated,
-}
-
-impl Maps {
-    /// How many there are.
-    pub(crate) fn count(self) -> usize {
-        match self {
-            Self::Parts(count) => count,
-            Self::Gated => 2,
-        }
-    }
 }
 
 /// A depthwise convolution of what a 1 × 1 convolution expands.

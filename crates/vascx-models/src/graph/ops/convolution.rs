@@ -13,7 +13,6 @@ use crate::fused::{
 };
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, at_least, take};
-use crate::graph::plan::Maps;
 use crate::graph::value::Value;
 
 /// Largest stride, padding or dilation; keeps sizes far from overflow.
@@ -30,6 +29,25 @@ pub struct Conv {
     pub dilation: [usize; 2],
     /// Channel groups that do not see each other.
     pub groups: usize,
+}
+
+/// What a convolution reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maps {
+    /// So many, concatenated along their channels.
+    Parts(usize),
+    /// Two, multiplied: a map and the gates of its channels, in either order.
+    Gated,
+}
+
+impl Maps {
+    /// How many there are.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Self::Parts(count) => count,
+            Self::Gated => 2,
+        }
+    }
 }
 
 impl Conv {

@@ -34,9 +34,9 @@ impl Layer {
 
 /// Runs `pass` and lists what this crate's own CPU kernels did; empty where other backends compute.
 pub fn measure_layers<R>(pass: impl FnOnce() -> R) -> (R, Vec<Layer>) {
-    LAYERS.set(Some(Vec::new()));
+    let before = LAYERS.replace(Some(Vec::new()));
     let result = pass();
-    (result, LAYERS.take().unwrap_or_default())
+    (result, LAYERS.replace(before).unwrap_or_default())
 }
 
 /// What the machine can do at most, measured.
@@ -84,26 +84,19 @@ pub fn count_operations<R>(pass: impl FnOnce() -> R) -> (R, u64) {
     (result, COUNT.replace(before))
 }
 
-/// Has `elsewhere` run `pass` on another thread, and notes what it did as if it had run on this one.
+/// Runs `pass` where kernels share all cores, and notes what it did there as if it had run here.
 #[cfg(feature = "flex")]
-pub(crate) fn on_another_thread<R: Send>(
-    pass: impl FnOnce() -> R + Send,
-    elsewhere: impl FnOnce(&mut (dyn FnMut() + Send)),
-) -> R {
+pub(crate) fn on_all_cores<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     let measured = LAYERS.with_borrow(Option::is_some);
-    let mut pass = Some(pass);
-    let mut done = None;
-    elsewhere(&mut || {
-        let pass = pass.take().expect("called once");
-        done = Some(count_operations(|| {
+    let ((result, seen), operations) = vascx_kernels::on_all_cores(|| {
+        count_operations(|| {
             if measured {
                 measure_layers(pass)
             } else {
                 (pass(), Vec::new())
             }
-        }));
+        })
     });
-    let ((result, seen), operations) = done.expect("was called");
     COUNT.set(COUNT.get().saturating_add(operations));
     LAYERS.with_borrow_mut(|layers| {
         if let Some(layers) = layers {
@@ -126,6 +119,26 @@ mod tests {
 
     use super::*;
     use crate::{Architecture, Ensemble, Norm, UNetConfig};
+
+    /// Passes run on a thread of the pool, and may be called from one.
+    #[test]
+    fn layers_are_seen_wherever_a_pass_runs() {
+        let device = Default::default();
+        let architecture = Architecture::UNet(UNetConfig::new(3, 2, [4, 8]));
+        let ensemble = Ensemble::<Flex>::new(&architecture, 1, &device).unwrap();
+        let image = Tensor::zeros([1, 3, 8, 8], &device);
+        let twice = || {
+            let ((), layers) = measure_layers(|| {
+                ensemble.forward(image.clone());
+                ensemble.forward(image.clone());
+            });
+            layers.len()
+        };
+        let (_, once) = measure_layers(|| ensemble.forward(image.clone()));
+        assert!(once.len() > 6, "{once:?}");
+        assert_eq!(twice(), 2 * once.len());
+        assert_eq!(vascx_kernels::on_all_cores(twice), 2 * once.len());
+    }
 
     /// Two levels of two 3 × 3 convolutions, one transposed, one 1 × 1, counted by hand.
     #[test]

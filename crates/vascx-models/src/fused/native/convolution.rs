@@ -14,8 +14,8 @@ use vascx_kernels::{
 
 use super::{Map, compute, flex, flex_of, map, primitive, split};
 use crate::Activation;
+use crate::fused::convolution::{ConvolutionLayer, activated, folded};
 use crate::fused::kept::Kept;
-use crate::fused::{ConvolutionLayer, activated, folded};
 
 /// Fewest channels for which Winograd's transforms pay.
 const LEAST_WINOGRAD_CHANNELS: usize = 12;

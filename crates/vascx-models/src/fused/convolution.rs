@@ -1,0 +1,220 @@
+//! Convolutions with what stands around them.
+
+use burn::module::Param;
+use burn::nn::BatchNorm;
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::tensor::{FloatDType, Tensor, backend::Backend};
+
+#[cfg(feature = "cuda")]
+use super::card;
+#[cfg(feature = "flex")]
+use super::native;
+use super::scaled;
+use crate::{Activation, work};
+
+/// A layer's weights as kernels want them, from the first call on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Packed {
+    #[cfg(feature = "flex")]
+    pub(super) native: native::Packed,
+    #[cfg(feature = "cuda")]
+    pub(super) card: card::Packed,
+}
+
+/// The activation of the convolution of the concatenated inputs, batch-normalised where there is a
+/// norm. `packed` keeps the weights as the kernels want them, from the first call on.
+pub(crate) fn convolve<B: Backend>(
+    packed: &Packed,
+    conv: &Conv2d<B>,
+    norm: Option<&BatchNorm<B>>,
+    inputs: Vec<Tensor<B, 4>>,
+    activation: Option<Activation>,
+) -> Tensor<B, 4> {
+    convolve_onto(packed, conv, norm, inputs, None, activation)
+}
+
+/// The same with a residual that is added before the activation, broadcast if need be.
+pub(crate) fn convolve_onto<B: Backend>(
+    packed: &Packed,
+    conv: &Conv2d<B>,
+    norm: Option<&BatchNorm<B>>,
+    inputs: Vec<Tensor<B, 4>>,
+    residual: Option<Tensor<B, 4>>,
+    activation: Option<Activation>,
+) -> Tensor<B, 4> {
+    let [_, depth, height, width] = conv.weight.dims();
+    let count = |output: &Tensor<B, 4>| {
+        work::note(output.shape().num_elements(), depth * height * width);
+    };
+    let _ = packed;
+    #[cfg(feature = "flex")]
+    if let Some(output) = native::convolve(
+        &packed.native,
+        conv,
+        norm,
+        &inputs,
+        residual.as_ref(),
+        activation,
+    ) {
+        count(&output);
+        native::recycle(inputs.into_iter().chain(residual));
+        return output;
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(output) = card::convolve(
+        &packed.card,
+        conv,
+        norm,
+        &inputs,
+        residual.as_ref(),
+        activation,
+    ) {
+        count(&output);
+        return output;
+    }
+    let input = concatenate(inputs);
+    let mut output = match norm {
+        Some(norm) if B::ad_enabled(&input.device()) => norm.forward(conv.forward(input)),
+        Some(norm) => folded(conv, norm, input.dtype().into()).forward(input),
+        None => conv.forward(input),
+    };
+    count(&output);
+    if let Some(residual) = residual {
+        output = output + residual;
+    }
+    activated(output, activation)
+}
+
+/// A convolution with its norm and activation, where it has them, and its weights as kernels want
+/// them.
+pub(crate) struct ConvolutionLayer<'a, B: Backend> {
+    pub(crate) packed: &'a Packed,
+    pub(crate) conv: &'a Conv2d<B>,
+    pub(crate) norm: Option<&'a BatchNorm<B>>,
+    pub(crate) activation: Option<Activation>,
+}
+
+impl<B: Backend> ConvolutionLayer<'_, B> {
+    pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        let Self {
+            packed,
+            conv,
+            norm,
+            activation,
+        } = *self;
+        convolve(packed, conv, norm, vec![input], activation)
+    }
+}
+
+/// A depthwise convolution of what a 1 × 1 convolution expands. Where there is a kernel for both,
+/// the expanded map, which is large, is never whole in memory.
+pub(crate) fn convolve_expanded<B: Backend>(
+    expansion: &ConvolutionLayer<B>,
+    layer: &ConvolutionLayer<B>,
+    input: Tensor<B, 4>,
+) -> Tensor<B, 4> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = native::convolve_expanded(expansion, layer, &input) {
+        let [images, inputs, height, width] = input.dims();
+        let [expanded, _, rows, columns] = layer.conv.weight.dims();
+        work::note(images * expanded * height * width, inputs);
+        work::note(output.shape().num_elements(), rows * columns);
+        native::recycle([input]);
+        return output;
+    }
+    layer.forward(expansion.forward(input))
+}
+
+/// A convolution of a map whose channels are first multiplied by factors `[N, C, 1, 1]`, with a
+/// residual that is added before the activation. Where there is a kernel for it, the weights are
+/// multiplied instead.
+pub(crate) fn convolve_scaled<B: Backend>(
+    layer: &ConvolutionLayer<B>,
+    map: Tensor<B, 4>,
+    factors: Tensor<B, 4>,
+    residual: Option<Tensor<B, 4>>,
+) -> Tensor<B, 4> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = native::convolve_scaled(layer, &map, &factors, residual.as_ref()) {
+        let [_, inputs, ..] = map.dims();
+        work::note(output.shape().num_elements(), inputs);
+        native::recycle([map].into_iter().chain(residual));
+        return output;
+    }
+    let ConvolutionLayer {
+        packed,
+        conv,
+        norm,
+        activation,
+    } = *layer;
+    convolve_onto(
+        packed,
+        conv,
+        norm,
+        vec![scaled(map, factors)],
+        residual,
+        activation,
+    )
+}
+
+/// An activation, if there is one.
+pub(crate) fn activated<B: Backend, const D: usize>(
+    output: Tensor<B, D>,
+    activation: Option<Activation>,
+) -> Tensor<B, D> {
+    match activation {
+        Some(activation) => activation.forward(output),
+        None => output,
+    }
+}
+
+/// A transposed convolution.
+pub(crate) fn convolve_transposed<B: Backend>(
+    packed: &Packed,
+    conv: &ConvTranspose2d<B>,
+    input: Tensor<B, 4>,
+) -> Tensor<B, 4> {
+    let [_, outputs, height, width] = conv.weight.dims();
+    work::note(input.shape().num_elements(), outputs * height * width);
+    let _ = packed;
+    #[cfg(feature = "flex")]
+    if let Some(output) = native::convolve_transposed(&packed.native, conv, &input) {
+        native::recycle([input]);
+        return output;
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(output) = card::convolve_transposed(&packed.card, conv, &input) {
+        return output;
+    }
+    conv.forward(input)
+}
+
+fn concatenate<B: Backend>(mut inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+    if inputs.len() == 1 {
+        inputs.remove(0)
+    } else {
+        Tensor::cat(inputs, 1)
+    }
+}
+
+/// A convolution and the batch norm after it as one convolution: scaling a few thousand weights is
+/// far cheaper than four passes over the feature maps. The fold is taken in f32, whatever the
+/// feature maps are.
+pub(super) fn folded<B: Backend>(
+    conv: &Conv2d<B>,
+    norm: &BatchNorm<B>,
+    dtype: FloatDType,
+) -> Conv2d<B> {
+    let scale = norm.gamma.val() / (norm.running_var.value() + norm.epsilon).sqrt();
+    let mean = match &conv.bias {
+        Some(bias) => norm.running_mean.value() - bias.val().cast(FloatDType::F32),
+        None => norm.running_mean.value(),
+    };
+    let shift = norm.beta.val() - mean * scale.clone();
+    let weight = conv.weight.val().cast(FloatDType::F32) * scale.reshape([-1, 1, 1, 1]);
+    Conv2d {
+        weight: Param::from_tensor(weight.cast(dtype)),
+        bias: Some(Param::from_tensor(shift.cast(dtype))),
+        ..conv.clone()
+    }
+}

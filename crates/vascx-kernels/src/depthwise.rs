@@ -1,6 +1,7 @@
-//! Depthwise convolution: every channel by itself. Rows are copied to where the values of a few
+//! Depthwise convolution: every channel by itself. Rows are brought to where the values of a few
 //! channels lie side by side with zeros around: then no tap leaves the image, and rows do not evict
-//! one another from the cache.
+//! one another from the cache. They are copied from a map, or are there computed from a smaller one by
+//! a 1 × 1 convolution.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -126,7 +127,6 @@ impl DepthwiseConvolution {
             .par_chunks_exact_mut(results.height * row)
             .enumerate();
         images.for_each(|(image, output)| {
-            let source = source.image(image, shape);
             let bands = output.par_chunks_mut(rows * row).enumerate();
             bands.for_each(|(band, output)| {
                 let first = (image * results.height + band * rows) * row;
@@ -134,6 +134,7 @@ impl DepthwiseConvolution {
                     convolution: self,
                     shape,
                     source,
+                    image,
                     first_row: band * rows,
                     width: results.width,
                     epilogue: epilogue.part(first, output.len()),
@@ -147,9 +148,9 @@ impl DepthwiseConvolution {
 /// Where the values under the kernel come from.
 #[derive(Clone, Copy)]
 enum Source<'a> {
-    /// `[…, H, W, channels]`.
+    /// `[N, H, W, channels]`.
     Map(&'a [f32]),
-    /// The products of `[…, H, W, inputs]` with a matrix, activated.
+    /// The products of `[N, H, W, inputs]` with a matrix, activated.
     Expanded {
         map: &'a [f32],
         matrix: &'a Matrix,
@@ -157,34 +158,12 @@ enum Source<'a> {
     },
 }
 
-impl Source<'_> {
-    /// Of one image.
-    fn image(self, image: usize, shape: Shape) -> Self {
-        let of = |map: &'_ [f32]| {
-            let size = map.len() / shape.images;
-            image * size..(image + 1) * size
-        };
-        match self {
-            Self::Map(map) => Self::Map(&map[of(map)]),
-            Self::Expanded {
-                map,
-                matrix,
-                activation,
-            } => Self::Expanded {
-                map: &map[of(map)],
-                matrix,
-                activation,
-            },
-        }
-    }
-}
-
 /// Some rows of results.
 struct Band<'a> {
     convolution: &'a DepthwiseConvolution,
     shape: Shape,
-    /// Of one image.
     source: Source<'a>,
+    image: usize,
     first_row: usize,
     /// Of the results.
     width: usize,
@@ -230,7 +209,7 @@ impl Kernel for Band<'_> {
                 for line in copied.max(top)..top + reach {
                     let target = line % reach * line_length;
                     let target = &mut scratch.copies[target..][..line_length];
-                    self.copy::<V>(line, range.clone(), target, block);
+                    self.bring::<V>(line, range.clone(), target, block);
                 }
                 copied = top + reach;
                 scratch.rows.clear();
@@ -252,9 +231,9 @@ impl Kernel for Band<'_> {
 }
 
 impl Band<'_> {
-    /// Copies channels of a row of the image to blocks, with zeros where it is outside.
+    /// Brings channels of a row of the image to blocks, with zeros where it is outside.
     #[inline(always)]
-    fn copy<V: Vector>(
+    fn bring<V: Vector>(
         &self,
         line: usize,
         channels: Range<usize>,
@@ -274,10 +253,11 @@ impl Band<'_> {
             target[left + inside..].fill(0.0);
         }
         let pixels = inside / BLOCK;
+        let first = (self.image * height + y) * width;
         match self.source {
             Source::Map(map) => {
                 let all = self.convolution.channels;
-                let row = &map[y * width * all..][..width * all];
+                let row = &map[first * all..][..width * all];
                 for (x, pixel) in row.chunks_exact(all).take(pixels).enumerate() {
                     let target = &mut target[left + x * BLOCK..];
                     copy_blocks::<V>(&pixel[channels.clone()], target, block);
@@ -288,8 +268,7 @@ impl Band<'_> {
                 matrix,
                 activation,
             } => {
-                let row = width * matrix.inputs;
-                let row = &map[y * row..][..row];
+                let row = &map[first * matrix.inputs..][..width * matrix.inputs];
                 expand::<V>(matrix, row, pixels, channels, (left, block), target);
                 for target in target.chunks_exact_mut(block) {
                     apply::<V>(activation, None, &mut target[left..left + inside]);
@@ -377,17 +356,16 @@ fn expand<V: Vector>(
     target: &mut [f32],
 ) {
     let Matrix { inputs, tile, .. } = *matrix;
-    let panels = channels.start / tile.columns..channels.end.div_ceil(tile.columns);
-    for panel in panels {
-        let size = inputs * tile.columns;
+    let rows = Rows {
+        values: row,
+        offsets: &[0],
+        depth: inputs,
+        stride: inputs,
+        count: pixels,
+    };
+    let size = inputs * tile.columns;
+    for panel in channels.start / tile.columns..channels.end.div_ceil(tile.columns) {
         let first = panel * tile.columns;
-        let rows = Rows {
-            values: row,
-            offsets: &[0],
-            depth: inputs,
-            stride: inputs,
-            count: pixels,
-        };
         let mut sink = ToBlocks {
             bias: &matrix.bias[first..],
             first,
@@ -396,12 +374,8 @@ fn expand<V: Vector>(
             block,
             target,
         };
-        product::<V>(
-            tile,
-            rows,
-            &matrix.panels[panel * size..][..size],
-            &mut sink,
-        );
+        let weights = &matrix.panels[panel * size..][..size];
+        product::<V>(tile, rows, weights, &mut sink);
     }
 }
 

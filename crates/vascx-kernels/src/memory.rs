@@ -5,7 +5,8 @@
 )]
 
 /// Zeros in memory that the system is asked to provide in large pages: feature maps span thousands
-/// of ordinary ones, whose first use and whose addresses take a tenth of a network's time.
+/// of ordinary ones, whose first use and whose addresses cost time (a U-Net's large layers took a
+/// twelfth more).
 pub fn zeros(length: usize) -> Vec<f32> {
     #[allow(unused_mut)]
     let mut values = vec![0.0; length];

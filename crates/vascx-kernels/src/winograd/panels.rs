@@ -27,7 +27,7 @@ pub(super) struct Panels<'a> {
 #[derive(Default)]
 struct Scratch {
     strip: Strip,
-    /// Transformed, `[position][tile][channel]`.
+    /// Transformed, `[step of inputs][position][tile][input]`.
     inputs: Vec<f32>,
     /// `[position][tile][column]`.
     products: Vec<f32>,

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use crate::Activation;
 use crate::fused::{Packed, convolve, global_average};
 
-/// Scales every channel by a gate computed from the means of all channels.
+/// A gate for every channel, computed from the means of all channels.
 #[derive(Module, Debug)]
 pub(crate) struct SqueezeExcitation<B: Backend> {
     fc1: Conv2d<B>,

@@ -393,9 +393,14 @@ struct ToBlocks<'a> {
     target: &'a mut [f32],
 }
 
-impl<V: Vector> Sink<V> for ToBlocks<'_> {
+impl Sink for ToBlocks<'_> {
     #[inline(always)]
-    fn store<const ROWS: usize>(&mut self, x: usize, column: usize, mut sums: [V; ROWS]) {
+    fn store<V: Vector, const ROWS: usize>(
+        &mut self,
+        x: usize,
+        column: usize,
+        mut sums: [V; ROWS],
+    ) {
         let channel = self.first + column;
         if !self.channels.contains(&channel) {
             return;

@@ -4,6 +4,8 @@
     reason = "indices up to constants unroll; iterators here do not always"
 )]
 
+use std::ops::Range;
+
 use crate::simd::{InstructionSet, Vector};
 
 /// Register tiles: rows times vectors. Large enough to hide the latency of multiply-add, small
@@ -28,7 +30,7 @@ impl Tile {
         Self { rows, columns }
     }
 
-    /// At least `count`, so many that every row is computed once.
+    /// At least `count`, so many that no row is computed by itself.
     pub(crate) fn whole_rows(self, count: usize) -> usize {
         let short = self.rows / 3 * 2;
         count.next_multiple_of(short / 2).max(short)
@@ -39,10 +41,6 @@ impl Tile {
         columns.div_ceil(self.columns)
     }
 }
-
-/// Lines of a panel that are asked for in advance, so many that they come from memory in time: the
-/// processor by itself stops at the end of every page.
-const AHEAD: usize = 16;
 
 /// Packs a matrix `[depth, columns]`, given by its values, in panels `[panel][depth][columns]` of
 /// a tile's width. The last one is filled with zeros.
@@ -79,55 +77,18 @@ pub(crate) struct Rows<'a> {
     pub(crate) count: usize,
 }
 
-/// `ROWS` rows of A, from `first` on, times a packed panel of `VECTORS` · `LANES` columns. The
-/// `FIRST` to read a panel asks for its lines in advance.
-#[inline(always)]
-fn multiply<V: Vector, const ROWS: usize, const VECTORS: usize, const FIRST: bool>(
-    a: Rows,
-    first: usize,
-    panel: &[f32],
-) -> [[V; VECTORS]; ROWS] {
-    let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
-    let pieces = panel.chunks_exact(a.depth * VECTORS * V::LANES);
-    for (offset, panel) in a.offsets.iter().zip(pieces) {
-        let values = &a.values[offset + first * a.stride..];
-        let mut rows = [&values[..0]; ROWS];
-        for (index, row) in rows.iter_mut().enumerate() {
-            *row = &values[index * a.stride..][..a.depth];
-        }
-        let lines = panel.chunks_exact(VECTORS * V::LANES);
-        for (k, line) in (0..a.depth).zip(lines) {
-            let mut b = [V::splat(0.0); VECTORS];
-            for v in 0..VECTORS {
-                b[v] = V::load(&line[v * V::LANES..]);
-            }
-            if FIRST {
-                let ahead = AHEAD * line.len();
-                V::prefetch(line, ahead..ahead + line.len());
-            }
-            for row in 0..ROWS {
-                let a = V::splat(rows[row][k]);
-                for v in 0..VECTORS {
-                    sums[row][v] = a.mul_add(b[v], sums[row][v]);
-                }
-            }
-        }
-    }
-    sums
-}
-
 /// Where products go. A trait and not a closure, because closures cannot be forced inline, and what
 /// is not inline does not get the vector instructions.
-pub(crate) trait Sink<V: Vector> {
+pub(crate) trait Sink {
     /// Takes the results of some rows, from `row` on, for a vector of columns, from `column` on,
-    /// counted in the panel. The same may come twice where there are not [`Tile::whole_rows`].
-    fn store<const ROWS: usize>(&mut self, row: usize, column: usize, sums: [V; ROWS]);
+    /// counted in the panel. None comes twice.
+    fn store<V: Vector, const ROWS: usize>(&mut self, row: usize, column: usize, sums: [V; ROWS]);
 }
 
 /// Products of rows of A with a packed panel. Rows are independent of one another, so that results
 /// do not depend on how rows are grouped.
 #[inline(always)]
-pub(crate) fn product<V: Vector>(tile: Tile, a: Rows, panel: &[f32], sink: &mut impl Sink<V>) {
+pub(crate) fn product<V: Vector>(tile: Tile, a: Rows, panel: &[f32], sink: &mut impl Sink) {
     match (tile.columns / V::LANES, tile.rows) {
         (1, 12) => product_tiles::<V, 12, 8, 1>(a, panel, sink),
         (1, _) => product_tiles::<V, 6, 4, 1>(a, panel, sink),
@@ -137,47 +98,50 @@ pub(crate) fn product<V: Vector>(tile: Tile, a: Rows, panel: &[f32], sink: &mut 
     }
 }
 
-/// Tiles of `TALL` rows, and one or two of `SHORT` rows at the end. The last one begins early if it
-/// would reach beyond the end, so that some rows are computed twice.
+/// Tiles of `TALL` rows, one or two of `SHORT` rows where those fit better, and single rows at the
+/// end. `TALL` is three, `SHORT` two times the same.
 #[inline(always)]
 fn product_tiles<V: Vector, const TALL: usize, const SHORT: usize, const VECTORS: usize>(
     a: Rows,
     panel: &[f32],
-    sink: &mut impl Sink<V>,
+    sink: &mut impl Sink,
 ) {
-    let mut row = 0;
-    if a.count >= TALL {
-        row = product_tile::<V, TALL, VECTORS, true>(a, 0, panel, sink);
-    }
-    while row < a.count {
-        let left = a.count - row;
-        let tall = left > 2 * SHORT || (left > SHORT && left <= TALL);
-        row = if tall && a.count >= TALL {
-            product_tile::<V, TALL, VECTORS, false>(a, row, panel, sink)
-        } else if a.count >= SHORT {
-            product_tile::<V, SHORT, VECTORS, false>(a, row, panel, sink)
-        } else {
-            product_tile::<V, 1, VECTORS, false>(a, row, panel, sink)
-        };
-    }
+    let unit = SHORT / 2;
+    let (tall, short) = match (a.count / unit / 3, a.count / unit % 3) {
+        (0, 1) => (0, 0),
+        (threes, 1) => (threes - 1, 2),
+        (threes, 2) => (threes, 1),
+        (threes, _) => (threes, 0),
+    };
+    let tall = tall * TALL;
+    let short = tall + short * SHORT;
+    let count = a.count;
+    product_rows::<V, TALL, VECTORS>(a, 0..tall, panel, sink);
+    product_rows::<V, SHORT, VECTORS>(a, tall..short, panel, sink);
+    product_rows::<V, 1, VECTORS>(a, short..count, panel, sink);
 }
 
-/// The row after the tile.
+/// Tiles of `ROWS` rows.
 #[inline(always)]
-fn product_tile<V: Vector, const ROWS: usize, const VECTORS: usize, const FIRST: bool>(
+fn product_rows<V: Vector, const ROWS: usize, const VECTORS: usize>(
     a: Rows,
-    row: usize,
+    range: Range<usize>,
     panel: &[f32],
-    sink: &mut impl Sink<V>,
-) -> usize {
-    let row = row.min(a.count - ROWS);
-    let sums = multiply::<V, ROWS, VECTORS, FIRST>(a, row, panel);
-    for v in 0..VECTORS {
-        let mut column = [V::splat(0.0); ROWS];
-        for index in 0..ROWS {
-            column[index] = sums[index][v];
+    sink: &mut impl Sink,
+) {
+    for row in range.step_by(ROWS) {
+        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
+        let pieces = panel.chunks_exact(a.depth * VECTORS * V::LANES);
+        for (offset, panel) in a.offsets.iter().zip(pieces) {
+            let values = &a.values[offset + row * a.stride..];
+            V::multiply(&mut sums, values, a.stride, panel);
         }
-        sink.store(row, v * V::LANES, column);
+        for v in 0..VECTORS {
+            let mut column = [V::splat(0.0); ROWS];
+            for index in 0..ROWS {
+                column[index] = sums[index][v];
+            }
+            sink.store(row, v * V::LANES, column);
+        }
     }
-    row + ROWS
 }

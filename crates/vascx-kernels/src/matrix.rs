@@ -1,5 +1,7 @@
 //! Products of pixels and a packed matrix of weights.
 
+use std::ops::Range;
+
 use crate::Epilogue;
 use crate::gemm::{Rows, Sink, Tile, pack, product};
 use crate::simd::{InstructionSet, Kernel, Vector};
@@ -7,6 +9,9 @@ use crate::simd::{InstructionSet, Kernel, Vector};
 /// Columns after which results are finished; those of a block's pixels stay in the second-level
 /// cache until then.
 pub(crate) const FINISHED: usize = 512;
+/// Inputs that are multiplied at a time, if there are more: a panel's weights for them stay in the
+/// first-level cache, the pixels' values in the second.
+pub(crate) const DEPTH: usize = 256;
 
 /// A packed matrix `[inputs, columns]` with a bias per column.
 #[derive(Clone, Debug)]
@@ -81,45 +86,103 @@ pub(crate) struct Lines<'a> {
 
 impl Kernel for Lines<'_> {
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Matrix {
-            inputs,
-            columns,
-            tile,
-            ..
-        } = *self.matrix;
-        let floor = self.epilogue.floor();
-        let panels = self.matrix.panels.chunks_exact(inputs * tile.columns);
-        let mut finished = 0;
-        for (panel, weights) in panels.enumerate() {
-            let first = panel * tile.columns;
-            let lines = self.output.chunks_exact_mut(self.first.count * columns);
-            for (line, output) in lines.enumerate() {
-                let rows = Rows {
-                    values: &self.first.values[line * self.stride..],
-                    ..self.first
-                };
-                let mut sink = ToPixels {
-                    bias: &self.matrix.bias[first..],
-                    floor,
-                    first,
-                    columns,
-                    output,
-                };
-                product::<V>(tile, rows, weights, &mut sink);
-            }
-            let done = columns.min(first + tile.columns);
-            if done == columns || done - finished >= FINISHED {
-                self.epilogue
-                    .finish_columns::<V>(self.output, columns, finished..done);
-                finished = done;
-            }
+    fn run<V: Vector>(mut self) {
+        let columns = self.matrix.columns;
+        let step = FINISHED / self.matrix.tile.columns;
+        let panels = self.matrix.tile.panels(columns);
+        for first in (0..panels).step_by(step) {
+            let panels = first..panels.min(first + step);
+            self.multiply::<V>(panels.clone());
+            let first = panels.start * self.matrix.tile.columns;
+            let last = columns.min(panels.end * self.matrix.tile.columns);
+            self.epilogue
+                .finish_columns::<V>(self.output, columns, first..last);
         }
     }
 }
 
-/// Adds the bias and writes the channels of a panel.
+impl Lines<'_> {
+    /// The products with some panels, a few inputs at a time.
+    #[inline(always)]
+    fn multiply<V: Vector>(&mut self, panels: Range<usize>) {
+        let Matrix { inputs, .. } = *self.matrix;
+        let Rows { offsets, depth, .. } = self.first;
+        // Some whole pieces, or a part of one.
+        let together = (DEPTH / depth).max(1);
+        let part = depth.div_ceil(depth.div_ceil(DEPTH));
+        let mut done = 0;
+        for offsets in offsets.chunks(together) {
+            for from in (0..depth).step_by(part) {
+                let rows = Rows {
+                    values: &self.first.values[from..],
+                    offsets,
+                    depth: part.min(depth - from),
+                    ..self.first
+                };
+                let next = done + rows.depth * offsets.len();
+                let sums = Sums {
+                    former: done > 0,
+                    last: next == inputs,
+                };
+                for panel in panels.clone() {
+                    self.multiply_panel::<V>(panel, done..next, rows, sums);
+                }
+                done = next;
+            }
+        }
+    }
+
+    /// The products with a panel's weights for some inputs.
+    #[inline(always)]
+    fn multiply_panel<V: Vector>(
+        &mut self,
+        panel: usize,
+        inputs: Range<usize>,
+        rows: Rows,
+        sums: Sums,
+    ) {
+        let Matrix { columns, tile, .. } = *self.matrix;
+        let first = panel * tile.columns;
+        let size = self.matrix.inputs * tile.columns;
+        let weights = &self.matrix.panels[panel * size..][..size];
+        let weights = &weights[inputs.start * tile.columns..inputs.end * tile.columns];
+        let floor = if sums.last {
+            self.epilogue.floor()
+        } else {
+            f32::NEG_INFINITY
+        };
+        let lines = self.output.chunks_exact_mut(rows.count * columns);
+        for (line, output) in lines.enumerate() {
+            let rows = Rows {
+                values: &rows.values[line * self.stride..],
+                ..rows
+            };
+            let mut sink = ToPixels {
+                former: sums.former,
+                bias: &self.matrix.bias[first..],
+                floor,
+                first,
+                columns,
+                output,
+            };
+            product::<V>(tile, rows, weights, &mut sink);
+        }
+    }
+}
+
+/// Which of a result's sums are computed.
+#[derive(Clone, Copy)]
+struct Sums {
+    /// Some are there already.
+    former: bool,
+    /// None are left.
+    last: bool,
+}
+
+/// Adds the bias, or what is there, and writes the channels of a panel.
 struct ToPixels<'a> {
+    /// To sums that are there.
+    former: bool,
     bias: &'a [f32],
     /// The least value to write.
     floor: f32,
@@ -129,19 +192,34 @@ struct ToPixels<'a> {
     output: &'a mut [f32],
 }
 
-impl<V: Vector> Sink<V> for ToPixels<'_> {
+impl Sink for ToPixels<'_> {
     #[inline(always)]
-    fn store<const ROWS: usize>(&mut self, row: usize, column: usize, mut sums: [V; ROWS]) {
+    fn store<V: Vector, const ROWS: usize>(
+        &mut self,
+        row: usize,
+        column: usize,
+        mut sums: [V; ROWS],
+    ) {
         let channel = self.first + column;
         if channel >= self.columns {
             return;
         }
-        let (bias, floor) = (V::load(&self.bias[column..]), V::splat(self.floor));
-        for sum in &mut sums {
-            *sum = floor.max(sum.add(bias));
-        }
+        let floor = V::splat(self.floor);
         let output = &mut self.output[row * self.columns + channel..];
         let count = V::LANES.min(self.columns - channel);
+        let mut former = [V::load(&self.bias[column..]); ROWS];
+        if self.former {
+            if count == V::LANES {
+                former = V::load_every(output, self.columns);
+            } else {
+                for (index, former) in former.iter_mut().enumerate() {
+                    *former = V::load_part(&output[index * self.columns..], count);
+                }
+            }
+        }
+        for (sum, former) in sums.iter_mut().zip(former) {
+            *sum = floor.max(sum.add(former));
+        }
         if count == V::LANES {
             return V::store_every(sums, output, self.columns);
         }

@@ -130,9 +130,14 @@ struct ToFourPixels<'a> {
     output: &'a mut [f32],
 }
 
-impl<V: Vector> Sink<V> for ToFourPixels<'_> {
+impl Sink for ToFourPixels<'_> {
     #[inline(always)]
-    fn store<const ROWS: usize>(&mut self, x: usize, column: usize, mut sums: [V; ROWS]) {
+    fn store<V: Vector, const ROWS: usize>(
+        &mut self,
+        x: usize,
+        column: usize,
+        mut sums: [V; ROWS],
+    ) {
         let first = self.first + column;
         if first >= self.columns {
             return;

@@ -197,9 +197,14 @@ struct ToMatrix<'a> {
     values: &'a mut [f32],
 }
 
-impl<V: Vector> Sink<V> for ToMatrix<'_> {
+impl Sink for ToMatrix<'_> {
     #[inline(always)]
-    fn store<const ROWS: usize>(&mut self, row: usize, column: usize, mut sums: [V; ROWS]) {
+    fn store<V: Vector, const ROWS: usize>(
+        &mut self,
+        row: usize,
+        column: usize,
+        mut sums: [V; ROWS],
+    ) {
         let values = &mut self.values[row * self.row + column..];
         if self.add {
             let former = V::load_every::<ROWS>(values, self.row);

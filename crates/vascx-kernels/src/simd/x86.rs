@@ -1,0 +1,197 @@
+//! Vectors of AVX2 and AVX-512.
+
+use std::arch::x86_64::{
+    __m256, __m512, _CMP_UNORD_Q, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_blendv_ps,
+    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_div_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_ps,
+    _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_ps,
+    _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+};
+
+use std::ops::Range;
+
+use super::{Kernel, Vector, avx2, multiply_plainly};
+
+/// Values per cache line.
+const CACHE_LINE: usize = 16;
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn run_avx2<K: Kernel>(kernel: K) {
+    kernel.run::<Avx2>();
+}
+
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) fn run_avx512<K: Kernel>(kernel: K) {
+    kernel.run::<Avx512>();
+}
+
+/// `value`, or NaN where `other` is.
+#[inline(always)]
+unsafe fn keep_nan_256(value: __m256, other: __m256) -> __m256 {
+    // SAFETY: called with AVX only, as everything here.
+    unsafe {
+        let is_nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(other, other);
+        _mm256_blendv_ps(value, other, is_nan)
+    }
+}
+
+/// `value`, or NaN where `other` is.
+#[inline(always)]
+unsafe fn keep_nan_512(value: __m512, other: __m512) -> __m512 {
+    // SAFETY: called with AVX-512 only, as everything here.
+    unsafe {
+        let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other);
+        _mm512_mask_blend_ps(is_nan, value, other)
+    }
+}
+
+macro_rules! vector {
+    ($name:ident, $register:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident,
+     $add:ident, $sub:ident, $mul:ident, $div:ident, $max:ident, $min:ident, $fma:ident,
+     $to_int:ident, $shift:ident, $from_int:ident, $keep_nan:ident, {$($more:item)*}) => {
+        #[derive(Clone, Copy)]
+        #[repr(transparent)]
+        pub(super) struct $name($register);
+
+        // SAFETY of every block: the instructions exist (see `InstructionSet::run`); callers vouch
+        // for pointers.
+        impl Vector for $name {
+            const LANES: usize = $lanes;
+
+            $($more)*
+
+            #[inline(always)]
+            fn splat(value: f32) -> Self {
+                Self(unsafe { $splat(value) })
+            }
+
+            #[inline(always)]
+            fn prefetch(values: &[f32], range: Range<usize>) {
+                for index in range.step_by(CACHE_LINE) {
+                    let place = values.as_ptr().wrapping_add(index);
+                    // A hint, which may name any place.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) }
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn load_at(values: *const f32) -> Self {
+                Self(unsafe { $load(values) })
+            }
+
+            #[inline(always)]
+            unsafe fn store_at(self, values: *mut f32) {
+                unsafe { $store(values, self.0) }
+            }
+
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                Self(unsafe { $add(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                Self(unsafe { $sub(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self {
+                Self(unsafe { $mul(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn div(self, other: Self) -> Self {
+                Self(unsafe { $div(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn max(self, other: Self) -> Self {
+                Self(unsafe { $max(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn max_or_nan(self, other: Self) -> Self {
+                // `max` gives the second operand where one is NaN: the first's is left to keep.
+                Self(unsafe { $keep_nan($max(self.0, other.0), self.0) })
+            }
+
+            #[inline(always)]
+            fn min(self, other: Self) -> Self {
+                Self(unsafe { $min(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn mul_add(self, factor: Self, addend: Self) -> Self {
+                Self(unsafe { $fma(self.0, factor.0, addend.0) })
+            }
+
+            #[inline(always)]
+            fn power_of_two(self) -> Self {
+                Self(unsafe { $from_int($shift::<23>($to_int(self.0))) })
+            }
+        }
+    };
+}
+
+vector!(
+    Avx2,
+    __m256,
+    8,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_add_ps,
+    _mm256_sub_ps,
+    _mm256_mul_ps,
+    _mm256_div_ps,
+    _mm256_max_ps,
+    _mm256_min_ps,
+    _mm256_fmadd_ps,
+    _mm256_castps_si256,
+    _mm256_slli_epi32,
+    _mm256_castsi256_ps,
+    keep_nan_256,
+    {
+        #[inline(always)]
+        fn multiply<const ROWS: usize, const VECTORS: usize>(
+            sums: &mut [[Self; VECTORS]; ROWS],
+            values: &[f32],
+            stride: usize,
+            panel: &[f32],
+        ) {
+            let registers = std::ptr::from_mut(sums);
+            match (ROWS, VECTORS) {
+                // SAFETY: of this size, and a transparent type; the machine has AVX2.
+                (6, 2) => unsafe {
+                    avx2::multiply_6(&mut *registers.cast(), values, stride, panel)
+                },
+                (4, 2) => unsafe {
+                    avx2::multiply_4(&mut *registers.cast(), values, stride, panel)
+                },
+                _ => multiply_plainly(sums, values, stride, panel),
+            }
+        }
+    }
+);
+vector!(
+    Avx512,
+    __m512,
+    16,
+    _mm512_set1_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_add_ps,
+    _mm512_sub_ps,
+    _mm512_mul_ps,
+    _mm512_div_ps,
+    _mm512_max_ps,
+    _mm512_min_ps,
+    _mm512_fmadd_ps,
+    _mm512_castps_si512,
+    _mm512_slli_epi32,
+    _mm512_castsi512_ps,
+    keep_nan_512,
+    {}
+);

@@ -44,10 +44,10 @@ pub enum Activation {
 impl Activation {
     /// Applies the function to every element.
     pub fn forward<B: Backend, const D: usize>(self, input: Tensor<B, D>) -> Tensor<B, D> {
-        let primitive = input.clone().into_primitive().tensor();
-        match fused::activate::<B>(self, &primitive) {
-            Some(output) => Tensor::from_primitive(TensorPrimitive::Float(output)),
-            None => self.forward_by_burn(input),
+        let tensor = |primitive| Tensor::from_primitive(TensorPrimitive::Float(primitive));
+        match fused::activate::<B>(self, input.into_primitive().tensor()) {
+            Ok(output) => tensor(output),
+            Err(input) => self.forward_by_burn(tensor(input)),
         }
     }
 

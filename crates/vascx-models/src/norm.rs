@@ -61,7 +61,7 @@ impl Norm {
 /// Any other normalisation, then an activation if there is one; its sums over whole maps are f32's.
 pub(crate) fn normalise<B: Backend>(
     norm: &Normalization<B>,
-    input: Tensor<B, 4>,
+    mut input: Tensor<B, 4>,
     activation: Option<Activation>,
 ) -> Tensor<B, 4> {
     let groups = match norm {
@@ -80,9 +80,10 @@ pub(crate) fn normalise<B: Backend>(
             _ => None,
         };
         let affine = affine.as_ref().map(|[scale, shift]| [scale, shift]);
-        let map = input.clone().into_primitive().tensor();
-        if let Some(output) = fused::group_norm::<B>(&map, groups, epsilon, affine, activation) {
-            return Tensor::from_primitive(TensorPrimitive::Float(output));
+        let map = input.into_primitive().tensor();
+        match fused::group_norm::<B>(map, groups, epsilon, affine, activation) {
+            Ok(output) => return Tensor::from_primitive(TensorPrimitive::Float(output)),
+            Err(map) => input = Tensor::from_primitive(TensorPrimitive::Float(map)),
         }
     }
     let dtype: FloatDType = input.dtype().into();

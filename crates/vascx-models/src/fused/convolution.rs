@@ -57,7 +57,7 @@ pub(crate) fn convolve_onto<B: Backend>(
         activation,
     ) {
         count(&output);
-        native::recycle(inputs.into_iter().chain(residual));
+        native::recycle_maps(inputs.into_iter().chain(residual));
         return output;
     }
     #[cfg(feature = "cuda")]
@@ -119,7 +119,7 @@ pub(crate) fn convolve_expanded<B: Backend>(
         let [expanded, _, rows, columns] = layer.conv.weight.dims();
         work::note(images * expanded * height * width, inputs);
         work::note(output.shape().num_elements(), rows * columns);
-        native::recycle([input]);
+        native::recycle_maps([input]);
         return output;
     }
     layer.forward(expansion.forward(input))
@@ -138,7 +138,7 @@ pub(crate) fn convolve_scaled<B: Backend>(
     if let Some(output) = native::convolve_scaled(layer, &map, &factors, residual.as_ref()) {
         let [_, inputs, ..] = map.dims();
         work::note(output.shape().num_elements(), inputs);
-        native::recycle([map].into_iter().chain(residual));
+        native::recycle_maps([map].into_iter().chain(residual));
         return output;
     }
     let ConvolutionLayer {
@@ -179,7 +179,7 @@ pub(crate) fn convolve_transposed<B: Backend>(
     let _ = packed;
     #[cfg(feature = "flex")]
     if let Some(output) = native::convolve_transposed(&packed.native, conv, &input) {
-        native::recycle([input]);
+        native::recycle_maps([input]);
         return output;
     }
     #[cfg(feature = "cuda")]

@@ -31,24 +31,29 @@ pub(crate) use convolution::{
 };
 pub(crate) use neighbours::{Neighbour, neighbours};
 
-/// `[…, I]` times a weight `[I, O]`, plus perhaps a bias `[O]`, where there is a kernel for it.
+/// The result of a kernel, for which the input's memory may serve, or the input where there is no
+/// kernel.
+pub(crate) type Fused<B, Input = FloatTensor<B>> = Result<FloatTensor<B>, Input>;
+
+/// `[…, I]` times a weight `[I, O]`, plus perhaps a bias `[O]`.
 pub(crate) fn multiply<B: Backend>(
     packed: &Packed,
-    input: &FloatTensor<B>,
+    input: FloatTensor<B>,
     weight: &FloatTensor<B>,
     bias: Option<&FloatTensor<B>>,
     activation: Option<Activation>,
-) -> Option<FloatTensor<B>> {
-    let _ = (packed, input, weight, bias, activation);
+) -> Fused<B> {
+    let _ = (packed, weight, bias, activation);
     #[cfg(feature = "flex")]
-    if let Some(output) = native::multiply::<B>(&packed.native, input, weight, bias, activation) {
-        return Some(output);
+    if let Some(output) = native::multiply::<B>(&packed.native, &input, weight, bias, activation) {
+        native::recycle::<B>([input]);
+        return Ok(output);
     }
     #[cfg(feature = "cuda")]
-    if let Some(output) = card::multiply::<B>(&packed.card, input, weight, bias, activation) {
-        return Some(output);
+    if let Some(output) = card::multiply::<B>(&packed.card, &input, weight, bias, activation) {
+        return Ok(output);
     }
-    None
+    Err(input)
 }
 
 /// How many images of a height and width are best run together: on the CPU as few as keep all cores
@@ -119,7 +124,7 @@ pub(crate) fn laid_out<B: Backend>(images: Tensor<B, 4>) -> Tensor<B, 4> {
 pub(crate) fn max_pool<B: Backend>(pool: &MaxPool2d, input: Tensor<B, 4>) -> Tensor<B, 4> {
     #[cfg(feature = "flex")]
     if let Some(output) = native::max_pool::<B>(pool, &primitive(&input)) {
-        native::recycle([input]);
+        native::recycle_maps([input]);
         return tensor(output);
     }
     pool.forward(input)
@@ -129,7 +134,7 @@ pub(crate) fn max_pool<B: Backend>(pool: &MaxPool2d, input: Tensor<B, 4>) -> Ten
 pub(crate) fn global_average<B: Backend>(input: Tensor<B, 4>) -> Tensor<B, 4> {
     #[cfg(feature = "flex")]
     if let Some(output) = native::global_average::<B>(&primitive(&input)) {
-        native::recycle([input]);
+        native::recycle_maps([input]);
         return tensor(output);
     }
     let dtype: FloatDType = input.dtype().into();
@@ -139,17 +144,17 @@ pub(crate) fn global_average<B: Backend>(input: Tensor<B, 4>) -> Tensor<B, 4> {
 
 /// A map plus another, which is broadcast if need be.
 pub(crate) fn sum<B: Backend>(map: Tensor<B, 4>, other: Tensor<B, 4>) -> Tensor<B, 4> {
-    match arithmetic::<B>(Arithmetic::Add, &primitive(&map), &primitive(&other)) {
-        Some(sum) => tensor(sum),
-        None => map + other,
+    match arithmetic::<B>(Arithmetic::Add, [map, other].map(into_primitive)) {
+        Ok(sum) => tensor(sum),
+        Err([map, other]) => tensor::<B, 4>(map) + tensor(other),
     }
 }
 
 /// A map times factors, which are broadcast if need be.
 pub(crate) fn scaled<B: Backend>(map: Tensor<B, 4>, factors: Tensor<B, 4>) -> Tensor<B, 4> {
-    match arithmetic::<B>(Arithmetic::Multiply, &primitive(&map), &primitive(&factors)) {
-        Some(product) => tensor(product),
-        None => map * factors,
+    match arithmetic::<B>(Arithmetic::Multiply, [map, factors].map(into_primitive)) {
+        Ok(product) => tensor(product),
+        Err([map, factors]) => tensor::<B, 4>(map) * tensor(factors),
     }
 }
 
@@ -166,13 +171,13 @@ pub(crate) fn linear<B: Backend, const D: usize>(
     let bias = layer.bias.as_ref().map(|bias| primitive(&bias.val()));
     match multiply::<B>(
         packed,
-        &primitive(&input),
+        into_primitive(input),
         &weight,
         bias.as_ref(),
         activation,
     ) {
-        Some(output) => tensor(output),
-        None => activated(layer.forward(input), activation),
+        Ok(output) => tensor(output),
+        Err(input) => activated(layer.forward(tensor::<B, D>(input)), activation),
     }
 }
 
@@ -184,75 +189,70 @@ pub(crate) fn normalise_last<B: Backend>(
 ) -> Tensor<B, 4> {
     let scale = primitive(&norm.gamma.val());
     let shift = norm.beta.as_ref().map(|beta| primitive(&beta.val()));
-    let native =
-        shift.and_then(|shift| layer_norm::<B>(&primitive(&input), epsilon, [&scale, &shift]));
-    if let Some(output) = native {
-        return tensor(output);
-    }
+    let normalised = match shift {
+        Some(shift) => layer_norm::<B>(into_primitive(input), epsilon, [&scale, &shift]),
+        None => Err(into_primitive(input)),
+    };
+    let input = match normalised {
+        Ok(output) => return tensor(output),
+        Err(input) => tensor::<B, 4>(input),
+    };
     let dtype: FloatDType = input.dtype().into();
     norm.forward(input.cast(FloatDType::F32)).cast(dtype)
 }
 
-/// An activation, where there is a kernel for it.
-pub(crate) fn activate<B: Backend>(
-    activation: Activation,
-    input: &FloatTensor<B>,
-) -> Option<FloatTensor<B>> {
+/// An activation.
+pub(crate) fn activate<B: Backend>(activation: Activation, input: FloatTensor<B>) -> Fused<B> {
+    let _ = activation;
     #[cfg(feature = "flex")]
-    return native::activate::<B>(activation, input);
-    #[cfg(not(feature = "flex"))]
-    {
-        let _ = (activation, input);
-        None
+    if let Some(output) = native::activate::<B>(activation, &input) {
+        native::recycle::<B>([input]);
+        return Ok(output);
     }
+    Err(input)
 }
 
-/// Normalisation of groups of channels of a map, with perhaps a scale and a shift `[C]`, where
-/// there is a kernel for it.
+/// Normalisation of groups of channels of a map, with perhaps a scale and a shift `[C]`.
 pub(crate) fn group_norm<B: Backend>(
-    input: &FloatTensor<B>,
+    input: FloatTensor<B>,
     groups: usize,
     epsilon: f64,
     affine: Option<[&FloatTensor<B>; 2]>,
     activation: Option<Activation>,
-) -> Option<FloatTensor<B>> {
+) -> Fused<B> {
+    let _ = (groups, epsilon, affine, activation);
     #[cfg(feature = "flex")]
-    return native::group_norm::<B>(input, groups, epsilon, affine, activation);
-    #[cfg(not(feature = "flex"))]
-    {
-        let _ = (input, groups, epsilon, affine, activation);
-        None
+    if let Some(output) = native::group_norm::<B>(&input, groups, epsilon, affine, activation) {
+        native::recycle::<B>([input]);
+        return Ok(output);
     }
+    Err(input)
 }
 
-/// Normalisation over the last axes, whose sizes are those of scale and shift, where there is a
-/// kernel for it.
+/// Normalisation over the last axes, whose sizes are those of scale and shift.
 pub(crate) fn layer_norm<B: Backend>(
-    input: &FloatTensor<B>,
+    input: FloatTensor<B>,
     epsilon: f64,
     affine: [&FloatTensor<B>; 2],
-) -> Option<FloatTensor<B>> {
+) -> Fused<B> {
+    let _ = (epsilon, affine);
     #[cfg(feature = "flex")]
-    return native::layer_norm::<B>(input, epsilon, affine);
-    #[cfg(not(feature = "flex"))]
-    {
-        let _ = (input, epsilon, affine);
-        None
+    if let Some(output) = native::layer_norm::<B>(&input, epsilon, affine) {
+        native::recycle::<B>([input]);
+        return Ok(output);
     }
+    Err(input)
 }
 
-/// Interpolation between neighbours per axis, where there is a kernel for it.
-pub(crate) fn resize<B: Backend>(
-    input: &FloatTensor<B>,
-    axes: [&[Neighbour]; 2],
-) -> Option<FloatTensor<B>> {
+/// Interpolation between neighbours per axis.
+pub(crate) fn resize<B: Backend>(input: FloatTensor<B>, axes: [&[Neighbour]; 2]) -> Fused<B> {
+    let _ = axes;
     #[cfg(feature = "flex")]
-    return native::resize::<B>(input, axes);
-    #[cfg(not(feature = "flex"))]
-    {
-        let _ = (input, axes);
-        None
+    if let Some(output) = native::resize::<B>(&input, axes) {
+        native::recycle::<B>([input]);
+        return Ok(output);
     }
+    Err(input)
 }
 
 #[cfg(feature = "flex")]
@@ -268,20 +268,18 @@ pub(crate) enum Arithmetic {
     Divide,
 }
 
-/// Arithmetic of two tensors of one rank, the second broadcast to the first, where there is a
-/// kernel for it.
+/// Arithmetic of two tensors of one rank, the second broadcast to the first.
 pub(crate) fn arithmetic<B: Backend>(
     arithmetic: Arithmetic,
-    a: &FloatTensor<B>,
-    b: &FloatTensor<B>,
-) -> Option<FloatTensor<B>> {
+    operands: [FloatTensor<B>; 2],
+) -> Fused<B, [FloatTensor<B>; 2]> {
+    let _ = arithmetic;
     #[cfg(feature = "flex")]
-    return native::arithmetic::<B>(arithmetic, a, b);
-    #[cfg(not(feature = "flex"))]
-    {
-        let _ = (arithmetic, a, b);
-        None
+    if let Some(output) = native::arithmetic::<B>(arithmetic, &operands[0], &operands[1]) {
+        native::recycle::<B>(operands);
+        return Ok(output);
     }
+    Err(operands)
 }
 
 /// Applies an elementwise function of burn's to a tensor. Flex is quick only where elements lie in
@@ -320,15 +318,20 @@ pub(crate) fn interpolate<B: Backend>(
             })
         };
         let (rows, columns) = (axis(height, size[0]), axis(width, size[1]));
-        if let Some(output) = resize::<B>(&primitive(&input), [&rows, &columns]) {
-            return tensor(output);
-        }
+        return match resize::<B>(into_primitive(input), [&rows, &columns]) {
+            Ok(output) => tensor(output),
+            Err(input) => burn::tensor::module::interpolate(tensor(input), size, options),
+        };
     }
     burn::tensor::module::interpolate(input, size, options)
 }
 
 fn primitive<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> FloatTensor<B> {
-    tensor.clone().into_primitive().tensor()
+    into_primitive(tensor.clone())
+}
+
+fn into_primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
 }
 
 fn tensor<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {

@@ -6,29 +6,48 @@ use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::ops::FloatTensor;
 
-/// Most buffers kept. A network needs few at a time, and what is kept counts as its memory.
+/// Most buffers kept of each kind. A network needs few at a time, and what is kept counts as its
+/// memory.
 const MOST: usize = 4;
+/// Values of a buffer that is large. Small ones are kept beside them, for they cost little.
+const LARGE: usize = 512 << 10;
 /// Most of a buffer that may stay unused: a much too large one would be missing where it is needed.
 const MOST_UNUSED: usize = 3;
 
 /// Of all threads: passes run on whichever is free.
-static FREE: Mutex<Free> = Mutex::new(Free(Vec::new()));
+static FREE: Mutex<Free> = Mutex::new(Free {
+    small: Vec::new(),
+    large: Vec::new(),
+});
 
 /// Smallest first.
-struct Free(Vec<Vec<f32>>);
+#[derive(Default)]
+struct Free {
+    small: Vec<Vec<f32>>,
+    large: Vec<Vec<f32>>,
+}
 
 impl Free {
+    fn of_size(&mut self, length: usize) -> &mut Vec<Vec<f32>> {
+        if length < LARGE {
+            &mut self.small
+        } else {
+            &mut self.large
+        }
+    }
+
     fn take(&mut self, length: usize) -> Option<Vec<f32>> {
-        let Self(free) = self;
+        let free = self.of_size(length);
         let index = free.iter().position(|buffer| buffer.capacity() >= length)?;
         (free[index].capacity() / MOST_UNUSED <= length).then(|| free.remove(index))
     }
 
     fn keep(&mut self, buffer: Vec<f32>) {
-        let Self(free) = self;
+        let free = self.of_size(buffer.capacity());
         let place = free.partition_point(|other| other.capacity() < buffer.capacity());
         free.insert(place, buffer);
         if free.len() > MOST {
@@ -52,19 +71,20 @@ pub(super) fn take(length: usize) -> Vec<f32> {
     }
 }
 
-/// Keeps the memory of maps that nobody else holds.
-pub(in crate::fused) fn recycle<B: Backend>(maps: impl IntoIterator<Item = Tensor<B, 4>>) {
-    for map in maps {
-        if let TensorPrimitive::Float(primitive) = map.into_primitive()
-            && let Some(buffer) = buffer::<B>(primitive)
-        {
-            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-            free.keep(buffer);
-        }
+/// Keeps the memory of tensors that nobody else holds.
+pub(in crate::fused) fn recycle<B: Backend>(tensors: impl IntoIterator<Item = FloatTensor<B>>) {
+    for buffer in tensors.into_iter().filter_map(buffer::<B>) {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        free.keep(buffer);
     }
 }
 
-fn buffer<B: Backend>(primitive: B::FloatTensorPrimitive) -> Option<Vec<f32>> {
+/// The same for maps.
+pub(in crate::fused) fn recycle_maps<B: Backend>(maps: impl IntoIterator<Item = Tensor<B, 4>>) {
+    recycle::<B>(maps.into_iter().map(|map| map.into_primitive().tensor()));
+}
+
+fn buffer<B: Backend>(primitive: FloatTensor<B>) -> Option<Vec<f32>> {
     let primitive: Box<dyn Any> = Box::new(primitive);
     let flex = primitive.downcast::<FlexTensor>().ok()?;
     let bytes = flex.data_arc();
@@ -88,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_smallest_buffer_that_fits_is_taken() {
-        let mut free = Free(Vec::new());
+        let mut free = Free::default();
         free.keep(vec![1.0; 1000]);
         free.keep(vec![2.0; 900]);
         assert_eq!(free.take(1001), None, "too small to serve");

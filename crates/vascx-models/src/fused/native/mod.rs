@@ -13,7 +13,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, FloatDType, Tensor, TensorData, TensorMetadata, TensorPrimitive};
 use vascx_kernels::Shape;
 
-pub(super) use buffers::recycle;
+pub(super) use buffers::{recycle, recycle_maps};
 pub(super) use convolution::{
     convolve, convolve_expanded, convolve_scaled, convolve_transposed, multiply,
 };

@@ -227,11 +227,14 @@ impl Operator for Unary {
             (kind, Value::Int(x)) if kind.keeps_integers() => Value::Int(x),
             (kind, x) => {
                 let x = x.cast(DType::Float, device).float();
-                let by_kernel = kind.activation().and_then(|kind| activate::<B>(kind, &x));
-                if let Some(output) = by_kernel {
-                    return Value::Float(output);
-                }
-                Value::Float(in_memory_order::<B>(x, |x| kind.of_float::<B>(x)))
+                let by_kernel = match kind.activation() {
+                    Some(activation) => activate::<B>(activation, x),
+                    None => Err(x),
+                };
+                Value::Float(
+                    by_kernel
+                        .unwrap_or_else(|x| in_memory_order::<B>(x, |x| kind.of_float::<B>(x))),
+                )
             }
         }
     }
@@ -259,8 +262,8 @@ impl Operator for LeakyRelu {
         let activation = Activation::LeakyRelu {
             negative_slope: self.slope,
         };
-        let output = activate::<B>(activation, &x);
-        Value::Float(output.unwrap_or_else(|| B::leaky_relu(x, Scalar::Float(self.slope))))
+        let output = activate::<B>(activation, x);
+        Value::Float(output.unwrap_or_else(|x| B::leaky_relu(x, Scalar::Float(self.slope))))
     }
 }
 

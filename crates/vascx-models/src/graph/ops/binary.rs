@@ -5,7 +5,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Scalar, get_device_settings};
 use serde::{Deserialize, Serialize};
 
-use crate::fused::{Arithmetic, arithmetic, in_memory_order};
+use crate::fused::{Arithmetic, Fused, arithmetic, in_memory_order};
 use crate::graph::meta::{DType, Literal, Meta, broadcast};
 use crate::graph::operator::{Operator, exactly, take};
 use crate::graph::value::Value;
@@ -155,9 +155,10 @@ impl BinaryKind {
             };
         }
         let (x, y) = (a.float(), b.float());
-        if let Some(output) = self.by_kernel::<B>(&x, &y) {
-            return Value::Float(output);
-        }
+        let [x, y] = match self.by_kernel::<B>([x, y]) {
+            Ok(output) => return Value::Float(output),
+            Err(operands) => operands,
+        };
         match self {
             Self::Add => Value::Float(B::float_add(x, y)),
             Self::Sub => Value::Float(B::float_sub(x, y)),
@@ -186,22 +187,20 @@ impl BinaryKind {
     }
 
     /// With a kernel that knows any order of elements, if there is one.
-    fn by_kernel<B: Backend>(
-        self,
-        a: &FloatTensor<B>,
-        b: &FloatTensor<B>,
-    ) -> Option<FloatTensor<B>> {
+    fn by_kernel<B: Backend>(self, operands: [FloatTensor<B>; 2]) -> Fused<B, [FloatTensor<B>; 2]> {
         let kind = match self {
             Self::Add => Arithmetic::Add,
             Self::Sub => Arithmetic::Subtract,
             Self::Mul => Arithmetic::Multiply,
             Self::Div => Arithmetic::Divide,
-            _ => return None,
+            _ => return Err(operands),
         };
-        arithmetic::<B>(kind, a, b).or_else(|| {
-            let commutes = matches!(self, Self::Add | Self::Mul);
-            commutes.then(|| arithmetic::<B>(kind, b, a)).flatten()
-        })
+        match arithmetic::<B>(kind, operands) {
+            Err([a, b]) if matches!(self, Self::Add | Self::Mul) => {
+                arithmetic::<B>(kind, [b, a]).map_err(|[b, a]| [a, b])
+            }
+            result => result,
+        }
     }
 
     fn of_ints<B: Backend>(self, a: Value<B>, b: Value<B>, device: &B::Device) -> Value<B> {

@@ -103,9 +103,10 @@ impl Linear {
         let bias = arguments.next();
         let depth = weight.shape()[0];
         work::note(shape.iter().product(), depth);
-        if let Some(output) = multiply::<B>(packed, &x, &weight, bias.as_ref(), activation) {
-            return Value::Float(output);
-        }
+        let x = match multiply::<B>(packed, x, &weight, bias.as_ref(), activation) {
+            Ok(output) => return Value::Float(output),
+            Err(x) => x,
+        };
         let (x, weight) = (Value::<B>::Float(x), Value::<B>::Float(weight));
         // One large product instead of a batch of small ones.
         let inputs = weight.shape()[0];

@@ -47,10 +47,10 @@ impl Operator for BatchNorm {
             per_channel::<B>(scale, shape.len()),
             per_channel::<B>(shift, shape.len()),
         );
-        let product = fused::arithmetic::<B>(Arithmetic::Multiply, &x, &scale)
-            .unwrap_or_else(|| B::float_mul(x, scale));
-        let sum = fused::arithmetic::<B>(Arithmetic::Add, &product, &shift)
-            .unwrap_or_else(|| B::float_add(product, shift));
+        let product = fused::arithmetic::<B>(Arithmetic::Multiply, [x, scale])
+            .unwrap_or_else(|[x, scale]| B::float_mul(x, scale));
+        let sum = fused::arithmetic::<B>(Arithmetic::Add, [product, shift])
+            .unwrap_or_else(|[product, shift]| B::float_add(product, shift));
         Value::Float(sum)
     }
 }
@@ -131,16 +131,15 @@ impl GroupNorm {
         let mut tensors = arguments.into_iter();
         let x = tensors.next().expect("inference checked for a tensor");
         let affine: Vec<_> = tensors.map(Value::float).collect();
-        let map = x.clone().float();
         let pair = match affine.as_slice() {
             [scale, shift] => Some([scale, shift]),
             _ => None,
         };
-        if let Some(output) =
-            fused::group_norm::<B>(&map, self.groups, self.epsilon, pair, activation)
-        {
-            return Value::Float(output);
-        }
+        let (groups, epsilon) = (self.groups, self.epsilon);
+        let x = match fused::group_norm::<B>(x.float(), groups, epsilon, pair, activation) {
+            Ok(output) => return Value::Float(output),
+            Err(x) => Value::<B>::Float(x),
+        };
         let mut tensors = affine.into_iter();
         let rows = shape[0] * self.groups;
         let columns = shape.iter().product::<usize>() / rows;
@@ -207,11 +206,14 @@ impl Operator for LayerNorm {
         let affine: Vec<_> = tensors
             .map(|tensor| tensor.reshape(&[columns]).float())
             .collect();
-        if let [scale, shift] = affine.as_slice()
-            && let Some(output) = fused::layer_norm::<B>(&x, self.epsilon, [scale, shift])
-        {
-            return Value::Float(output).reshape(shape);
-        }
+        let by_kernel = match affine.as_slice() {
+            [scale, shift] => fused::layer_norm::<B>(x, self.epsilon, [scale, shift]),
+            _ => Err(x),
+        };
+        let x = match by_kernel {
+            Ok(output) => return Value::Float(output).reshape(shape),
+            Err(x) => x,
+        };
         let mut affine = affine.into_iter();
         let normalised = match affine.next() {
             Some(scale) => B::layer_norm(x, scale, affine.next(), self.epsilon),

@@ -53,7 +53,7 @@ impl Operator for Resize {
         shape: &[usize],
         device: &B::Device,
     ) -> Value<B> {
-        let [x, _, _] = take(arguments);
+        let [mut x, _, _] = take(arguments);
         let input = x.shape();
         // burn derives the scale from the sizes; another one is spelt out as a matrix product.
         let by_sizes = (0..2).all(|axis| {
@@ -76,9 +76,9 @@ impl Operator for Resize {
                 let mix = self.mode == ResizeMode::Bilinear;
                 fused::neighbours(input, output, |index| (self.position(index, scale), mix))
             };
-            let map = x.clone().float();
-            if let Some(output) = fused::resize::<B>(&map, [&axis(0), &axis(1)]) {
-                return Value::Float(output);
+            match fused::resize::<B>(x.float(), [&axis(0), &axis(1)]) {
+                Ok(output) => return Value::Float(output),
+                Err(map) => x = Value::Float(map),
             }
         }
         if let (Some(mode), true) = (mode, by_sizes) {

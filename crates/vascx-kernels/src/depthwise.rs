@@ -291,6 +291,10 @@ impl Band<'_> {
         let floor = V::splat(self.epilogue.floor());
         let left = BLOCK.min(channels - channel);
         for x in (0..self.width).step_by(TOGETHER) {
+            for x in x + TOGETHER..x + 2 * TOGETHER {
+                let at = (row * self.width + x) * channels + channel;
+                V::prefetch(self.output, at..at + BLOCK);
+            }
             for lane in (0..left).step_by(V::LANES) {
                 let window = Window {
                     sliding,

@@ -83,6 +83,10 @@ pub(crate) trait Sink {
     /// Takes the results of some rows, from `row` on, for a vector of columns, from `column` on,
     /// counted in the panel. None comes twice.
     fn store<V: Vector, const ROWS: usize>(&mut self, row: usize, column: usize, sums: [V; ROWS]);
+
+    /// Asks for the memory of some rows' results.
+    #[inline(always)]
+    fn ask_for<V: Vector, const ROWS: usize>(&self, _row: usize) {}
 }
 
 /// Products of rows of A with a packed panel. Rows are independent of one another, so that results
@@ -130,6 +134,7 @@ fn product_rows<V: Vector, const ROWS: usize, const VECTORS: usize>(
     sink: &mut impl Sink,
 ) {
     for row in range.step_by(ROWS) {
+        sink.ask_for::<V, ROWS>(row);
         let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
         let pieces = panel.chunks_exact(a.depth * VECTORS * V::LANES);
         for (offset, panel) in a.offsets.iter().zip(pieces) {

@@ -194,6 +194,14 @@ struct ToPixels<'a> {
 
 impl Sink for ToPixels<'_> {
     #[inline(always)]
+    fn ask_for<V: Vector, const ROWS: usize>(&self, row: usize) {
+        for row in row..row + ROWS {
+            let first = row * self.columns + self.first;
+            V::prefetch(self.output, first..first + 16);
+        }
+    }
+
+    #[inline(always)]
     fn store<V: Vector, const ROWS: usize>(
         &mut self,
         row: usize,

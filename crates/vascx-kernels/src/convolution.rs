@@ -8,7 +8,7 @@ use std::cell::Cell;
 use rayon::prelude::*;
 
 use crate::gemm::Rows;
-use crate::matrix::{FINISHED, Lines, Matrix};
+use crate::matrix::{DEPTH, FINISHED, Lines, Matrix};
 use crate::simd::InstructionSet;
 use crate::{Epilogue, Shape};
 
@@ -165,7 +165,7 @@ impl Convolution {
             return;
         }
         if sliding.takes_pixels_as_they_are() && parts.len() == 1 {
-            run_pixels(&self.matrix, parts[0].0, epilogue, output);
+            run_pixels(&self.matrix, None, parts[0].0, epilogue, output);
         } else {
             self.run_rows(shape, results, parts, epilogue, output);
         }
@@ -209,7 +209,7 @@ impl Convolution {
         let outputs = output.chunks_exact_mut(pixels * columns);
         for (image, ((input, factors), output)) in images.zip(outputs).enumerate() {
             let epilogue = epilogue.part(image * output.len(), output.len());
-            run_pixels(&matrix.scaled(factors), input, epilogue, output);
+            run_pixels(matrix, Some(factors), input, epilogue, output);
         }
     }
 
@@ -273,6 +273,7 @@ impl Convolution {
                         count: results.width,
                     },
                     stride: sliding.stride[0] * row,
+                    factors: None,
                     epilogue,
                     output,
                 });
@@ -283,13 +284,19 @@ impl Convolution {
 }
 
 /// A product of all pixels, regardless of rows.
-fn run_pixels(matrix: &Matrix, input: &[f32], epilogue: Epilogue, output: &mut [f32]) {
+fn run_pixels(
+    matrix: &Matrix,
+    factors: Option<&[f32]>,
+    input: &[f32],
+    epilogue: Epilogue,
+    output: &mut [f32],
+) {
     let Matrix {
         inputs, columns, ..
     } = *matrix;
     let pixels = output.len() / columns;
     // Register tiles have an even number of rows.
-    let block = block(pixels, inputs + columns.min(FINISHED), 1).next_multiple_of(2);
+    let block = block(pixels, inputs.min(DEPTH) + columns.min(FINISHED), 1).next_multiple_of(2);
     let inputs_of_blocks = input.par_chunks(block * inputs);
     let blocks = output.par_chunks_mut(block * columns).zip(inputs_of_blocks);
     blocks.enumerate().for_each(|(index, (output, values))| {
@@ -303,6 +310,7 @@ fn run_pixels(matrix: &Matrix, input: &[f32], epilogue: Epilogue, output: &mut [
                 count: output.len() / columns,
             },
             stride: 0,
+            factors,
             epilogue: epilogue.part(index * block * columns, output.len()),
             output,
         });

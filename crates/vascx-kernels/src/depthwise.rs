@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::activation::apply;
 use crate::gemm::{Rows, Sink, product};
 use crate::matrix::{Matrix, padded_bias};
+use crate::pool::{add_pixels, average_rows};
 use crate::simd::{InstructionSet, Kernel, Vector};
 use crate::{Activation, Convolution, Epilogue, Shape, Sliding};
 
@@ -82,11 +83,12 @@ impl DepthwiseConvolution {
     /// When the sizes of input or output do not fit.
     pub fn run(&self, shape: Shape, input: &[f32], epilogue: Epilogue, output: &mut [f32]) {
         assert_eq!(input.len(), shape.pixels() * self.channels, "input's size");
-        self.run_on(shape, Source::Map(input), epilogue, output);
+        self.run_on(shape, Source::Map(input), epilogue, output, None);
     }
 
     /// Convolves what a 1 × 1 convolution with stride 1 and an activation make of `[N, H, W, C]`,
-    /// a row at a time, so that it need not pass through memory.
+    /// a row at a time, so that it need not pass through memory. Writes also the results' averages
+    /// `[N, channels]` if they are asked for, equal to those of [`crate::global_average`].
     ///
     /// # Panics
     /// When the first convolution is of another kind or the sizes do not fit.
@@ -97,6 +99,7 @@ impl DepthwiseConvolution {
         input: &[f32],
         epilogue: Epilogue,
         output: &mut [f32],
+        averages: Option<&mut [f32]>,
     ) {
         let (convolution, activation) = expansion;
         let matrix = convolution.matrix_of_pixels();
@@ -109,10 +112,17 @@ impl DepthwiseConvolution {
             matrix,
             activation,
         };
-        self.run_on(shape, source, epilogue, output);
+        self.run_on(shape, source, epilogue, output, averages);
     }
 
-    fn run_on(&self, shape: Shape, source: Source, epilogue: Epilogue, output: &mut [f32]) {
+    fn run_on(
+        &self,
+        shape: Shape,
+        source: Source,
+        epilogue: Epilogue,
+        output: &mut [f32],
+        averages: Option<&mut [f32]>,
+    ) {
         let channels = self.channels;
         let results = self.sliding.output(shape);
         let results = results.expect("the kernel fits the image");
@@ -126,10 +136,13 @@ impl DepthwiseConvolution {
         let images = output
             .par_chunks_exact_mut(results.height * row)
             .enumerate();
-        images.for_each(|(image, output)| {
+        let summed = averages.is_some();
+        let sums = images.map(|(image, output)| -> Vec<Vec<f32>> {
             let bands = output.par_chunks_mut(rows * row).enumerate();
-            bands.for_each(|(band, output)| {
+            let sums = bands.map(|(band, output)| {
                 let first = (image * results.height + band * rows) * row;
+                let rows_of_band = if summed { output.len() / row } else { 0 };
+                let mut sums = vec![0.0; rows_of_band * channels];
                 self.set.run(Band {
                     convolution: self,
                     shape,
@@ -139,9 +152,21 @@ impl DepthwiseConvolution {
                     width: results.width,
                     epilogue: epilogue.part(first, output.len()),
                     output,
+                    sums: &mut sums,
                 });
+                sums
             });
+            sums.collect()
         });
+        let sums: Vec<_> = sums.collect();
+        if let Some(averages) = averages {
+            assert_eq!(averages.len(), shape.images * channels, "averages");
+            let pixels = results.height * results.width;
+            for (sums, averages) in sums.iter().zip(averages.chunks_exact_mut(channels)) {
+                let rows = sums.iter().flat_map(|sums| sums.chunks_exact(channels));
+                average_rows(rows, pixels, averages);
+            }
+        }
     }
 }
 
@@ -169,6 +194,8 @@ struct Band<'a> {
     width: usize,
     epilogue: Epilogue<'a>,
     output: &'a mut [f32],
+    /// Of every row of results and channel, if averages are asked for.
+    sums: &'a mut [f32],
 }
 
 /// Memory of a task.
@@ -224,6 +251,10 @@ impl Kernel for Band<'_> {
                 let part = self.epilogue.part(row * row_length, row_length);
                 let output = &mut self.output[row * row_length..][..row_length];
                 part.finish_columns::<V>(output, channels, range.clone());
+                if let Some(sums) = self.sums.chunks_exact_mut(channels).nth(row) {
+                    let first = range.start;
+                    add_pixels::<V>(&output[first..], channels, &mut sums[range.clone()]);
+                }
             }
         }
         SCRATCH.set(scratch);

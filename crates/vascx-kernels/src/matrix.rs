@@ -1,5 +1,6 @@
 //! Products of pixels and a packed matrix of weights.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use crate::Epilogue;
@@ -46,22 +47,6 @@ impl Matrix {
     }
 }
 
-impl Matrix {
-    /// The same with a factor for every input.
-    pub(crate) fn scaled(&self, factors: &[f32]) -> Self {
-        let columns = self.tile.columns;
-        let mut scaled = self.clone();
-        for panel in scaled.panels.chunks_exact_mut(self.inputs * columns) {
-            for (line, factor) in panel.chunks_exact_mut(columns).zip(factors) {
-                for weight in line {
-                    *weight *= factor;
-                }
-            }
-        }
-        scaled
-    }
-}
-
 /// A bias for every column of every panel.
 pub(crate) fn padded_bias(bias: Option<&[f32]>, outputs: usize, columns: usize) -> Vec<f32> {
     let mut padded = vec![0.0; columns];
@@ -79,6 +64,8 @@ pub(crate) struct Lines<'a> {
     pub(crate) first: Rows<'a>,
     /// Values from a line to the next.
     pub(crate) stride: usize,
+    /// What every input is multiplied with first: the weights are, which are fewer.
+    pub(crate) factors: Option<&'a [f32]>,
     pub(crate) epilogue: Epilogue<'a>,
     /// `[lines, results, columns]`.
     pub(crate) output: &'a mut [f32],
@@ -146,6 +133,15 @@ impl Lines<'_> {
         let size = self.matrix.inputs * tile.columns;
         let weights = &self.matrix.panels[panel * size..][..size];
         let weights = &weights[inputs.start * tile.columns..inputs.end * tile.columns];
+        let mut scaled = SCALED.take();
+        let weights = match self.factors {
+            None => weights,
+            Some(factors) => {
+                scaled.resize(weights.len(), 0.0);
+                scale::<V>(&factors[inputs], weights, &mut scaled);
+                &scaled[..]
+            }
+        };
         let floor = if sums.last {
             self.epilogue.floor()
         } else {
@@ -166,6 +162,26 @@ impl Lines<'_> {
                 output,
             };
             product::<V>(tile, rows, weights, &mut sink);
+        }
+        SCALED.set(scaled);
+    }
+}
+
+thread_local! {
+    /// A panel's weights times factors.
+    static SCALED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Multiplies every line of a panel with its factor.
+#[inline(always)]
+fn scale<V: Vector>(factors: &[f32], lines: &[f32], scaled: &mut [f32]) {
+    let columns = lines.len() / factors.len();
+    let lines = lines.chunks_exact(columns);
+    let scaled = scaled.chunks_exact_mut(columns);
+    for ((&factor, line), scaled) in factors.iter().zip(lines).zip(scaled) {
+        for column in (0..columns).step_by(V::LANES) {
+            let weights = V::load(&line[column..]).mul(V::splat(factor));
+            weights.store(&mut scaled[column..]);
         }
     }
 }

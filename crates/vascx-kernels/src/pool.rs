@@ -85,14 +85,19 @@ impl Kernel for Line<'_> {
 ///
 /// # Panics
 /// When the sizes of input and output do not fit.
-pub fn global_average(shape: Shape, channels: usize, input: &[f32], output: &mut [f32]) {
+pub fn global_average(
+    set: InstructionSet,
+    shape: Shape,
+    channels: usize,
+    input: &[f32],
+    output: &mut [f32],
+) {
     assert_eq!(input.len(), shape.pixels() * channels, "input's size");
     assert_eq!(output.len(), shape.images * channels, "output's size");
     if input.is_empty() {
         return;
     }
     let pixels = shape.height * shape.width;
-    // Sums of rows first: they are short enough for f32.
     let row = shape.width * channels;
     let images = input.par_chunks_exact(pixels * channels);
     let averages = output.par_chunks_exact_mut(channels);
@@ -101,17 +106,58 @@ pub fn global_average(shape: Shape, channels: usize, input: &[f32], output: &mut
             .par_chunks_exact(row)
             .map(|row| {
                 let mut sums = vec![0.0; channels];
-                for pixel in row.chunks_exact(channels) {
-                    for (sum, value) in sums.iter_mut().zip(pixel) {
-                        *sum += value;
-                    }
-                }
+                set.run(Sum {
+                    row,
+                    sums: &mut sums,
+                });
                 sums
             })
             .collect();
-        for (channel, average) in averages.iter_mut().enumerate() {
-            let sum: f64 = rows.iter().map(|sums| f64::from(sums[channel])).sum();
-            *average = (sum / pixels as f64) as f32;
-        }
+        average_rows(rows.iter().map(Vec::as_slice), pixels, averages);
     });
+}
+
+/// Adds up the pixels of a row.
+struct Sum<'a> {
+    row: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl Kernel for Sum<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let channels = self.sums.len();
+        add_pixels::<V>(self.row, channels, self.sums);
+    }
+}
+
+/// Adds some channels of pixels to sums; `row` begins with the first of these channels.
+#[inline(always)]
+pub(crate) fn add_pixels<V: Vector>(row: &[f32], channels: usize, sums: &mut [f32]) {
+    for pixel in row.chunks(channels) {
+        let count = sums.len();
+        for first in (0..count).step_by(V::LANES) {
+            let lanes = V::LANES.min(count - first);
+            let sum = V::load_part(&sums[first..], lanes);
+            let value = V::load_part(&pixel[first..count], lanes);
+            sum.add(value).store_part(&mut sums[first..], lanes);
+        }
+    }
+}
+
+/// Averages of so many pixels, whose sums are given row by row: rows are short enough for f32.
+pub(crate) fn average_rows<'a>(
+    rows: impl Iterator<Item = &'a [f32]>,
+    pixels: usize,
+    averages: &mut [f32],
+) {
+    let mut sums = vec![0.0; averages.len()];
+    for row in rows {
+        for (sum, &value) in sums.iter_mut().zip(row) {
+            *sum += f64::from(value);
+        }
+    }
+    for (average, sum) in averages.iter_mut().zip(sums) {
+        *average = (sum / pixels as f64) as f32;
+    }
 }

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::fused::{
     ConvolutionLayer, Packed, activated, convolve, convolve_expanded, convolve_onto,
-    convolve_scaled, scaled, sum,
+    convolve_scaled, global_average, scaled, sum,
 };
 use crate::norm::normalise;
 use crate::{Activation, Norm};
@@ -99,13 +99,21 @@ impl<B: Backend> ConvLayer<B> {
 }
 
 impl<B: Backend> ConvLayer<B> {
-    /// Of what another layer makes of the input; quicker than one after the other where this one is
-    /// depthwise and the other expands single pixels.
-    pub(crate) fn forward_expanded(&self, expansion: &Self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        match (expansion.fusible(), self.fusible()) {
-            (Some(expansion), Some(layer)) => convolve_expanded(&expansion, &layer, input),
-            _ => self.forward(vec![expansion.forward(vec![input])]),
+    /// Of what another layer makes of the input and, if they are asked for, the means of the result's
+    /// channels `[N, C, 1, 1]`; quicker than one after the other where this one is depthwise and the
+    /// other expands single pixels.
+    pub(crate) fn forward_expanded(
+        &self,
+        expansion: &Self,
+        input: Tensor<B, 4>,
+        averaged: bool,
+    ) -> (Tensor<B, 4>, Option<Tensor<B, 4>>) {
+        if let (Some(expansion), Some(layer)) = (expansion.fusible(), self.fusible()) {
+            return convolve_expanded(&expansion, &layer, input, averaged);
         }
+        let output = self.forward(vec![expansion.forward(vec![input])]);
+        let averages = averaged.then(|| global_average(output.clone()));
+        (output, averages)
     }
 
     /// Of a map whose channels are first multiplied by factors `[N, C, 1, 1]`.

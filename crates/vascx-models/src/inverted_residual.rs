@@ -5,6 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
+use crate::fused::global_average;
 use crate::squeeze_excitation::SqueezeExcitation;
 use crate::{Activation, Norm};
 
@@ -72,17 +73,19 @@ pub(crate) struct InvertedResidual<B: Backend> {
 impl<B: Backend> InvertedResidual<B> {
     pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let shortcut = self.shortcut.then(|| input.clone());
-        let (features, rest) = match self.block.as_slice() {
+        let (features, means, rest) = match self.block.as_slice() {
             [Stage::Conv(expand), Stage::Conv(depthwise), rest @ ..] if !rest.is_empty() => {
-                (depthwise.forward_expanded(expand, input), rest)
+                let squeezed = matches!(rest, [Stage::Squeeze(_), ..]);
+                let (features, means) = depthwise.forward_expanded(expand, input, squeezed);
+                (features, means, rest)
             }
-            [Stage::Conv(depthwise), rest @ ..] => (depthwise.forward(vec![input]), rest),
+            [Stage::Conv(depthwise), rest @ ..] => (depthwise.forward(vec![input]), None, rest),
             _ => unreachable!("a block begins with a convolution"),
         };
         match rest {
             [Stage::Squeeze(squeeze), Stage::Conv(project)] => {
-                let gates = squeeze.gates(features.clone());
-                project.forward_scaled(features, gates, shortcut)
+                let means = means.unwrap_or_else(|| global_average(features.clone()));
+                project.forward_scaled(features, squeeze.gates(means), shortcut)
             }
             [Stage::Conv(project)] => project.forward_onto(vec![features], shortcut),
             _ => unreachable!("a block ends with its projection"),

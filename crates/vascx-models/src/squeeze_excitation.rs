@@ -6,7 +6,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::Activation;
-use crate::fused::{Packed, convolve, global_average};
+use crate::fused::{Packed, convolve};
 
 /// A gate for every channel, computed from the means of all channels.
 #[derive(Module, Debug)]
@@ -38,18 +38,14 @@ impl<B: Backend> SqueezeExcitation<B> {
         }
     }
 
-    /// The gates `[N, C, 1, 1]` that the channels are to be multiplied by.
-    pub(crate) fn gates(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
+    /// The gates that channels are to be multiplied by, computed from their means; both
+    /// `[N, C, 1, 1]`.
+    pub(crate) fn gates(&self, means: Tensor<B, 4>) -> Tensor<B, 4> {
         let [packed1, packed2] = &self.packed;
         let run = |packed, conv, input, activation| {
             convolve(packed, conv, None, vec![input], Some(activation))
         };
-        let squeezed = run(
-            packed1,
-            &self.fc1,
-            global_average(features),
-            self.activation,
-        );
+        let squeezed = run(packed1, &self.fc1, means, self.activation);
         run(packed2, &self.fc2, squeezed, self.gate)
     }
 }

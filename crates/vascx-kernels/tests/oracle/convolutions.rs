@@ -1,6 +1,6 @@
 use vascx_kernels::{
     Activation, Conv3x3, Convolution, DepthwiseConvolution, Epilogue, InstructionSet, Shape,
-    Sliding, TransposedConv2x2,
+    Sliding, TransposedConv2x2, global_average,
 };
 
 use super::{activation, apply, channels, check, check_within, largest, shape, values};
@@ -11,6 +11,13 @@ const SAME_3X3: Sliding = Sliding {
     padding: [1, 1],
     dilation: [1, 1],
 };
+
+/// Channels of up to `most` parts.
+fn parts(random: &mut fastrand::Rng, most: usize) -> Vec<usize> {
+    (0..random.usize(1..=most))
+        .map(|_| channels(random))
+        .collect()
+}
 
 /// A layer with random weights and input.
 struct Layer {
@@ -30,12 +37,11 @@ impl Layer {
     fn new(
         random: &mut fastrand::Rng,
         sliding: Sliding,
-        parts: usize,
+        parts: Vec<usize>,
         outputs: usize,
     ) -> Option<Self> {
         let shape = shape(random);
         let results = sliding.output(shape)?;
-        let parts: Vec<usize> = (0..parts).map(|_| channels(random)).collect();
         let maps = parts
             .iter()
             .map(|channels| values(random, shape.pixels() * channels))
@@ -155,7 +161,7 @@ impl Layer {
 fn winograd_is_the_plain_sum() {
     let mut random = fastrand::Rng::with_seed(1);
     for _ in 0..40 {
-        let (parts, outputs) = (random.usize(1..4), channels(&mut random));
+        let (parts, outputs) = (parts(&mut random, 3), channels(&mut random));
         let layer = Layer::new(&mut random, SAME_3X3, parts, outputs).unwrap();
         check_winograd(&layer, outputs);
     }
@@ -168,7 +174,8 @@ fn many_filters_are_plain_sums_too() {
     let mut tried = 0;
     while tried < 3 {
         let outputs = random.usize(1400..1500);
-        let layer = Layer::new(&mut random, SAME_3X3, 3, outputs).unwrap();
+        let parts = parts(&mut random, 3);
+        let layer = Layer::new(&mut random, SAME_3X3, parts, outputs).unwrap();
         let inputs: usize = layer.parts.iter().sum();
         if inputs * outputs > 175_000 && layer.shape.pixels() <= 200 {
             check_winograd(&layer, outputs);
@@ -207,7 +214,7 @@ fn other_convolutions_are_plain_sums() {
     while tried < 60 {
         let (sliding, parts, outputs) = (
             sliding(&mut random),
-            random.usize(1..3),
+            parts(&mut random, 2),
             channels(&mut random),
         );
         let Some(layer) = Layer::new(&mut random, sliding, parts, outputs) else {
@@ -238,8 +245,9 @@ fn scaled_channels_are_scaled_weights() {
     };
     for _ in 0..30 {
         let outputs = channels(&mut random);
-        let mut layer = Layer::new(&mut random, pixel, 1, outputs).unwrap();
-        let inputs = layer.parts[0];
+        // Long sums are taken in several parts.
+        let inputs = channels(&mut random) + [0, 500][random.usize(..2)];
+        let mut layer = Layer::new(&mut random, pixel, vec![inputs], outputs).unwrap();
         let map = layer.maps[0].clone();
         let factors = values(&mut random, layer.shape.images * inputs);
         let pixels = layer.shape.height * layer.shape.width;
@@ -253,7 +261,7 @@ fn scaled_channels_are_scaled_weights() {
                 Convolution::with_instructions(set, weights, outputs, inputs, bias, pixel);
             let mut actual = vec![f32::NAN; expected.len()];
             convolution.run_scaled(layer.shape, &map, &factors, layer.epilogue(), &mut actual);
-            // Sums of at most 130 terms.
+            // Sums of some hundred terms.
             layer.check(set, &actual, &expected, 1e-5);
         }
     }
@@ -337,17 +345,21 @@ fn expanding_on_the_way_changes_no_bit() {
             expand.run(shape, &[(&input, inputs)], between.into(), &mut map);
             depthwise.run(shape, &map, Activation::Relu.into(), &mut expected);
             let expansion = (&expand, between);
+            let mut averages = vec![f32::NAN; shape.images * expanded];
             depthwise.run_expanded(
                 expansion,
                 shape,
                 &input,
                 Activation::Relu.into(),
                 &mut actual,
+                Some(&mut averages),
             );
-            assert_eq!(
-                actual, expected,
-                "{set:?} {shape:?} {inputs} -> {expanded} {sliding:?} {between:?}"
-            );
+            let what = format!("{set:?} {shape:?} {inputs} -> {expanded} {sliding:?} {between:?}");
+            assert_eq!(actual, expected, "{what}");
+            let results = sliding.output(shape).unwrap();
+            let mut expected = vec![f32::NAN; averages.len()];
+            global_average(set, results, expanded, &actual, &mut expected);
+            assert_eq!(averages, expected, "{what}");
         }
     }
 }

@@ -74,10 +74,13 @@ fn averages_are_those_of_channels() {
                 values.map(|&value| f64::from(value)).sum::<f64>() / pixels as f64
             })
             .collect();
-        let mut actual = vec![f32::NAN; expected.len()];
-        global_average(shape, channels, &input, &mut actual);
-        // Rows are summed in f32.
-        check(&format!("{shape:?} {channels}"), &actual, &expected, 1e-6);
+        for set in InstructionSet::available() {
+            let mut actual = vec![f32::NAN; expected.len()];
+            global_average(set, shape, channels, &input, &mut actual);
+            let what = format!("{set:?} {shape:?} {channels}");
+            // Rows are summed in f32.
+            check(&what, &actual, &expected, 1e-6);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Running a graph as a burn module.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use burn::module::{
@@ -86,6 +87,8 @@ impl<B: Backend> GraphNetwork<B> {
         let metas = graph.infer(image.dims())?;
         let mut image = Some(image.into_primitive().tensor());
         let mut values: Vec<Option<Value<B>>> = Vec::with_capacity(graph.nodes.len());
+        // Over the maps of nodes, until they are wanted.
+        let mut averages = HashMap::new();
         for (index, node) in graph.nodes.iter().enumerate() {
             let value = match (node, &metas[index]) {
                 (_, Meta::Number(number)) => Some(Value::Number(*number)),
@@ -95,6 +98,10 @@ impl<B: Backend> GraphNetwork<B> {
                     let step = &self.plan.steps[index];
                     match step {
                         Step::Absorbed => None,
+                        Step::Averages(map) => {
+                            let averages: Option<Value<B>> = averages.remove(map);
+                            averages.map(|averages| averages.reshape(shape))
+                        }
                         Step::Alone => {
                             let arguments = self.arguments(index, arguments, &mut values);
                             Some(op.run(arguments, shape, &device))
@@ -106,7 +113,9 @@ impl<B: Backend> GraphNetwork<B> {
                             packed,
                         } => {
                             let arguments = self.arguments(index, arguments, &mut values);
-                            Some(layer.run(packed, arguments, shape, *activation))
+                            let (value, taken) = layer.run(packed, arguments, shape, *activation);
+                            averages.extend(taken.map(|taken| (index, taken)));
+                            Some(value)
                         }
                     }
                 }
@@ -157,14 +166,15 @@ impl<B: Backend> GraphNetwork<B> {
 }
 
 impl Layer {
+    /// The layer's value, and averages over it if the plan asks for them.
     fn run<B: Backend>(
         &self,
         packed: &Packed,
         arguments: Vec<Value<B>>,
         shape: &[usize],
         activation: Option<Activation>,
-    ) -> Value<B> {
-        match self {
+    ) -> (Value<B>, Option<Value<B>>) {
+        let value = match self {
             &Self::Conv {
                 ref conv,
                 maps,
@@ -173,13 +183,20 @@ impl Layer {
             Self::Expanded(layer) => {
                 let packed = [&layer.packed, packed];
                 let activations = [layer.between, activation];
-                let (conv, expansion) = (&layer.conv, &layer.expansion);
-                conv.run_expanded(expansion, packed, arguments, layer.arguments, activations)
+                return layer.conv.run_expanded(
+                    &layer.expansion,
+                    packed,
+                    arguments,
+                    layer.arguments,
+                    activations,
+                    layer.averaged,
+                );
             }
             Self::ConvTranspose(conv) => conv.run_packed(packed, arguments),
             Self::Linear => Linear::run_fused(packed, arguments, shape, activation),
             Self::GroupNorm(norm) => norm.run_fused(arguments, shape, activation),
-        }
+        };
+        (value, None)
     }
 }
 

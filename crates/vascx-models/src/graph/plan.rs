@@ -7,7 +7,7 @@ use super::ops::binary::{Binary, BinaryKind};
 use super::ops::convolution::{Conv, ConvTranspose, Maps};
 use super::ops::linear::Linear;
 use super::ops::norm::GroupNorm;
-use super::{Arg, Graph, Node, Op};
+use super::{Arg, Graph, Literal, Node, Op};
 use crate::Activation;
 use crate::fused::Packed;
 
@@ -28,6 +28,8 @@ pub(super) enum Step {
     Alone,
     /// Nothing: a later node's step computes this one, too.
     Absorbed,
+    /// Averages over a map that the step of this node has taken on its way.
+    Averages(usize),
     /// A layer with what stands around it.
     Layer {
         layer: Layer,
@@ -67,6 +69,8 @@ pub(super) struct Expanded {
     pub(super) arguments: usize,
     /// Between the two.
     pub(super) between: Option<Activation>,
+    /// Whether averages over the result are asked for, too.
+    pub(super) averaged: bool,
 }
 
 impl Plan {
@@ -109,6 +113,15 @@ impl Plan {
                 (op, arguments.as_slice())
             {
                 absorb_sum(&uses, &mut steps, index, [a, b]);
+            } else if let Some(map) = averaged(op, arguments)
+                && let Step::Layer {
+                    layer: Layer::Expanded(layer),
+                    ..
+                } = &mut steps[map]
+                && !layer.averaged
+            {
+                layer.averaged = true;
+                steps[index] = Step::Averages(map);
             }
         }
         let last_use = last_uses(&graph, &steps);
@@ -153,6 +166,7 @@ fn layer(
                 packed,
                 arguments: count,
                 between,
+                averaged: false,
             }))
         }
         Op::Conv(conv) => {
@@ -293,6 +307,20 @@ fn gated<'a>(graph: &'a Graph, uses: &[usize], map: Arg) -> Option<(usize, &'a [
     (uses[product] == 1 && nodes && factors.iter().any(is_gate)).then_some((product, factors))
 }
 
+/// The map whose averages over all pixels an operator gives.
+fn averaged(op: &Op, arguments: &[Arg]) -> Option<usize> {
+    let one = Arg::Literal(Literal::Int(1));
+    match (op, arguments) {
+        (Op::AdaptiveAvgPool(_), &[Arg::Node(map), height, width])
+            if [height, width] == [one; 2] =>
+        {
+            Some(map)
+        }
+        (Op::Reduce(reduce), &[Arg::Node(map)]) if reduce.is_global_average() => Some(map),
+        _ => None,
+    }
+}
+
 fn fusible_activation(op: &Op) -> Option<Activation> {
     match op {
         Op::Unary(Unary(kind)) => kind.activation(),
@@ -311,7 +339,7 @@ fn last_uses(graph: &Graph, steps: &[Step]) -> Vec<usize> {
     let mut last_use: Vec<usize> = (0..graph.nodes.len()).collect();
     for (index, (node, step)) in graph.nodes.iter().zip(steps).enumerate() {
         match step {
-            Step::Absorbed => {}
+            Step::Absorbed | Step::Averages(_) => {}
             Step::Layer { arguments, .. } => {
                 nodes(arguments).for_each(|used| last_use[used] = index);
             }

@@ -208,7 +208,8 @@ pub(in crate::fused) fn convolve_expanded<B: Backend>(
     expansion: &ConvolutionLayer<B>,
     layer: &ConvolutionLayer<B>,
     input: &Tensor<B, 4>,
-) -> Option<Tensor<B, 4>> {
+    averaged: bool,
+) -> Option<(Tensor<B, 4>, Option<Tensor<B, 4>>)> {
     let [expanded, inputs, ..] = expansion.conv.weight.dims();
     let [outputs, 1, ..] = layer.conv.weight.dims() else {
         return None;
@@ -236,6 +237,9 @@ pub(in crate::fused) fn convolve_expanded<B: Backend>(
         unreachable!("packed by the layers themselves")
     };
     let (activation, rest) = split(layer.activation);
+    // Averages are those of what the kernel writes.
+    let averaged = averaged && rest.is_none();
+    let mut averages = averaged.then(|| vec![0.0; results.images * outputs]);
     let values = map_of_input.values();
     let taps = sliding.kernel[0] * sliding.kernel[1];
     // Products of the expansion for each result.
@@ -243,10 +247,17 @@ pub(in crate::fused) fn convolve_expanded<B: Backend>(
     let read = values.len() + expanded * (inputs + taps);
     let output = compute("expanded", (results, outputs), depth, read, |output| {
         let epilogue = activation.into();
-        convolve.run_expanded((expand, between), shape, values, epilogue, output);
+        let averages = averages.as_deref_mut();
+        convolve.run_expanded((expand, between), shape, values, epilogue, output, averages);
     });
     let output = tensor(map(output, results, outputs));
-    Some(activated(output, rest))
+    let point = Shape {
+        height: 1,
+        width: 1,
+        ..results
+    };
+    let averages = averages.map(|averages| tensor(map(averages, point, outputs)));
+    Some((activated(output, rest), averages))
 }
 
 pub(in crate::fused) fn convolve_transposed<B: Backend>(
@@ -402,7 +413,7 @@ mod tests {
         let device = Default::default();
         let expand = square([8, 24], 1).init::<Flex>(&device);
         let depthwise = square([24, 24], 3).with_groups(24).init(&device);
-        let kernels = |side: usize| {
+        let kernels = |side: usize, averaged: bool| {
             let (first, second) = Default::default();
             let layer = |packed, conv| fused::ConvolutionLayer {
                 packed,
@@ -412,16 +423,21 @@ mod tests {
             };
             let map = Tensor::random([1, 8, side, side], Distribution::Default, &device);
             let (expansion, layer) = (layer(&first, &expand), layer(&second, &depthwise));
-            let run = || fused::convolve_expanded(&expansion, &layer, map.clone());
-            let (output, layers) = measure_layers(run);
+            let run = || fused::convolve_expanded(&expansion, &layer, map.clone(), averaged);
+            let ((output, averages), layers) = measure_layers(run);
             let apart = layer.forward(expansion.forward(map.clone()));
+            if let Some(averages) = averages {
+                let apart = fused::global_average(apart.clone());
+                averages.into_data().assert_eq(&apart.into_data(), true);
+            }
             output.into_data().assert_eq(&apart.into_data(), true);
             let kernels: Vec<_> = layers.into_iter().map(|layer| layer.kernel).collect();
             kernels
         };
-        assert_eq!(kernels(32), ["expanded"]);
+        assert_eq!(kernels(32, false), ["expanded"]);
+        assert_eq!(kernels(32, true), ["expanded"]);
         // Too small: weights would be read for every few pixels.
-        assert_eq!(kernels(8), ["product", "depthwise"]);
+        assert_eq!(kernels(8, true), ["product", "depthwise", "average"]);
     }
 
     #[test]

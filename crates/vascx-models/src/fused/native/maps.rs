@@ -54,7 +54,8 @@ pub(in crate::fused) fn global_average<B: Backend>(
     };
     let values = input.values();
     let output = compute("average", (point, channels), 0, values.len(), |output| {
-        vascx_kernels::global_average(shape, channels, values, output);
+        let set = InstructionSet::current();
+        vascx_kernels::global_average(set, shape, channels, values, output);
     });
     Some(primitive::<B>(map(output, point, channels)))
 }

@@ -120,7 +120,8 @@ fn gated<B: Backend>(factors: [Value<B>; 2], device: &B::Device) -> [Tensor<B, 4
 
 impl Conv {
     /// Runs after an expansion that nothing else reads: `arguments` are the expansion's map, weight
-    /// and perhaps bias, `of_expansion` of them, then the weight and perhaps a bias.
+    /// and perhaps bias, `of_expansion` of them, then the weight and perhaps a bias. Gives also the
+    /// means of the result's channels `[N, C, 1, 1]`, if they are asked for.
     pub(crate) fn run_expanded<B: Backend>(
         &self,
         expansion: &Self,
@@ -128,7 +129,8 @@ impl Conv {
         arguments: Vec<Value<B>>,
         of_expansion: usize,
         [between, activation]: [Option<Activation>; 2],
-    ) -> Value<B> {
+        averaged: bool,
+    ) -> (Value<B>, Option<Value<B>>) {
         let mut arguments = arguments.into_iter().map(Value::float);
         let map = tensor(arguments.next().expect("inference checked the arguments"));
         let expand = expansion.module::<B>(&mut arguments.by_ref().take(of_expansion - 1));
@@ -145,8 +147,9 @@ impl Conv {
             norm: None,
             activation,
         };
-        let output = convolve_expanded(&expansion, &layer, map);
-        Value::Float(output.into_primitive().tensor())
+        let (output, averages) = convolve_expanded(&expansion, &layer, map, averaged);
+        let value = |map: Tensor<B, 4>| Value::Float(map.into_primitive().tensor());
+        (value(output), averages.map(value))
     }
 
     /// The layer of a weight and perhaps a bias.

@@ -1,9 +1,10 @@
 //! Sums, means and extremes over axes, and normalised exponentials.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::get_device_settings;
+use burn::tensor::{Tensor, TensorMetadata, TensorPrimitive, get_device_settings};
 use serde::{Deserialize, Serialize};
 
+use crate::fused::global_average;
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, check_axis, exactly, take};
 use crate::graph::value::Value;
@@ -29,6 +30,13 @@ pub enum ReduceKind {
     Min,
     Prod,
     Sum,
+}
+
+impl Reduce {
+    /// Whether this is the mean over all pixels, if it is one of maps.
+    pub(crate) fn is_global_average(&self) -> bool {
+        self.kind == ReduceKind::Mean && self.axes == [2, 3]
+    }
 }
 
 fn reduced(shape: &[usize], axes: &[usize], keep: bool) -> Result<Vec<usize>, String> {
@@ -69,6 +77,10 @@ impl Operator for Reduce {
             _ => x,
         };
         let reduced = match x {
+            Value::Float(x) if self.is_global_average() && x.shape().num_dims() == 4 => {
+                let map = Tensor::<B, 4>::from_primitive(TensorPrimitive::Float(x));
+                Value::Float(global_average(map).into_primitive().tensor())
+            }
             Value::Float(x) => Value::Float(self.axes.iter().fold(x, |x, &axis| match self.kind {
                 ReduceKind::Max => B::float_max_dim(x, axis),
                 ReduceKind::Mean => B::float_mean_dim(x, axis),

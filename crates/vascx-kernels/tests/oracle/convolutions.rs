@@ -273,11 +273,11 @@ fn depthwise_convolutions_keep_channels_apart() {
     let mut tried = 0;
     while tried < 60 {
         let sliding = sliding(&mut random);
-        let Some(mut layer) = Layer::new(&mut random, sliding, 1, 1) else {
+        let channels = channels(&mut random);
+        let Some(mut layer) = Layer::new(&mut random, sliding, vec![channels], 1) else {
             continue;
         };
         tried += 1;
-        let channels = layer.parts[0];
         let results = sliding.output(layer.shape).unwrap();
         layer.outputs = channels;
         layer.bias = values(&mut random, channels);

@@ -1,6 +1,6 @@
 use vascx_kernels::{
     Affine, Arithmetic, GroupNorm, InstructionSet, Neighbours, Shape, Sliding, activate_all,
-    combine, global_average, layer_norm, max_pool, resize,
+    combine, global_average, layer_norm, max_pool, put_channels_last, resize,
 };
 
 use super::{ACTIVATIONS, activation, apply, channels, check, shape, values};
@@ -80,6 +80,23 @@ fn averages_are_those_of_channels() {
             let what = format!("{set:?} {shape:?} {channels}");
             // Rows are summed in f32.
             check(&what, &actual, &expected, 1e-6);
+        }
+    }
+}
+
+#[test]
+fn channels_last_is_another_order() {
+    let mut random = fastrand::Rng::with_seed(10);
+    for _ in 0..20 {
+        let (shape, channels) = (shape(&mut random), channels(&mut random));
+        let input = values(&mut random, shape.pixels() * channels);
+        let mut actual = vec![f32::NAN; input.len()];
+        put_channels_last(shape, channels, &input, &mut actual);
+        let pixels = shape.height * shape.width;
+        for (index, value) in actual.into_iter().enumerate() {
+            let (pixel, channel) = (index / channels, index % channels);
+            let (image, pixel) = (pixel / pixels, pixel % pixels);
+            assert_eq!(value, input[(image * channels + channel) * pixels + pixel]);
         }
     }
 }

@@ -61,14 +61,22 @@ impl Map {
         let [images, channels, height, width] = *tensor.layout().shape().as_slice() else {
             return None;
         };
+        let shape = Shape {
+            images,
+            height,
+            width,
+        };
+        let last = if tensor.is_contiguous() && channels > 1 && height * width > 1 {
+            let mut last = buffers::take(shape.pixels() * channels);
+            vascx_kernels::put_channels_last(shape, channels, tensor.as_slice()?, &mut last);
+            FlexTensor::from_data(TensorData::new(last, [images, height, width, channels]))
+        } else {
+            tensor.permute(&[0, 2, 3, 1]).to_contiguous()
+        };
         Some(Self {
-            shape: Shape {
-                images,
-                height,
-                width,
-            },
+            shape,
             channels,
-            last: tensor.permute(&[0, 2, 3, 1]).to_contiguous(),
+            last,
         })
     }
 

@@ -82,11 +82,17 @@ impl<B: Backend> Ensemble<B> {
         let mut vectors = Vec::new();
         let [count, _, height, width] = image.dims();
         let together = self.images_per_pass([height, width]).min(count.max(1));
-        let passes = fused::laid_out(image).split(together, 0);
-        for member in &self.members {
+        let mut passes = fused::laid_out(image).split(together, 0);
+        for (index, member) in self.members.iter().enumerate() {
+            // The last one may use the images' memory for what comes after.
+            let images_of_member = if index + 1 == self.members.len() {
+                std::mem::take(&mut passes)
+            } else {
+                passes.clone()
+            };
             let (mut maps, mut rows) = (Vec::new(), Vec::new());
-            for images in &passes {
-                match member.forward(images.clone()) {
+            for images in images_of_member {
+                match member.forward(images) {
                     MemberOutput::Spatial(map) => maps.push(map.cast(FloatDType::F32)),
                     MemberOutput::Vector(vector) => rows.push(vector.cast(FloatDType::F32)),
                 }

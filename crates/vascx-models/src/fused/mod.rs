@@ -82,7 +82,10 @@ pub(crate) fn on_all_cores<B: Backend, R: Send>(
 
 /// Maps along a new leading axis. Flex copies and reshapes quickly only where elements lie in the order
 /// of the axes, so maps whose channels are last are joined that way.
-pub(crate) fn stack<B: Backend>(maps: Vec<Tensor<B, 4>>) -> Tensor<B, 5> {
+pub(crate) fn stack<B: Backend>(mut maps: Vec<Tensor<B, 4>>) -> Tensor<B, 5> {
+    if maps.len() == 1 {
+        return maps.remove(0).unsqueeze_dim(0);
+    }
     #[cfg(feature = "flex")]
     if native::lies_channels_last::<B>(&primitive(&maps[0])) {
         let last = |map: Tensor<B, 4>| map.permute([0, 2, 3, 1]);

@@ -26,6 +26,7 @@
 
 mod activation;
 mod convolution;
+mod cores;
 mod depthwise;
 mod elementwise;
 mod gemm;
@@ -42,6 +43,7 @@ mod winograd;
 
 pub use activation::{Activation, Epilogue};
 pub use convolution::{Convolution, Sliding};
+pub use cores::on_all_cores;
 pub use depthwise::DepthwiseConvolution;
 pub use elementwise::{Arithmetic, activate_all, combine};
 pub use layout::put_channels_last;
@@ -53,13 +55,6 @@ pub use resize::{Neighbours, resize};
 pub use simd::InstructionSet;
 pub use transposed::TransposedConv2x2;
 pub use winograd::Conv3x3;
-
-/// Runs `work`, which calls kernels one after the other, on one of rayon's threads. Called from any
-/// other thread, every kernel would first have to wake rayon's, and at the end the caller's: a network
-/// of many small kernels took a tenth longer.
-pub fn on_all_cores<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| work())
-}
 
 /// Images, rows and columns of a feature map `[N, H, W, C]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

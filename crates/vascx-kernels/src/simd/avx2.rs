@@ -39,7 +39,8 @@ macro_rules! multiply {
             panel: &[f32],
         ) {
             let depth = panel.len() / COLUMNS;
-            let values = &values[..($rows - 1) * stride + depth];
+            let length = stride.saturating_mul($rows - 1).saturating_add(depth);
+            let values = &values[..length];
             let [$([mut $left, mut $right]),*] = *sums;
             // SAFETY: reads `depth` values of every row and as many lines of the panel, which are
             // there; writes to registers alone.

@@ -1,0 +1,85 @@
+//! Sharing the layers of a pass between all cores.
+
+use std::hint::spin_loop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::Yield;
+
+/// Pauses between two looks for work: about a microsecond.
+const PAUSES: usize = 64;
+/// Looks in vain after which a thread may sleep: some milliseconds, longer than one waits for another
+/// at the end of a layer. Looking without end could last forever: beneath it may lie work, begun
+/// before, that the pass waits for.
+const LOOKS: usize = 4096;
+
+/// Runs `work`, which calls kernels one after the other, on one of rayon's threads, while the others
+/// stay awake. Called from any other thread, every kernel would first have to wake rayon's, and at the
+/// end the caller's; and between kernels rayon's threads fall asleep. A network of many small kernels
+/// took a seventh longer.
+pub fn on_all_cores<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| {
+        let pass = Pass::default();
+        let finished = pass.finished.clone();
+        let this = rayon::current_thread_index();
+        rayon::spawn_broadcast(move |context| {
+            if Some(context.index()) != this {
+                stay_awake(&finished);
+            }
+        });
+        work()
+    })
+}
+
+/// Finished when it is dropped, so also when it panics.
+#[derive(Default)]
+struct Pass {
+    finished: Arc<AtomicBool>,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.finished.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Does whatever work there is until the pass has finished.
+fn stay_awake(finished: &AtomicBool) {
+    let mut looks = 0;
+    while looks < LOOKS && !finished.load(Ordering::Relaxed) {
+        if rayon::yield_now() == Some(Yield::Executed) {
+            looks = 0;
+        } else {
+            looks += 1;
+            (0..PAUSES).for_each(|_| spin_loop());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rayon::prelude::*;
+
+    use super::*;
+
+    /// Work within work within work, all of it waiting for other threads.
+    #[test]
+    fn passes_within_passes_finish() {
+        let sum = |count: u64| (0..count).into_par_iter().map(|i| i % 7).sum::<u64>();
+        let expected: u64 = (0..1000_u64).map(|i| i % 7).sum();
+        for _ in 0..20 {
+            let sums: Vec<u64> = (0..16)
+                .into_par_iter()
+                .map(|_| on_all_cores(|| (0..4).map(|_| on_all_cores(|| sum(1000))).sum()))
+                .collect();
+            assert_eq!(sums, vec![4 * expected; 16]);
+        }
+    }
+
+    #[test]
+    fn threads_sleep_again_after_a_panic() {
+        let pass = || on_all_cores(|| -> u32 { panic!("on purpose") });
+        assert!(std::panic::catch_unwind(pass).is_err());
+        assert_eq!(on_all_cores(|| 1), 1);
+    }
+}

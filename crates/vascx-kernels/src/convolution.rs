@@ -16,8 +16,8 @@ use crate::{Epilogue, Shape};
 const MOST_RESULTS: usize = 192;
 /// Fewest results that make it worth to read all weights; several register tiles.
 const LEAST_RESULTS: usize = 48;
-/// Inputs and results of a block, where there are at least [`LEAST_RESULTS`]; half the second-level
-/// cache.
+/// Inputs and results of a block that are held at a time, where there are at least
+/// [`LEAST_RESULTS`]; half the second-level cache.
 const BLOCK_VALUES: usize = 64 << 10;
 
 /// Units (pixels or rows) per block: at least one, and as many blocks for every thread, where there
@@ -295,8 +295,8 @@ fn run_pixels(
         inputs, columns, ..
     } = *matrix;
     let pixels = output.len() / columns;
-    // Register tiles have an even number of rows.
-    let block = block(pixels, inputs.min(DEPTH) + columns.min(FINISHED), 1).next_multiple_of(2);
+    let block = block(pixels, inputs.min(DEPTH) + columns.min(FINISHED), 1);
+    let block = matrix.tile.whole_rows(block);
     let inputs_of_blocks = input.par_chunks(block * inputs);
     let blocks = output.par_chunks_mut(block * columns).zip(inputs_of_blocks);
     blocks.enumerate().for_each(|(index, (output, values))| {

@@ -1,17 +1,24 @@
 //! Sharing the layers of a pass between all cores.
 
+use std::cell::Cell;
 use std::hint::spin_loop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::Yield;
 
-/// Pauses between two looks for work: about a microsecond.
+/// Pauses between two looks for work: one to three microseconds.
 const PAUSES: usize = 64;
 /// Looks in vain after which a thread may sleep: some milliseconds, longer than one waits for another
 /// at the end of a layer. Looking without end could last forever: beneath it may lie work, begun
 /// before, that the pass waits for.
 const LOOKS: usize = 4096;
+
+thread_local! {
+    /// Whether this thread runs a pass or stays awake for one. Then it does not for another on top,
+    /// which would hold up the first.
+    static TAKEN: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Runs `work`, which calls kernels one after the other, on one of rayon's threads, while the others
 /// stay awake. Called from any other thread, every kernel would first have to wake rayon's, and at the
@@ -21,14 +28,34 @@ pub fn on_all_cores<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| {
         let pass = Pass::default();
         let finished = pass.finished.clone();
-        let this = rayon::current_thread_index();
-        rayon::spawn_broadcast(move |context| {
-            if Some(context.index()) != this {
+        let _taken = Taken::new();
+        rayon::spawn_broadcast(move |_| {
+            if !TAKEN.get() {
+                let _taken = Taken::new();
                 stay_awake(&finished);
             }
         });
         work()
     })
+}
+
+/// While it lives the thread is taken.
+struct Taken {
+    before: bool,
+}
+
+impl Taken {
+    fn new() -> Self {
+        Self {
+            before: TAKEN.replace(true),
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        TAKEN.set(self.before);
+    }
 }
 
 /// Finished when it is dropped, so also when it panics.
@@ -74,6 +101,17 @@ mod tests {
                 .collect();
             assert_eq!(sums, vec![4 * expected; 16]);
         }
+    }
+
+    /// Two callers whose passes always overlap.
+    #[test]
+    fn passes_side_by_side_finish() {
+        let sum = |count: u64| (0..count).into_par_iter().sum::<u64>();
+        let passes = || (0..3000).for_each(|_| assert_eq!(on_all_cores(|| sum(100)), 4950));
+        std::thread::scope(|scope| {
+            scope.spawn(passes);
+            scope.spawn(passes);
+        });
     }
 
     #[test]

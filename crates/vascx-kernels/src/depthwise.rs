@@ -127,6 +127,9 @@ impl DepthwiseConvolution {
         let results = self.sliding.output(shape);
         let results = results.expect("the kernel fits the image");
         assert_eq!(output.len(), results.pixels() * channels, "output's size");
+        if let Some(averages) = &averages {
+            assert_eq!(averages.len(), shape.images * channels, "averages");
+        }
         epilogue.check(output);
         if output.is_empty() {
             return;
@@ -160,7 +163,6 @@ impl DepthwiseConvolution {
         });
         let sums: Vec<_> = sums.collect();
         if let Some(averages) = averages {
-            assert_eq!(averages.len(), shape.images * channels, "averages");
             let pixels = results.height * results.width;
             for (sums, averages) in sums.iter().zip(averages.chunks_exact_mut(channels)) {
                 let rows = sums.iter().flat_map(|sums| sums.chunks_exact(channels));

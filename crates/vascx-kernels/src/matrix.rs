@@ -11,7 +11,7 @@ use crate::simd::{InstructionSet, Kernel, Vector};
 /// cache until then.
 pub(crate) const FINISHED: usize = 512;
 /// Inputs that are multiplied at a time, if there are more: a panel's weights for them stay in the
-/// first-level cache, the pixels' values in the second.
+/// first-level cache (the wider panels of AVX-512 in the second), the pixels' values in the second.
 pub(crate) const DEPTH: usize = 256;
 
 /// A packed matrix `[inputs, columns]` with a bias per column.
@@ -133,10 +133,11 @@ impl Lines<'_> {
         let size = self.matrix.inputs * tile.columns;
         let weights = &self.matrix.panels[panel * size..][..size];
         let weights = &weights[inputs.start * tile.columns..inputs.end * tile.columns];
-        let mut scaled = SCALED.take();
+        let mut scaled = Vec::new();
         let weights = match self.factors {
             None => weights,
             Some(factors) => {
+                scaled = SCALED.take();
                 scaled.resize(weights.len(), 0.0);
                 scale::<V>(&factors[inputs], weights, &mut scaled);
                 &scaled[..]
@@ -158,12 +159,15 @@ impl Lines<'_> {
                 bias: &self.matrix.bias[first..],
                 floor,
                 first,
+                width: tile.columns,
                 columns,
                 output,
             };
             product::<V>(tile, rows, weights, &mut sink);
         }
-        SCALED.set(scaled);
+        if self.factors.is_some() {
+            SCALED.set(scaled);
+        }
     }
 }
 
@@ -204,6 +208,8 @@ struct ToPixels<'a> {
     floor: f32,
     /// First channel of the panel.
     first: usize,
+    /// Channels of the panel.
+    width: usize,
     columns: usize,
     output: &'a mut [f32],
 }
@@ -213,7 +219,7 @@ impl Sink for ToPixels<'_> {
     fn ask_for<V: Vector, const ROWS: usize>(&self, row: usize) {
         for row in row..row + ROWS {
             let first = row * self.columns + self.first;
-            V::prefetch(self.output, first..first + 16);
+            V::prefetch(self.output, first..first + self.width);
         }
     }
 

@@ -40,18 +40,23 @@ impl InstructionSet {
 
     /// All that this machine has, best last.
     pub fn available() -> Vec<Self> {
-        let mut sets = vec![Self::Portable];
+        let all = [Self::Portable, Self::Avx2, Self::Avx512];
+        all.into_iter().filter(|set| set.is_available()).collect()
+    }
+
+    /// Whether this machine has it.
+    pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            if avx2 {
-                sets.push(Self::Avx2);
-            }
-            if avx2 && is_x86_feature_detected!("avx512f") {
-                sets.push(Self::Avx512);
-            }
+        let avx2 = || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx2() && is_x86_feature_detected!("avx512f"),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
         }
-        sets
     }
 
     /// Lower-case name.
@@ -68,11 +73,11 @@ impl InstructionSet {
     /// # Panics
     /// When the machine does not have them.
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
+        assert!(self.is_available(), "{}", self.name());
         match self {
             Self::Portable => kernel.run::<Portable>(),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `available` lists a set only where the processor reports it, and sets come
-            // from there alone.
+            // SAFETY: the processor has them.
             Self::Avx2 => unsafe { x86::run_avx2(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
@@ -194,6 +199,10 @@ pub(crate) trait Vector: Copy {
     }
 }
 
+/// Lines of a panel that are asked for in advance, so many that they come from memory in time: the
+/// processor by itself stops at the end of every page.
+const AHEAD: usize = 16;
+
 /// [`Vector::multiply`] as the compiler writes it.
 #[inline(always)]
 fn multiply_plainly<V: Vector, const ROWS: usize, const VECTORS: usize>(
@@ -209,6 +218,8 @@ fn multiply_plainly<V: Vector, const ROWS: usize, const VECTORS: usize>(
         *row = &values[index * stride..][..depth];
     }
     for (k, line) in (0..depth).zip(lines) {
+        let ahead = AHEAD * line.len();
+        V::prefetch(line, ahead..ahead + line.len());
         let b = V::load_every::<VECTORS>(line, V::LANES);
         for (row, sums) in rows.iter().zip(&mut *sums) {
             let a = V::splat(row[k]);

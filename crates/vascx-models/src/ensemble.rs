@@ -84,7 +84,7 @@ impl<B: Backend> Ensemble<B> {
         let together = self.images_per_pass([height, width]).min(count.max(1));
         let mut passes = fused::laid_out(image).split(together, 0);
         for (index, member) in self.members.iter().enumerate() {
-            // The last one may use the images' memory for what comes after.
+            // The last one may use the images' memory, once its last pass has read them.
             let images_of_member = if index + 1 == self.members.len() {
                 std::mem::take(&mut passes)
             } else {

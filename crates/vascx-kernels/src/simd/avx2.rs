@@ -15,7 +15,7 @@ macro_rules! line {
         concat!(
             "vmovups {first}, [{panel} + 64 * ", $k, "]\n",
             "vmovups {second}, [{panel} + 64 * ", $k, " + 32]\n",
-            // 16 lines ahead: the processor by itself stops at the end of every page.
+            // 16 lines ahead, as in the plain loop.
             "prefetcht0 [{panel} + 64 * ", $k, " + 1024]\n",
             $(
                 "vbroadcastss {value}, [", $address, " + 4 * ", $k, "]\n",

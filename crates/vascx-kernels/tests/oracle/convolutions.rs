@@ -297,6 +297,7 @@ fn depthwise_convolutions_keep_channels_apart() {
     }
 }
 
+/// The channels here are so few that sums are taken at once in both ways.
 #[test]
 fn expanding_on_the_way_changes_no_bit() {
     let mut random = fastrand::Rng::with_seed(7);

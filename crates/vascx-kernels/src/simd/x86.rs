@@ -165,10 +165,10 @@ vector!(
             match (ROWS, VECTORS) {
                 // SAFETY: of this size, and a transparent type; the machine has AVX2.
                 (6, 2) => unsafe {
-                    avx2::multiply_6(&mut *registers.cast(), values, stride, panel)
+                    avx2::multiply_6(&mut *registers.cast(), values, stride, panel);
                 },
                 (4, 2) => unsafe {
-                    avx2::multiply_4(&mut *registers.cast(), values, stride, panel)
+                    avx2::multiply_4(&mut *registers.cast(), values, stride, panel);
                 },
                 _ => multiply_plainly(sums, values, stride, panel),
             }

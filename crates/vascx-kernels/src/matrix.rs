@@ -34,7 +34,7 @@ impl Matrix {
         bias: Option<&[f32]>,
         value: impl Fn(usize, usize) -> f32,
     ) -> Self {
-        assert!(InstructionSet::available().contains(&set), "{}", set.name());
+        assert!(set.is_available(), "{}", set.name());
         let tile = Tile::new(set, columns);
         Self {
             inputs,

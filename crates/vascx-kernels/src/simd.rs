@@ -45,7 +45,7 @@ impl InstructionSet {
     }
 
     /// Whether this machine has it.
-    pub fn is_available(self) -> bool {
+    pub(crate) fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         let avx2 = || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         match self {
@@ -83,7 +83,7 @@ impl InstructionSet {
             // SAFETY: as above.
             Self::Avx512 => unsafe { x86::run_avx512(kernel) },
             #[cfg(not(target_arch = "x86_64"))]
-            _ => unreachable!("not listed as available"),
+            _ => unreachable!("not available"),
         }
     }
 }

@@ -90,7 +90,7 @@ impl Conv3x3 {
         bias: Option<&[f32]>,
     ) -> Self {
         assert_eq!(weights.len(), outputs * inputs * 9, "weights of 3 × 3");
-        assert!(InstructionSet::available().contains(&set), "{}", set.name());
+        assert!(set.is_available(), "{}", set.name());
         let tile = Tile::new(set, outputs);
         Self {
             inputs,

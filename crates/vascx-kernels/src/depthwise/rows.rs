@@ -1,0 +1,160 @@
+//! Bringing rows to where the values of a few channels lie side by side with zeros around.
+
+use std::ops::Range;
+
+use super::{BLOCK, Band};
+use crate::activation::apply;
+use crate::gemm::{Rows, Sink, product};
+use crate::matrix::Matrix;
+use crate::simd::Vector;
+use crate::{Activation, Shape};
+
+/// Where the values under the kernel come from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// `[N, H, W, channels]`.
+    Map(&'a [f32]),
+    /// The products of `[N, H, W, inputs]` with a matrix, activated.
+    Expanded {
+        map: &'a [f32],
+        matrix: &'a Matrix,
+        activation: Activation,
+    },
+}
+
+impl Band<'_> {
+    /// Brings channels of a row of the image to blocks, with zeros where it is outside.
+    #[inline(always)]
+    pub(super) fn bring<V: Vector>(
+        &self,
+        line: usize,
+        channels: Range<usize>,
+        target: &mut [f32],
+        block: usize,
+    ) {
+        let sliding = self.convolution.sliding;
+        let Shape { height, width, .. } = self.shape;
+        let y = (self.first_row * sliding.stride[0] + line).checked_sub(sliding.padding[0]);
+        let Some(y) = y.filter(|&y| y < height) else {
+            return target.fill(0.0);
+        };
+        let left = block.min(sliding.padding[1] * BLOCK);
+        let inside = (block - left).min(width * BLOCK);
+        for target in target.chunks_exact_mut(block) {
+            target[..left].fill(0.0);
+            target[left + inside..].fill(0.0);
+        }
+        let pixels = inside / BLOCK;
+        let first = (self.image * height + y) * width;
+        match self.source {
+            Source::Map(map) => {
+                let all = self.convolution.channels;
+                let row = &map[first * all..][..width * all];
+                for (x, pixel) in row.chunks_exact(all).take(pixels).enumerate() {
+                    let target = &mut target[left + x * BLOCK..];
+                    copy_blocks::<V>(&pixel[channels.clone()], target, block);
+                }
+            }
+            Source::Expanded {
+                map,
+                matrix,
+                activation,
+            } => {
+                let row = &map[first * matrix.inputs..][..width * matrix.inputs];
+                expand::<V>(matrix, row, pixels, channels, (left, block), target);
+                for target in target.chunks_exact_mut(block) {
+                    apply::<V>(activation, None, &mut target[left..left + inside]);
+                }
+            }
+        }
+    }
+}
+
+/// Copies channels of a pixel to blocks.
+#[inline(always)]
+fn copy_blocks<V: Vector>(pixel: &[f32], target: &mut [f32], block: usize) {
+    let mut at = 0;
+    let blocks = pixel.chunks_exact(BLOCK);
+    let rest = blocks.remainder();
+    for values in blocks {
+        let target = &mut target[at..][..BLOCK];
+        for lane in (0..BLOCK).step_by(V::LANES) {
+            V::load(&values[lane..]).store(&mut target[lane..]);
+        }
+        at += block;
+    }
+    for lane in (0..rest.len()).step_by(V::LANES) {
+        let count = V::LANES.min(rest.len() - lane);
+        V::load_part(&rest[lane..], count).store(&mut target[at + lane..]);
+    }
+}
+
+/// Writes channels of the products of a row's pixels to blocks, behind what is `left` of them.
+#[inline(always)]
+fn expand<V: Vector>(
+    matrix: &Matrix,
+    row: &[f32],
+    pixels: usize,
+    channels: Range<usize>,
+    (left, block): (usize, usize),
+    target: &mut [f32],
+) {
+    let Matrix { inputs, tile, .. } = *matrix;
+    let rows = Rows {
+        values: row,
+        offsets: &[0],
+        depth: inputs,
+        stride: inputs,
+        count: pixels,
+    };
+    let size = inputs * tile.columns;
+    for panel in channels.start / tile.columns..channels.end.div_ceil(tile.columns) {
+        let first = panel * tile.columns;
+        let mut sink = ToBlocks {
+            bias: &matrix.bias[first..],
+            first,
+            channels: channels.clone(),
+            left,
+            block,
+            target,
+        };
+        let weights = &matrix.panels[panel * size..][..size];
+        product::<V>(tile, rows, weights, &mut sink);
+    }
+}
+
+/// Adds the bias and writes the channels of a panel to blocks.
+struct ToBlocks<'a> {
+    bias: &'a [f32],
+    /// First channel of the panel.
+    first: usize,
+    /// Those that the blocks hold.
+    channels: Range<usize>,
+    /// Values before the first pixel of a block.
+    left: usize,
+    /// Values per block.
+    block: usize,
+    target: &'a mut [f32],
+}
+
+impl Sink for ToBlocks<'_> {
+    #[inline(always)]
+    fn store<V: Vector, const ROWS: usize>(
+        &mut self,
+        x: usize,
+        column: usize,
+        mut sums: [V; ROWS],
+    ) {
+        let channel = self.first + column;
+        if !self.channels.contains(&channel) {
+            return;
+        }
+        let bias = V::load(&self.bias[column..]);
+        for sum in &mut sums {
+            *sum = sum.add(bias);
+        }
+        let channel = channel - self.channels.start;
+        let at = channel / BLOCK * self.block + self.left + x * BLOCK + channel % BLOCK;
+        V::store_every(sums, &mut self.target[at..], BLOCK);
+    }
+}

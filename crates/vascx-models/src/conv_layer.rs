@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::fused::{
     ConvolutionLayer, Packed, activated, convolve, convolve_expanded, convolve_onto,
-    convolve_scaled, global_average, scaled, sum,
+    convolve_scaled, scaled, sum,
 };
 use crate::norm::normalise;
 use crate::{Activation, Norm};
@@ -99,9 +99,9 @@ impl<B: Backend> ConvLayer<B> {
 }
 
 impl<B: Backend> ConvLayer<B> {
-    /// Of what another layer makes of the input and, if they are asked for, the means of the result's
-    /// channels `[N, C, 1, 1]`; quicker than one after the other where this one is depthwise and the
-    /// other expands single pixels.
+    /// Of what another layer makes of the input; quicker than one after the other where this one is
+    /// depthwise and the other expands single pixels. Then there may also be the means of the result's
+    /// channels `[N, C, 1, 1]`, if they are asked for.
     pub(crate) fn forward_expanded(
         &self,
         expansion: &Self,
@@ -111,9 +111,7 @@ impl<B: Backend> ConvLayer<B> {
         if let (Some(expansion), Some(layer)) = (expansion.fusible(), self.fusible()) {
             return convolve_expanded(&expansion, &layer, input, averaged);
         }
-        let output = self.forward(vec![expansion.forward(vec![input])]);
-        let averages = averaged.then(|| global_average(output.clone()));
-        (output, averages)
+        (self.forward(vec![expansion.forward(vec![input])]), None)
     }
 
     /// Of a map whose channels are first multiplied by factors `[N, C, 1, 1]`.

@@ -9,7 +9,7 @@ use burn::tensor::{FloatDType, Tensor, backend::Backend};
 use super::card;
 #[cfg(feature = "flex")]
 use super::native;
-use super::{global_average, scaled};
+use super::scaled;
 use crate::{Activation, work};
 
 /// A layer's weights as kernels want them, from the first call on.
@@ -106,29 +106,27 @@ impl<B: Backend> ConvolutionLayer<'_, B> {
     }
 }
 
-/// A depthwise convolution of what a 1 × 1 convolution expands and, if they are asked for, the means
-/// of the result's channels `[N, C, 1, 1]`. Where there is a kernel for both, the expanded map, which
-/// is large, is never whole in memory, and the means are taken on the way.
+/// A depthwise convolution of what a 1 × 1 convolution expands. Where there is a kernel for both, the
+/// expanded map, which is large, is never whole in memory; then the means of the result's channels
+/// `[N, C, 1, 1]`, if they are asked for, are taken on the way.
 pub(crate) fn convolve_expanded<B: Backend>(
     expansion: &ConvolutionLayer<B>,
     layer: &ConvolutionLayer<B>,
     input: Tensor<B, 4>,
     averaged: bool,
 ) -> (Tensor<B, 4>, Option<Tensor<B, 4>>) {
-    let averages = |output: &Tensor<B, 4>| averaged.then(|| global_average(output.clone()));
+    let _ = averaged;
     #[cfg(feature = "flex")]
-    if let Some((output, taken)) = native::convolve_expanded(expansion, layer, &input, averaged) {
+    if let Some((output, averages)) = native::convolve_expanded(expansion, layer, &input, averaged)
+    {
         let [images, inputs, height, width] = input.dims();
         let [expanded, _, rows, columns] = layer.conv.weight.dims();
         work::note(images * expanded * height * width, inputs);
         work::note(output.shape().num_elements(), rows * columns);
         native::recycle_maps([input]);
-        let averages = taken.or_else(|| averages(&output));
         return (output, averages);
     }
-    let output = layer.forward(expansion.forward(input));
-    let averages = averages(&output);
-    (output, averages)
+    (layer.forward(expansion.forward(input)), None)
 }
 
 /// A convolution of a map whose channels are first multiplied by factors `[N, C, 1, 1]`, with a

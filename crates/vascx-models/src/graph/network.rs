@@ -346,3 +346,82 @@ impl<B: Backend> ModuleDisplayDefault for Weights<B> {
 }
 
 impl<B: Backend> ModuleDisplay for Weights<B> {}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::backend::Flex;
+    use burn::tensor::Distribution;
+
+    use super::super::{AdaptiveAvgPool, Conv, DType, Full, GraphBuilder, Literal, Op, Reduce};
+    use super::*;
+    use crate::graph::ReduceKind;
+    use crate::work::measure_layers;
+
+    /// Means of a depthwise convolution's map, taken where it is computed, whichever operator asks.
+    #[test]
+    fn averages_are_taken_on_the_way() {
+        let int = |number| Arg::Literal(Literal::Int(number));
+        let run = |side: usize, average: Option<Op>| {
+            let mut graph = GraphBuilder::new([1, 4, side, side]).unwrap();
+            let mut conv = |map, value, shape: [i64; 4], groups, padding| {
+                let value = Arg::Literal(Literal::Float(value));
+                let sizes = shape.into_iter().map(int);
+                let weight = std::iter::once(value).chain(sizes).collect();
+                let weight = graph.call(Full(DType::Float), weight).unwrap();
+                let conv = Conv {
+                    stride: [1, 1],
+                    padding: [padding; 2],
+                    dilation: [1, 1],
+                    groups,
+                };
+                graph.call(conv, vec![map, weight]).unwrap()
+            };
+            let expanded = conv(Arg::Node(0), 0.5, [16, 4, 1, 1], 1, 0);
+            let mut answer = conv(expanded, 0.25, [16, 1, 3, 3], 16, 1);
+            if let Some(average) = average {
+                let sizes = if matches!(average, Op::Reduce(_)) {
+                    0
+                } else {
+                    2
+                };
+                let arguments = [vec![answer], vec![int(1); sizes]].concat();
+                answer = graph.call(average, arguments).unwrap();
+            }
+            let Arg::Node(answer) = answer else {
+                unreachable!("a tensor")
+            };
+            let graph = Arc::new(graph.finish(answer).unwrap());
+            let device = Default::default();
+            Flex::seed(&device, 1);
+            let image = Tensor::random([1, 4, side, side], Distribution::Default, &device);
+            let network = GraphNetwork::<Flex>::new(graph, &device);
+            let (output, layers) = measure_layers(|| network.forward(image));
+            let values: Vec<f32> = match output {
+                MemberOutput::Spatial(map) => map.into_data().to_vec().unwrap(),
+                MemberOutput::Vector(vector) => vector.into_data().to_vec().unwrap(),
+            };
+            let kernels: Vec<_> = layers.into_iter().map(|layer| layer.kernel).collect();
+            (values, kernels)
+        };
+        let reduce = Reduce {
+            kind: ReduceKind::Mean,
+            axes: vec![2, 3],
+            keep: false,
+        };
+        for average in [Op::from(AdaptiveAvgPool), Op::from(reduce)] {
+            for (side, expected) in [
+                (32, vec!["expanded"]),
+                (8, vec!["product", "depthwise", "average"]),
+            ] {
+                let (map, _) = run(side, None);
+                let (averages, kernels) = run(side, Some(average.clone()));
+                assert_eq!(kernels, expected);
+                for (channel, average) in map.chunks_exact(side * side).zip(averages) {
+                    let mean = channel.iter().sum::<f32>() / (side * side) as f32;
+                    // Sums of a thousand values in another order.
+                    assert!((mean - average).abs() <= 1e-5 * mean, "{mean} {average}");
+                }
+            }
+        }
+    }
+}

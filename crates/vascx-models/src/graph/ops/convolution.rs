@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Activation;
 use crate::fused::{
     ConvolutionLayer, Packed, convolve_expanded, convolve_onto, convolve_scaled,
-    convolve_transposed,
+    convolve_transposed, global_average,
 };
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, at_least, take};
@@ -147,7 +147,8 @@ impl Conv {
             norm: None,
             activation,
         };
-        let (output, averages) = convolve_expanded(&expansion, &layer, map, averaged);
+        let (output, taken) = convolve_expanded(&expansion, &layer, map, averaged);
+        let averages = averaged.then(|| taken.unwrap_or_else(|| global_average(output.clone())));
         let value = |map: Tensor<B, 4>| Value::Float(map.into_primitive().tensor());
         (value(output), averages.map(value))
     }

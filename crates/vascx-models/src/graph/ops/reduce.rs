@@ -237,6 +237,14 @@ mod tests {
             &[1.0],
             0.0,
         );
+        // Over height and width, which has a kernel of its own.
+        let pixels = Reduce {
+            kind: ReduceKind::Mean,
+            axes: vec![2, 3],
+            keep: false,
+        };
+        let map = floats(&[1, 2, 2, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        check(&pixels.into(), &[map], &[1, 2], &[2.5, 6.5], 0.0);
         let best = ArgMax {
             axis: 1,
             keep: false,

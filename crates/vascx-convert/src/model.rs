@@ -6,7 +6,6 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use burn::backend::Flex;
-use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use sha2::{Digest, Sha256};
 use vascx_models::{Ensemble, ParameterSpec, Precision, load_parameters, parameter_specs};
@@ -176,7 +175,7 @@ impl Model {
     /// A weight that is there.
     pub(crate) fn weight(&self, name: &str) -> Result<HostTensor> {
         let tensor = self.weights.tensor(name)?;
-        tensor.ok_or_else(|| Error::tensor(name, "is missing"))
+        tensor.ok_or_else(|| missing(name))
     }
 
     /// The same model with every weight changed.
@@ -214,8 +213,8 @@ impl Model {
         self.check_names_and_shapes()?;
         let ensemble = Ensemble::new(&self.manifest.architecture, self.manifest.members, device)?;
         load_parameters(ensemble, |spec| {
-            let tensor = self.weight(&spec.name)?;
-            Ok(TensorData::new(tensor.values, tensor.shape))
+            let data = self.weights.data(&spec.name)?;
+            data.ok_or_else(|| missing(&spec.name))
         })
     }
 
@@ -295,6 +294,10 @@ impl Model {
         fs::rename(&complete, directory)?;
         Ok(())
     }
+}
+
+fn missing(name: &str) -> Error {
+    Error::tensor(name, "is missing")
 }
 
 /// The parameters of one member. Flex serves only to write the network's type down: parameters are

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
+use burn::tensor::{DType, TensorData};
 use half::{bf16, f16};
-use memmap2::Mmap;
 use safetensors::tensor::{Dtype, Metadata, View};
 use safetensors::{SafeTensors, serialize_to_file};
-use vascx_models::Precision;
+use vascx_models::{MappedFile, Precision};
 
 use crate::error::{Error, Result};
 use crate::inspect::TensorInfo;
@@ -18,11 +17,14 @@ use crate::tensor::HostTensor;
 /// What [`TensorInfo::dtype`] says of a type that no model directory has.
 const UNSUPPORTED: &str = "unsupported";
 
+/// Fewest bytes of a tensor that are worth leaving in the file: many pages.
+const LEAST_SHARED_BYTES: usize = 64 << 10;
+
 /// The weights of a model.
 pub(crate) enum Weights {
     Memory(BTreeMap<String, HostTensor>),
     Mapped {
-        map: Mmap,
+        file: MappedFile,
         metadata: Metadata,
         data_start: usize,
     },
@@ -31,18 +33,13 @@ pub(crate) enum Weights {
 impl Weights {
     /// Maps a `weights.safetensors`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|error| Error::from(error).in_file(path))?;
-        // SAFETY: the map is only read. Another process that truncates the file meanwhile could
-        // crash this one, as with every memory-mapped file; model directories are written under a
-        // temporary name and never modified in place.
-        #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.map_err(|error| Error::from(error).in_file(path))?;
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| {
+        let file = MappedFile::open(path).map_err(|error| Error::from(error).in_file(path))?;
+        let (header, metadata) = SafeTensors::read_metadata(&file).map_err(|error| {
             Error::ModelDirectory(format!("not a safetensors file: {error}")).in_file(path)
         })?;
         // The header is preceded by its length in eight bytes.
         Ok(Self::Mapped {
-            map,
+            file,
             metadata,
             data_start: header + 8,
         })
@@ -89,7 +86,7 @@ impl Weights {
         match self {
             Self::Memory(tensors) => Ok(tensors.get(name).cloned()),
             Self::Mapped {
-                map,
+                file,
                 metadata,
                 data_start,
             } => {
@@ -97,7 +94,7 @@ impl Weights {
                     return Ok(None);
                 };
                 let (start, end) = info.data_offsets;
-                let bytes = &map[data_start + start..data_start + end];
+                let bytes = &file[data_start + start..data_start + end];
                 let values = match info.dtype {
                     Dtype::F32 => decode(bytes, f32::from_le_bytes),
                     Dtype::F16 => decode(bytes, |b| f16::from_le_bytes(b).to_f32()),
@@ -113,6 +110,32 @@ impl Weights {
                 }))
             }
         }
+    }
+
+    /// The same for a device. What is long and stored as it is needed stays in the file.
+    pub(crate) fn data(&self, name: &str) -> Result<Option<TensorData>> {
+        if let Self::Mapped {
+            file,
+            metadata,
+            data_start,
+        } = self
+            && let Some(info) = metadata.info(name)
+        {
+            let (start, end) = info.data_offsets;
+            let range = data_start + start..data_start + end;
+            let as_needed = info.dtype == Dtype::F32 && cfg!(target_endian = "little");
+            let aligned = file[range.clone()]
+                .as_ptr()
+                .addr()
+                .is_multiple_of(align_of::<f32>());
+            if as_needed && aligned && range.len() >= LEAST_SHARED_BYTES {
+                let bytes = file.share(range);
+                let data = TensorData::from_bytes(bytes, info.shape.clone(), DType::F32);
+                return Ok(Some(data));
+            }
+        }
+        let tensor = self.tensor(name)?;
+        Ok(tensor.map(|tensor| TensorData::new(tensor.values, tensor.shape)))
     }
 
     /// Writes a safetensors file. Tensors are encoded one at a time as they are written.

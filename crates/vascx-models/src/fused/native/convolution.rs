@@ -13,9 +13,9 @@ use vascx_kernels::{
 };
 
 use super::{Map, compute, flex, flex_of, map, primitive, split};
-use crate::Activation;
 use crate::fused::convolution::{ConvolutionLayer, activated, folded};
 use crate::fused::kept::Kept;
+use crate::{Activation, mapped_file};
 
 /// Fewest channels for which Winograd's transforms pay.
 const LEAST_WINOGRAD_CHANNELS: usize = 12;
@@ -42,7 +42,12 @@ impl Kernel {
 }
 
 fn kernel(packed: &Packed, weights: &FlexTensor, pack: impl FnOnce() -> Kernel) -> Arc<Kernel> {
-    packed.get(weights.data_arc(), Arc::ptr_eq, pack)
+    let bytes = weights.data_arc();
+    packed.get(bytes.clone(), Arc::ptr_eq, || {
+        let kernel = pack();
+        mapped_file::let_go(&bytes);
+        kernel
+    })
 }
 
 /// How a layer's kernel moves, if its padding is the same on opposite sides.
@@ -74,9 +79,10 @@ fn pack<B: Backend>(conv: &Conv2d<B>, norm: Option<&BatchNorm<B>>, sliding: Slid
     let folded = norm.map(|norm| folded(conv, norm, FloatDType::F32));
     let conv = folded.as_ref().unwrap_or(conv);
     let [outputs, inputs, ..] = conv.weight.dims();
-    let weights = values(conv.weight.val());
-    let bias = conv.bias.as_ref().map(|bias| values(bias.val()));
-    let bias = bias.as_deref();
+    let weights = contiguous(&conv.weight.val());
+    let weights = values(&weights);
+    let bias = conv.bias.as_ref().map(|bias| contiguous(&bias.val()));
+    let bias = bias.as_ref().map(values);
     let same_3x3 = sliding
         == Sliding {
             kernel: [3, 3],
@@ -85,11 +91,11 @@ fn pack<B: Backend>(conv: &Conv2d<B>, norm: Option<&BatchNorm<B>>, sliding: Slid
             dilation: [1, 1],
         };
     if conv.groups > 1 {
-        Kernel::Depthwise(DepthwiseConvolution::new(&weights, outputs, bias, sliding))
+        Kernel::Depthwise(DepthwiseConvolution::new(weights, outputs, bias, sliding))
     } else if same_3x3 && inputs >= LEAST_WINOGRAD_CHANNELS {
-        Kernel::Winograd(Conv3x3::new(&weights, outputs, inputs, bias))
+        Kernel::Winograd(Conv3x3::new(weights, outputs, inputs, bias))
     } else {
-        Kernel::Product(Convolution::new(&weights, outputs, inputs, bias, sliding))
+        Kernel::Product(Convolution::new(weights, outputs, inputs, bias, sliding))
     }
 }
 
@@ -278,10 +284,10 @@ pub(in crate::fused) fn convolve_transposed<B: Backend>(
     let weights = flex_of(&conv.weight.val())?;
     let [_, outputs, ..] = conv.weight.dims();
     let kernel = kernel(packed, &weights, || {
-        let bias = conv.bias.as_ref().map(|bias| values(bias.val()));
-        let weights = values(conv.weight.val());
-        let bias = bias.as_deref();
-        Kernel::Transposed(TransposedConv2x2::new(&weights, inputs, outputs, bias))
+        let bias = conv.bias.as_ref().map(|bias| contiguous(&bias.val()));
+        let weights = contiguous(&conv.weight.val());
+        let (weights, bias) = (values(&weights), bias.as_ref().map(values));
+        Kernel::Transposed(TransposedConv2x2::new(weights, inputs, outputs, bias))
     });
     let Kernel::Transposed(kernel) = &*kernel else {
         unreachable!("packed by a convolution")
@@ -319,10 +325,7 @@ pub(in crate::fused) fn multiply<B: Backend>(
     let kernel = kernel(packed, &weight, || {
         // The kernel has its weights the other way round.
         let weight = weight.transpose(0, 1).to_contiguous();
-        let bias = bias
-            .as_ref()
-            .map(|bias| bias.as_slice().expect("contiguous f32"));
-        let weight = weight.as_slice().expect("contiguous f32");
+        let (weight, bias) = (values(&weight), bias.as_ref().map(values));
         Kernel::Product(Convolution::new(weight, outputs, inputs, bias, POINTWISE))
     });
     let Kernel::Product(kernel) = &*kernel else {
@@ -355,9 +358,14 @@ const POINTWISE: Sliding = Sliding {
     dilation: [1, 1],
 };
 
-fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-    let data = tensor.into_data().convert::<f32>();
-    data.into_vec().expect("just converted to f32")
+fn contiguous<B: Backend, const D: usize>(weights: &Tensor<B, D>) -> FlexTensor {
+    flex_of(weights)
+        .expect("f32 like the feature maps")
+        .to_contiguous()
+}
+
+fn values(contiguous: &FlexTensor) -> &[f32] {
+    contiguous.as_slice().expect("contiguous f32")
 }
 
 fn tensor<B: Backend>(flex: FlexTensor) -> Tensor<B, 4> {

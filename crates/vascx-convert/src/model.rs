@@ -41,7 +41,8 @@ impl Model {
         }
     }
 
-    /// Opens a model directory; weights are memory-mapped.
+    /// Opens a model directory. Its weights are mapped into memory, and remain so as long as an
+    /// ensemble made of them is there.
     ///
     /// # Errors
     /// When a file is missing, damaged or of another format version.

@@ -7,8 +7,7 @@ use burn::nn::norm::Normalization;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::fused::{
-    ConvolutionLayer, Packed, activated, convolve, convolve_expanded, convolve_onto,
-    convolve_scaled, scaled, sum,
+    ConvolutionLayer, Packed, activated, convolve_expanded, convolve_scaled, scaled, sum,
 };
 use crate::norm::normalise;
 use crate::{Activation, Norm};
@@ -79,26 +78,19 @@ impl<B: Backend> ConvLayer<B> {
         inputs: Vec<Tensor<B, 4>>,
         residual: Option<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
-        let (packed, conv, activation) = (&self.packed, &self.conv, self.activation);
-        match (&self.norm, residual) {
-            (Some(Normalization::Batch(norm)), residual) => {
-                convolve_onto(packed, conv, Some(norm), inputs, residual, activation)
-            }
-            (None, residual) => convolve_onto(packed, conv, None, inputs, residual, activation),
-            (Some(norm), None) => {
-                let features = convolve(packed, conv, None, inputs, None);
-                normalise(norm, features, activation)
-            }
-            (Some(norm), Some(residual)) => {
-                let features = convolve(packed, conv, None, inputs, None);
+        let (layer, norm) = self.parts();
+        let Some(norm) = norm else {
+            return layer.forward_onto(inputs, residual);
+        };
+        let features = layer.forward(inputs);
+        match residual {
+            None => normalise(norm, features, self.activation),
+            Some(residual) => {
                 let sum = sum(normalise(norm, features, None), residual);
-                activated(sum, activation)
+                activated(sum, self.activation)
             }
         }
     }
-}
-
-impl<B: Backend> ConvLayer<B> {
     /// Of what another layer makes of the input; quicker than one after the other where this one is
     /// depthwise and the other expands single pixels. Then there may also be the means of the result's
     /// channels `[N, C, 1, 1]`, if they are asked for.
@@ -108,7 +100,7 @@ impl<B: Backend> ConvLayer<B> {
         input: Tensor<B, 4>,
         averaged: bool,
     ) -> (Tensor<B, 4>, Option<Tensor<B, 4>>) {
-        if let (Some(expansion), Some(layer)) = (expansion.fusible(), self.fusible()) {
+        if let ((expansion, None), (layer, None)) = (expansion.parts(), self.parts()) {
             return convolve_expanded(&expansion, &layer, input, averaged);
         }
         (self.forward(vec![expansion.forward(vec![input])]), None)
@@ -121,25 +113,27 @@ impl<B: Backend> ConvLayer<B> {
         factors: Tensor<B, 4>,
         residual: Option<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
-        match self.fusible() {
-            Some(layer) => convolve_scaled(&layer, map, factors, residual),
-            None => self.forward_onto(vec![scaled(map, factors)], residual),
+        match self.parts() {
+            (layer, None) => convolve_scaled(&layer, map, factors, residual),
+            _ => self.forward_onto(vec![scaled(map, factors)], residual),
         }
     }
 
-    /// Without what stands around it, if its norm is one that can be folded into its weights.
-    fn fusible(&self) -> Option<ConvolutionLayer<'_, B>> {
+    /// The convolution with all that can be one with it, and the norm, followed by the activation, that
+    /// cannot: only a batch norm can be folded into weights.
+    fn parts(&self) -> (ConvolutionLayer<'_, B>, Option<&Normalization<B>>) {
+        let bare = ConvolutionLayer::bare(&self.packed, &self.conv);
         let norm = match &self.norm {
             None => None,
             Some(Normalization::Batch(norm)) => Some(norm),
-            Some(_) => return None,
+            Some(norm) => return (bare, Some(norm)),
         };
-        Some(ConvolutionLayer {
-            packed: &self.packed,
-            conv: &self.conv,
+        let layer = ConvolutionLayer {
             norm,
             activation: self.activation,
-        })
+            ..bare
+        };
+        (layer, None)
     }
 }
 

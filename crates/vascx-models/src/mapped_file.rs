@@ -146,8 +146,8 @@ mod tests {
         let map = Tensor::random([1, 64, 8, 8], Distribution::Default, &device);
         let run = |conv| {
             let packed = fused::Packed::default();
-            let output = fused::convolve(&packed, conv, None, vec![map.clone()], None);
-            output.into_data()
+            let layer = fused::ConvolutionLayer::bare(&packed, conv);
+            layer.forward(vec![map.clone()]).into_data()
         };
         run(&mapped).assert_eq(&run(&in_memory), true);
         assert_eq!(resident(&path), 0);

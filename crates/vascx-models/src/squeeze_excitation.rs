@@ -6,7 +6,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::Activation;
-use crate::fused::{Packed, convolve};
+use crate::fused::{ConvolutionLayer, Packed};
 
 /// A gate for every channel, computed from the means of all channels.
 #[derive(Module, Debug)]
@@ -43,7 +43,11 @@ impl<B: Backend> SqueezeExcitation<B> {
     pub(crate) fn gates(&self, means: Tensor<B, 4>) -> Tensor<B, 4> {
         let [packed1, packed2] = &self.packed;
         let run = |packed, conv, input, activation| {
-            convolve(packed, conv, None, vec![input], Some(activation))
+            let layer = ConvolutionLayer {
+                activation: Some(activation),
+                ..ConvolutionLayer::bare(packed, conv)
+            };
+            layer.forward(vec![input])
         };
         let squeezed = run(packed1, &self.fc1, means, self.activation);
         run(packed2, &self.fc2, squeezed, self.gate)

@@ -21,7 +21,7 @@ use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 use vascx_gpu::{Convolution, Element, Maps, Operands, Packing};
 
 use super::kept::Kept;
-use super::{activated, primitive, tensor};
+use super::{ConvolutionLayer, activated, primitive, tensor};
 use crate::Activation;
 
 type Cuda = CubeBackend<CudaRuntime, f32, i32, u8>;
@@ -78,13 +78,11 @@ fn dtype(element: Element) -> DType {
 }
 
 pub(super) fn convolve<B: Backend>(
-    packed: &Packed,
-    conv: &Conv2d<B>,
-    norm: Option<&BatchNorm<B>>,
+    layer: &ConvolutionLayer<B>,
     inputs: &[Tensor<B, 4>],
     residual: Option<&Tensor<B, 4>>,
-    activation: Option<Activation>,
 ) -> Option<Tensor<B, 4>> {
+    let conv = layer.conv;
     let original = of(&conv.weight.val())?;
     let [outputs, channels, side, other_side] = conv.weight.dims();
     let plain = conv.groups == 1 && conv.dilation == [1, 1] && side == other_side;
@@ -102,7 +100,7 @@ pub(super) fn convolve<B: Backend>(
     }
     let inputs = whole_pieces(inputs);
     let [images, _, height, width] = inputs[0].dims();
-    let (fused, rest) = split(activation);
+    let (fused, rest) = split(layer.activation);
     let convolution = Convolution {
         element: element(original.dtype)?,
         inputs: inputs.iter().map(|input| input.dims()[1]).sum(),
@@ -130,8 +128,8 @@ pub(super) fn convolve<B: Backend>(
     };
     let inputs = inputs.iter().map(of).collect::<Option<Vec<_>>>()?;
     let packing = packing(&convolution, &inputs, shape)?;
-    let cached = packed.get(original, same, || {
-        let (weights, bias) = match norm {
+    let cached = layer.packed.card.get(original, same, || {
+        let (weights, bias) = match layer.norm {
             Some(norm) => fold(conv, norm),
             None => (values(conv.weight.val()), bias(conv.bias.as_ref())),
         };

@@ -21,72 +21,9 @@ pub(crate) struct Packed {
     pub(super) card: card::Packed,
 }
 
-/// The activation of the convolution of the concatenated inputs, batch-normalised where there is a
-/// norm. `packed` keeps the weights as the kernels want them, from the first call on.
-pub(crate) fn convolve<B: Backend>(
-    packed: &Packed,
-    conv: &Conv2d<B>,
-    norm: Option<&BatchNorm<B>>,
-    inputs: Vec<Tensor<B, 4>>,
-    activation: Option<Activation>,
-) -> Tensor<B, 4> {
-    convolve_onto(packed, conv, norm, inputs, None, activation)
-}
-
-/// The same with a residual that is added before the activation, broadcast if need be.
-pub(crate) fn convolve_onto<B: Backend>(
-    packed: &Packed,
-    conv: &Conv2d<B>,
-    norm: Option<&BatchNorm<B>>,
-    inputs: Vec<Tensor<B, 4>>,
-    residual: Option<Tensor<B, 4>>,
-    activation: Option<Activation>,
-) -> Tensor<B, 4> {
-    let [_, depth, height, width] = conv.weight.dims();
-    let count = |output: &Tensor<B, 4>| {
-        work::note(output.shape().num_elements(), depth * height * width);
-    };
-    let _ = packed;
-    #[cfg(feature = "flex")]
-    if let Some(output) = native::convolve(
-        &packed.native,
-        conv,
-        norm,
-        &inputs,
-        residual.as_ref(),
-        activation,
-    ) {
-        count(&output);
-        native::recycle_maps(inputs.into_iter().chain(residual));
-        return output;
-    }
-    #[cfg(feature = "cuda")]
-    if let Some(output) = card::convolve(
-        &packed.card,
-        conv,
-        norm,
-        &inputs,
-        residual.as_ref(),
-        activation,
-    ) {
-        count(&output);
-        return output;
-    }
-    let input = concatenate(inputs);
-    let mut output = match norm {
-        Some(norm) if B::ad_enabled(&input.device()) => norm.forward(conv.forward(input)),
-        Some(norm) => folded(conv, norm, input.dtype().into()).forward(input),
-        None => conv.forward(input),
-    };
-    count(&output);
-    if let Some(residual) = residual {
-        output = output + residual;
-    }
-    activated(output, activation)
-}
-
 /// A convolution with its norm and activation, where it has them, and its weights as kernels want
 /// them.
+#[derive(Clone, Copy)]
 pub(crate) struct ConvolutionLayer<'a, B: Backend> {
     pub(crate) packed: &'a Packed,
     pub(crate) conv: &'a Conv2d<B>,
@@ -94,15 +31,55 @@ pub(crate) struct ConvolutionLayer<'a, B: Backend> {
     pub(crate) activation: Option<Activation>,
 }
 
-impl<B: Backend> ConvolutionLayer<'_, B> {
-    pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let Self {
+impl<'a, B: Backend> ConvolutionLayer<'a, B> {
+    /// Without norm and activation.
+    pub(crate) fn bare(packed: &'a Packed, conv: &'a Conv2d<B>) -> Self {
+        Self {
             packed,
             conv,
-            norm,
-            activation,
-        } = *self;
-        convolve(packed, conv, norm, vec![input], activation)
+            norm: None,
+            activation: None,
+        }
+    }
+
+    /// Of the inputs concatenated along the channels.
+    pub(crate) fn forward(&self, inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+        self.forward_onto(inputs, None)
+    }
+
+    /// The same with a residual that is added before the activation, broadcast if need be.
+    pub(crate) fn forward_onto(
+        &self,
+        inputs: Vec<Tensor<B, 4>>,
+        residual: Option<Tensor<B, 4>>,
+    ) -> Tensor<B, 4> {
+        let conv = self.conv;
+        let [_, depth, height, width] = conv.weight.dims();
+        let count = |output: &Tensor<B, 4>| {
+            work::note(output.shape().num_elements(), depth * height * width);
+        };
+        #[cfg(feature = "flex")]
+        if let Some(output) = native::convolve(self, &inputs, residual.as_ref()) {
+            count(&output);
+            native::recycle_maps(inputs.into_iter().chain(residual));
+            return output;
+        }
+        #[cfg(feature = "cuda")]
+        if let Some(output) = card::convolve(self, &inputs, residual.as_ref()) {
+            count(&output);
+            return output;
+        }
+        let input = concatenate(inputs);
+        let mut output = match self.norm {
+            Some(norm) if B::ad_enabled(&input.device()) => norm.forward(conv.forward(input)),
+            Some(norm) => folded(conv, norm, input.dtype().into()).forward(input),
+            None => conv.forward(input),
+        };
+        count(&output);
+        if let Some(residual) = residual {
+            output = output + residual;
+        }
+        activated(output, self.activation)
     }
 }
 
@@ -126,7 +103,7 @@ pub(crate) fn convolve_expanded<B: Backend>(
         native::recycle_maps([input]);
         return (output, averages);
     }
-    (layer.forward(expansion.forward(input)), None)
+    (layer.forward(vec![expansion.forward(vec![input])]), None)
 }
 
 /// A convolution of a map whose channels are first multiplied by factors `[N, C, 1, 1]`, with a
@@ -145,20 +122,7 @@ pub(crate) fn convolve_scaled<B: Backend>(
         native::recycle_maps([map].into_iter().chain(residual));
         return output;
     }
-    let ConvolutionLayer {
-        packed,
-        conv,
-        norm,
-        activation,
-    } = *layer;
-    convolve_onto(
-        packed,
-        conv,
-        norm,
-        vec![scaled(map, factors)],
-        residual,
-        activation,
-    )
+    layer.forward_onto(vec![scaled(map, factors)], residual)
 }
 
 /// An activation, if there is one.

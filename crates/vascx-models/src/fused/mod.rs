@@ -26,8 +26,7 @@ mod kept;
 mod native;
 
 pub(crate) use convolution::{
-    ConvolutionLayer, Packed, activated, convolve, convolve_expanded, convolve_onto,
-    convolve_scaled, convolve_transposed,
+    ConvolutionLayer, Packed, activated, convolve_expanded, convolve_scaled, convolve_transposed,
 };
 pub(crate) use neighbours::{Neighbour, neighbours};
 

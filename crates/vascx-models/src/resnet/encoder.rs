@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use super::ResNetDepth;
 use crate::Activation;
 use crate::conv_layer::padded_conv;
-use crate::fused::{Packed, convolve, convolve_onto, max_pool};
+use crate::fused::{ConvolutionLayer, Packed, max_pool};
 
 /// What [`ResNetEncoder`] is built from.
 #[derive(Clone, Copy, Debug)]
@@ -98,14 +98,13 @@ impl<B: Backend> ResNetEncoder<B> {
     }
 
     fn stem(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
-        let relu = Some(Activation::Relu);
-        convolve(
-            &self.packed,
-            &self.conv1,
-            Some(&self.bn1),
-            vec![image],
-            relu,
-        )
+        let layer = ConvolutionLayer {
+            packed: &self.packed,
+            conv: &self.conv1,
+            norm: Some(&self.bn1),
+            activation: Some(Activation::Relu),
+        };
+        layer.forward(vec![image])
     }
 }
 
@@ -170,14 +169,23 @@ impl<B: Backend> Block<B> {
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let shortcut = match &self.downsample {
             Some(Downsample { conv, bn, packed }) => {
-                convolve(packed, conv, Some(bn), vec![input.clone()], None)
+                let layer = ConvolutionLayer {
+                    norm: Some(bn),
+                    ..ConvolutionLayer::bare(packed, conv)
+                };
+                layer.forward(vec![input.clone()])
             }
             None => input.clone(),
         };
         let [packed1, packed2, packed3] = &self.packed;
-        let activation = Some(Activation::Relu);
         let run = |packed, conv, bn, input, residual| {
-            convolve_onto(packed, conv, Some(bn), vec![input], residual, activation)
+            let layer = ConvolutionLayer {
+                packed,
+                conv,
+                norm: Some(bn),
+                activation: Some(Activation::Relu),
+            };
+            layer.forward_onto(vec![input], residual)
         };
         let features = run(packed1, &self.conv1, &self.bn1, input, None);
         match (&self.conv3, &self.bn3) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
+use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
-use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::{
     Bytes, FloatDType, Shape as TensorShape, Tensor, TensorData, TensorPrimitive, backend::Backend,
 };
@@ -74,10 +74,19 @@ fn sliding<B: Backend>(conv: &Conv2d<B>) -> Option<Sliding> {
     })
 }
 
+/// A layer's kernel, if its weights are of Flex and f32.
+fn kernel_of<B: Backend>(layer: &ConvolutionLayer<B>, sliding: Sliding) -> Option<Arc<Kernel>> {
+    let weights = flex_of(&layer.conv.weight.val())?;
+    let pack = || pack(layer, sliding);
+    Some(kernel(&layer.packed.native, &weights, pack))
+}
+
 /// Packs a layer. Depthwise where every channel stands alone, other groups have no kernel.
-fn pack<B: Backend>(conv: &Conv2d<B>, norm: Option<&BatchNorm<B>>, sliding: Sliding) -> Kernel {
-    let folded = norm.map(|norm| folded(conv, norm, FloatDType::F32));
-    let conv = folded.as_ref().unwrap_or(conv);
+fn pack<B: Backend>(layer: &ConvolutionLayer<B>, sliding: Sliding) -> Kernel {
+    let folded = layer
+        .norm
+        .map(|norm| folded(layer.conv, norm, FloatDType::F32));
+    let conv = folded.as_ref().unwrap_or(layer.conv);
     let [outputs, inputs, ..] = conv.weight.dims();
     let weights = contiguous(&conv.weight.val());
     let weights = values(&weights);
@@ -100,20 +109,17 @@ fn pack<B: Backend>(conv: &Conv2d<B>, norm: Option<&BatchNorm<B>>, sliding: Slid
 }
 
 pub(in crate::fused) fn convolve<B: Backend>(
-    packed: &Packed,
-    conv: &Conv2d<B>,
-    norm: Option<&BatchNorm<B>>,
+    layer: &ConvolutionLayer<B>,
     inputs: &[Tensor<B, 4>],
     residual: Option<&Tensor<B, 4>>,
-    activation: Option<Activation>,
 ) -> Option<Tensor<B, 4>> {
+    let conv = layer.conv;
     let [outputs, channels, ..] = conv.weight.dims();
     let depthwise = conv.groups > 1;
     if depthwise && (channels != 1 || outputs != conv.groups || inputs.len() != 1) {
         return None;
     }
     let sliding = sliding(conv)?;
-    let weights = flex_of(&conv.weight.val())?;
     let maps: Vec<Map> = inputs
         .iter()
         .map(|input| Map::of(&flex_of(input)?))
@@ -121,8 +127,8 @@ pub(in crate::fused) fn convolve<B: Backend>(
     let shape = maps.first()?.shape;
     let results = sliding.output(shape)?;
     let residual = residual_of(residual, (results, outputs))?;
-    let kernel = kernel(packed, &weights, || pack(conv, norm, sliding));
-    let (activation, rest) = split(activation);
+    let kernel = kernel_of(layer, sliding)?;
+    let (activation, rest) = split(layer.activation);
     let epilogue = Epilogue {
         residual: residual.as_ref().map(Map::values),
         activation,
@@ -185,9 +191,7 @@ pub(in crate::fused) fn convolve_scaled<B: Backend>(
     }
     let factors = Map::of(&flex_of(factors)?)?;
     let residual = residual_of(residual, (shape, outputs))?;
-    let weights = flex_of(&conv.weight.val())?;
-    let pack = || pack(conv, layer.norm, POINTWISE);
-    let kernel = kernel(&layer.packed.native, &weights, pack);
+    let kernel = kernel_of(layer, POINTWISE)?;
     let Kernel::Product(kernel) = &*kernel else {
         unreachable!("packed by the layer itself")
     };
@@ -232,13 +236,8 @@ pub(in crate::fused) fn convolve_expanded<B: Backend>(
     let (between, None) = split(expansion.activation) else {
         return None;
     };
-    let packed = |layer: &ConvolutionLayer<B>, sliding| {
-        let weights = flex_of(&layer.conv.weight.val())?;
-        let pack = || pack(layer.conv, layer.norm, sliding);
-        Some(kernel(&layer.packed.native, &weights, pack))
-    };
-    let expand = packed(expansion, POINTWISE)?;
-    let convolve = packed(layer, sliding)?;
+    let expand = kernel_of(expansion, POINTWISE)?;
+    let convolve = kernel_of(layer, sliding)?;
     let (Kernel::Product(expand), Kernel::Depthwise(convolve)) = (&*expand, &*convolve) else {
         unreachable!("packed by the layers themselves")
     };
@@ -387,7 +386,8 @@ mod tests {
         let device = Default::default();
         let conv = config.init::<Flex>(&device);
         let map = Tensor::random([1, channels, 8, 8], Distribution::Default, &device);
-        let run = || fused::convolve(&fused::Packed::default(), &conv, None, vec![map], None);
+        let packed = fused::Packed::default();
+        let run = || fused::ConvolutionLayer::bare(&packed, &conv).forward(vec![map]);
         let (_, layers) = measure_layers(run);
         layers.into_iter().map(|layer| layer.kernel).collect()
     }
@@ -424,16 +424,14 @@ mod tests {
         let kernels = |side: usize, averaged: bool| {
             let (first, second) = Default::default();
             let layer = |packed, conv| fused::ConvolutionLayer {
-                packed,
-                conv,
-                norm: None,
                 activation: Some(Activation::Silu),
+                ..fused::ConvolutionLayer::bare(packed, conv)
             };
             let map = Tensor::random([1, 8, side, side], Distribution::Default, &device);
             let (expansion, layer) = (layer(&first, &expand), layer(&second, &depthwise));
             let run = || fused::convolve_expanded(&expansion, &layer, map.clone(), averaged);
             let ((output, averages), layers) = measure_layers(run);
-            let apart = layer.forward(expansion.forward(map.clone()));
+            let apart = layer.forward(vec![expansion.forward(vec![map.clone()])]);
             assert_eq!(averages.is_some(), averaged && side == 32);
             if let Some(averages) = averages {
                 let apart = fused::global_average(apart.clone());
@@ -456,10 +454,8 @@ mod tests {
         let kernels = |side: usize| {
             let packed = fused::Packed::default();
             let layer = fused::ConvolutionLayer {
-                packed: &packed,
-                conv: &conv,
-                norm: None,
                 activation: Some(Activation::Relu),
+                ..fused::ConvolutionLayer::bare(&packed, &conv)
             };
             let random = |shape: [usize; 4]| {
                 Tensor::<Flex, 4>::random(shape, Distribution::Default, &device)

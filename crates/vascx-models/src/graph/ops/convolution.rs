@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Activation;
 use crate::fused::{
-    ConvolutionLayer, Packed, convolve_expanded, convolve_onto, convolve_scaled,
-    convolve_transposed, global_average,
+    ConvolutionLayer, Packed, convolve_expanded, convolve_scaled, convolve_transposed,
+    global_average,
 };
 use crate::graph::meta::{DType, Meta};
 use crate::graph::operator::{Operator, at_least, take};
@@ -88,18 +88,16 @@ impl Conv {
         let residual = residual.map(|residual| tensor(residual.float()));
         let weights = arguments.split_off(maps.count());
         let conv = self.module::<B>(&mut weights.into_iter().map(Value::float));
+        let layer = ConvolutionLayer {
+            activation,
+            ..ConvolutionLayer::bare(packed, &conv)
+        };
         let output = if maps == Maps::Gated {
             let [map, gates] = gated(take(arguments), &conv.weight.device());
-            let layer = ConvolutionLayer {
-                packed,
-                conv: &conv,
-                norm: None,
-                activation,
-            };
             convolve_scaled(&layer, map, gates, residual)
         } else {
             let maps = arguments.into_iter().map(|map| tensor(map.float()));
-            convolve_onto(packed, &conv, None, maps.collect(), residual, activation)
+            layer.forward_onto(maps.collect(), residual)
         };
         Value::Float(output.into_primitive().tensor())
     }
@@ -136,16 +134,12 @@ impl Conv {
         let expand = expansion.module::<B>(&mut arguments.by_ref().take(of_expansion - 1));
         let conv = self.module::<B>(&mut arguments);
         let expansion = ConvolutionLayer {
-            packed: packed[0],
-            conv: &expand,
-            norm: None,
             activation: between,
+            ..ConvolutionLayer::bare(packed[0], &expand)
         };
         let layer = ConvolutionLayer {
-            packed: packed[1],
-            conv: &conv,
-            norm: None,
             activation,
+            ..ConvolutionLayer::bare(packed[1], &conv)
         };
         let (output, taken) = convolve_expanded(&expansion, &layer, map, averaged);
         let averages = averaged.then(|| taken.unwrap_or_else(|| global_average(output.clone())));

@@ -1,4 +1,4 @@
-# Everyday commands; `.ci/run` calls the same ones. https://just.systems
+# Everyday commands; `.ci/run` checks the same. https://just.systems
 
 # List the commands.
 default:
@@ -13,9 +13,9 @@ lint:
 test:
     cargo test --workspace
 
-# The same tests on the NdArray backend.
+# The same tests on the NdArray backend; examples, and those of the documentation, name theirs.
 test-ndarray:
-    cargo test --workspace --features ndarray
+    cargo test --workspace --features ndarray --lib --bins --tests
 
 # Documentation without warnings.
 doc:

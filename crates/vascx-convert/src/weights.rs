@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, Metadata, View};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo as StoredInfo, View};
 use safetensors::{SafeTensors, serialize_to_file};
 use vascx_models::{MappedFile, Precision};
 
@@ -23,34 +24,86 @@ const LEAST_SHARED_BYTES: usize = 64 << 10;
 /// The weights of a model.
 pub(crate) enum Weights {
     Memory(BTreeMap<String, HostTensor>),
-    Mapped {
-        file: MappedFile,
-        metadata: Metadata,
-        data_start: usize,
-    },
+    Mapped(Mapped),
+}
+
+/// A `weights.safetensors`.
+pub(crate) struct Mapped {
+    file: MappedFile,
+    metadata: Metadata,
+    data_start: usize,
+}
+
+impl Mapped {
+    fn open(path: &Path) -> Result<Self> {
+        // SAFETY: model directories are written under a temporary name, renamed and never modified in
+        // place; `Model::open_directory` tells its callers to leave them so.
+        #[allow(unsafe_code)]
+        let file = unsafe { MappedFile::open(path) };
+        let file = file.map_err(|error| Error::from(error).in_file(path))?;
+        let (header, metadata) = SafeTensors::read_metadata(&file).map_err(|error| {
+            Error::ModelDirectory(format!("not a safetensors file: {error}")).in_file(path)
+        })?;
+        Ok(Self {
+            file,
+            metadata,
+            // The header is preceded by its length in eight bytes.
+            data_start: header + 8,
+        })
+    }
+
+    /// What is said of a tensor, and where in the file it is.
+    fn find(&self, name: &str) -> Option<(&StoredInfo, Range<usize>)> {
+        let info = self.metadata.info(name)?;
+        let (start, end) = info.data_offsets;
+        Some((info, self.data_start + start..self.data_start + end))
+    }
+
+    fn tensor(&self, name: &str) -> Result<Option<HostTensor>> {
+        let Some((info, range)) = self.find(name) else {
+            return Ok(None);
+        };
+        let bytes = &self.file[range];
+        let values = match info.dtype {
+            Dtype::F32 => decode(bytes, f32::from_le_bytes),
+            Dtype::F16 => decode(bytes, |b| f16::from_le_bytes(b).to_f32()),
+            Dtype::BF16 => decode(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+            other => {
+                let reason = format!("holds {other:?}, expected F32, F16 or BF16");
+                return Err(Error::tensor(name, reason));
+            }
+        };
+        Ok(Some(HostTensor {
+            shape: info.shape.clone(),
+            values,
+        }))
+    }
+
+    /// A tensor where it lies, if that is as devices need it and worth it.
+    fn share(&self, name: &str) -> Option<TensorData> {
+        let (info, range) = self.find(name)?;
+        let is_f32 = info.dtype == Dtype::F32 && cfg!(target_endian = "little");
+        let address = self.file[range.clone()].as_ptr().addr();
+        let is_aligned = address.is_multiple_of(align_of::<f32>());
+        (is_f32 && is_aligned && range.len() >= LEAST_SHARED_BYTES).then(|| {
+            let bytes = self.file.share(range);
+            TensorData::from_bytes(bytes, info.shape.clone(), DType::F32)
+        })
+    }
 }
 
 impl Weights {
     /// Maps a `weights.safetensors`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = MappedFile::open(path).map_err(|error| Error::from(error).in_file(path))?;
-        let (header, metadata) = SafeTensors::read_metadata(&file).map_err(|error| {
-            Error::ModelDirectory(format!("not a safetensors file: {error}")).in_file(path)
-        })?;
-        // The header is preceded by its length in eight bytes.
-        Ok(Self::Mapped {
-            file,
-            metadata,
-            data_start: header + 8,
-        })
+        Ok(Self::Mapped(Mapped::open(path)?))
     }
 
     /// Names of all tensors, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         match self {
             Self::Memory(tensors) => tensors.keys().cloned().collect(),
-            Self::Mapped { metadata, .. } => {
-                let mut names: Vec<_> = metadata.tensors().into_keys().collect();
+            Self::Mapped(mapped) => {
+                let mut names: Vec<_> = mapped.metadata.tensors().into_keys().collect();
                 names.sort_unstable();
                 names
             }
@@ -61,8 +114,11 @@ impl Weights {
     pub(crate) fn stored(&self) -> Vec<TensorInfo> {
         let info = |name: &String| match self {
             Self::Memory(tensors) => (tensors[name].shape.clone(), "f32"),
-            Self::Mapped { metadata, .. } => {
-                let info = metadata.info(name).expect("`names` lists what exists");
+            Self::Mapped(mapped) => {
+                let info = mapped
+                    .metadata
+                    .info(name)
+                    .expect("`names` lists what exists");
                 let dtype = match info.dtype {
                     Dtype::F32 => "f32",
                     Dtype::F16 => "f16",
@@ -85,54 +141,16 @@ impl Weights {
     pub(crate) fn tensor(&self, name: &str) -> Result<Option<HostTensor>> {
         match self {
             Self::Memory(tensors) => Ok(tensors.get(name).cloned()),
-            Self::Mapped {
-                file,
-                metadata,
-                data_start,
-            } => {
-                let Some(info) = metadata.info(name) else {
-                    return Ok(None);
-                };
-                let (start, end) = info.data_offsets;
-                let bytes = &file[data_start + start..data_start + end];
-                let values = match info.dtype {
-                    Dtype::F32 => decode(bytes, f32::from_le_bytes),
-                    Dtype::F16 => decode(bytes, |b| f16::from_le_bytes(b).to_f32()),
-                    Dtype::BF16 => decode(bytes, |b| bf16::from_le_bytes(b).to_f32()),
-                    other => {
-                        let reason = format!("holds {other:?}, expected F32, F16 or BF16");
-                        return Err(Error::tensor(name, reason));
-                    }
-                };
-                Ok(Some(HostTensor {
-                    shape: info.shape.clone(),
-                    values,
-                }))
-            }
+            Self::Mapped(mapped) => mapped.tensor(name),
         }
     }
 
     /// The same for a device. What is long and stored as it is needed stays in the file.
     pub(crate) fn data(&self, name: &str) -> Result<Option<TensorData>> {
-        if let Self::Mapped {
-            file,
-            metadata,
-            data_start,
-        } = self
-            && let Some(info) = metadata.info(name)
+        if let Self::Mapped(mapped) = self
+            && let Some(shared) = mapped.share(name)
         {
-            let (start, end) = info.data_offsets;
-            let range = data_start + start..data_start + end;
-            let as_needed = info.dtype == Dtype::F32 && cfg!(target_endian = "little");
-            let aligned = file[range.clone()]
-                .as_ptr()
-                .addr()
-                .is_multiple_of(align_of::<f32>());
-            if as_needed && aligned && range.len() >= LEAST_SHARED_BYTES {
-                let bytes = file.share(range);
-                let data = TensorData::from_bytes(bytes, info.shape.clone(), DType::F32);
-                return Ok(Some(data));
-            }
+            return Ok(Some(shared));
         }
         let tensor = self.tensor(name)?;
         Ok(tensor.map(|tensor| TensorData::new(tensor.values, tensor.shape)))
@@ -218,4 +236,48 @@ fn decode<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec
         .iter()
         .map(|&chunk| convert(chunk))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A file of one tensor of ascending values, whose header is filled up with spaces.
+    fn weights(folder: &Path, length: usize, spaces: usize) -> Mapped {
+        let path = folder.join(format!("{length}-{spaces}"));
+        let end = 4 * length;
+        let header =
+            format!(r#"{{"a":{{"dtype":"F32","shape":[{length}],"data_offsets":[0,{end}]}}}}"#);
+        let header = header + &" ".repeat(spaces);
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend((0..length).flat_map(|value| (value as f32).to_le_bytes()));
+        fs::write(&path, bytes).unwrap();
+        Mapped::open(&path).unwrap()
+    }
+
+    #[test]
+    fn long_tensors_stay_in_the_file_where_they_are_aligned() {
+        let folder = tempfile::tempdir().unwrap();
+        let enough = LEAST_SHARED_BYTES / 4;
+        let mut shared = Vec::new();
+        for (length, spaces) in [0, 1, 2, 3].map(|spaces| (enough, spaces)) {
+            let mapped = weights(folder.path(), length, spaces);
+            let range = mapped.file.as_ptr_range();
+            let data = mapped.share("a");
+            shared.push(data.is_some());
+            if let Some(data) = data {
+                assert!(range.contains(&data.bytes.as_ptr()));
+            }
+            let expected: Vec<f32> = (0..length).map(|value| value as f32).collect();
+            let data = Weights::Mapped(mapped).data("a").unwrap().unwrap();
+            assert_eq!(data.to_vec::<f32>().unwrap(), expected);
+        }
+        // One of four lengths of the header leaves the values on an address for f32.
+        assert_eq!(shared.iter().filter(|&&shared| shared).count(), 1);
+        let short = (0..4).map(|spaces| weights(folder.path(), enough - 1, spaces));
+        assert!(short.into_iter().all(|mapped| mapped.share("a").is_none()));
+    }
 }

@@ -2,8 +2,8 @@
 //! (3 × 3), as matrix products (any other) and depthwise, pooling, normalisation, resizing and
 //! arithmetic, with residual sums and activations taken along. Feature maps
 //! are f32 with the channels last, `[N, H, W, C]`; weights are packed once. The instruction set
-//! (AVX-512, AVX2 with FMA, NEON, or whatever the compiler makes of plain arrays) is chosen at run time;
-//! threads are rayon's, and their number does not change a single bit of the results.
+//! (AVX-512, AVX2 with FMA, NEON, or whatever the compiler makes of plain arrays) is chosen at run
+//! time; threads are rayon's, and their number does not change a single bit of the results.
 //!
 //! ```
 //! use vascx_kernels::{Activation, Conv3x3, Shape};

@@ -90,7 +90,7 @@ impl InstructionSet {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Self::Avx512 => unsafe { x86::run_avx512(kernel) },
-            #[allow(unreachable_patterns, reason = "those of other architectures")]
+            // Those of other architectures.
             _ => unreachable!("not available"),
         }
     }

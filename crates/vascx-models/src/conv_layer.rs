@@ -91,6 +91,7 @@ impl<B: Backend> ConvLayer<B> {
             }
         }
     }
+
     /// Of what another layer makes of the input; quicker than one after the other where this one is
     /// depthwise and the other expands single pixels. Then there may also be the means of the result's
     /// channels `[N, C, 1, 1]`, if they are asked for.

@@ -21,30 +21,34 @@ static MAPPED: Mutex<Vec<Weak<Mmap>>> = Mutex::new(Vec::new());
 /// be read; the system then fetches them from the file again.
 ///
 /// ```
-/// # let path = std::env::temp_dir().join("vascx-models-mapped-file");
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("weights");
 /// # std::fs::write(&path, [0, 0, 128, 63, 0, 0, 0, 64])?;
 /// use burn::backend::Flex;
 /// use burn::tensor::{DType, Tensor, TensorData};
 ///
-/// let file = vascx_models::MappedFile::open(&path)?;
+/// // SAFETY: nobody else knows the file.
+/// let file = unsafe { vascx_models::MappedFile::open(&path) }?;
 /// let data = TensorData::from_bytes(file.share(0..8), [2], DType::F32);
 /// let tensor = Tensor::<Flex, 1>::from_data(data, &Default::default());
 /// tensor.into_data().assert_eq(&TensorData::from([1.0_f32, 2.0]), true);
-/// # std::fs::remove_file(&path)?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct MappedFile(Arc<Mmap>);
 
 impl MappedFile {
-    /// Maps a file. Whoever truncates or overwrites it meanwhile may crash this process or change
-    /// its numbers, as with every mapped file; to replace a file, rename another over it.
+    /// Maps a file.
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Safety
+    /// As long as the map or anything made of it is there, nobody may write to the file or truncate
+    /// it. Renaming another over it, or deleting it, is no harm.
+    pub unsafe fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        // SAFETY: the map is only read.
+        // SAFETY: the caller's promise.
         let map = Arc::new(unsafe { Mmap::map(&file) }?);
         let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
         mapped.retain(|map| map.strong_count() > 0);
@@ -58,7 +62,9 @@ impl MappedFile {
     /// When the file is shorter.
     pub fn share(&self, range: Range<usize>) -> Bytes {
         let bytes = bytes::Bytes::from_owner(self.clone()).slice(range);
-        Bytes::from_shared(bytes, AllocationProperty::File)
+        // Not `File`: NdArray would then copy it for every operation, and a card's backend would
+        // take it through a memory of its own, only to copy it once more.
+        Bytes::from_shared(bytes, AllocationProperty::Native)
     }
 }
 
@@ -89,8 +95,8 @@ pub(crate) fn let_go(bytes: &[u8]) {
             if file.start <= range.start && range.end <= file.end {
                 let offset = range.start.addr() - file.start.addr();
                 let advice = memmap2::UncheckedAdvice::DontNeed;
-                // SAFETY: nobody writes to the map, so its pages are as they are in the file, from
-                // where they come back when they are read. A system that does not follow the
+                // SAFETY: nobody writes to the map or the file, so pages come back from there as they
+                // were, when they are read. A system that does not follow the
                 // advice answers with an error, which is no matter.
                 let _ = unsafe { map.unchecked_advise_range(advice, offset, bytes.len()) };
             }
@@ -115,6 +121,7 @@ mod tests {
 
     /// KiB of a file that are in this process' memory.
     fn resident(path: &Path) -> usize {
+        let path = path.canonicalize().unwrap();
         let maps = fs::read_to_string("/proc/self/smaps").unwrap();
         let map = maps.split_once(path.to_str().unwrap()).unwrap().1;
         let size = map.lines().find_map(|line| line.strip_prefix("Rss:"));
@@ -129,7 +136,8 @@ mod tests {
         let values: Vec<f32> = (0..64 * 64 * 9).map(|value| value as f32 / 1e4).collect();
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
         fs::write(&path, &bytes).unwrap();
-        let file = MappedFile::open(&path).unwrap();
+        // SAFETY: nobody else knows the file.
+        let file = unsafe { MappedFile::open(&path) }.unwrap();
         assert_eq!(&*file, &bytes);
         assert!(resident(&path) >= bytes.len() >> 10, "{}", resident(&path));
 

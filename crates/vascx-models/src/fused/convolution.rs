@@ -23,7 +23,6 @@ pub(crate) struct Packed {
 
 /// A convolution with its norm and activation, where it has them, and its weights as kernels want
 /// them.
-#[derive(Clone, Copy)]
 pub(crate) struct ConvolutionLayer<'a, B: Backend> {
     pub(crate) packed: &'a Packed,
     pub(crate) conv: &'a Conv2d<B>,
@@ -54,6 +53,7 @@ impl<'a, B: Backend> ConvolutionLayer<'a, B> {
         residual: Option<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
         let conv = self.conv;
+        let _ = self.packed;
         let [_, depth, height, width] = conv.weight.dims();
         let count = |output: &Tensor<B, 4>| {
             work::note(output.shape().num_elements(), depth * height * width);

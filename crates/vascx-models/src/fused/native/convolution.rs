@@ -321,6 +321,9 @@ pub(in crate::fused) fn multiply<B: Backend>(
         Some(bias) => Some(flex::<B>(bias)?.to_contiguous()),
         None => None,
     };
+    let (kernel_activation, None) = split(activation) else {
+        return None;
+    };
     let kernel = kernel(packed, &weight, || {
         // The kernel has its weights the other way round.
         let weight = weight.transpose(0, 1).to_contiguous();
@@ -329,9 +332,6 @@ pub(in crate::fused) fn multiply<B: Backend>(
     });
     let Kernel::Product(kernel) = &*kernel else {
         unreachable!("packed by a convolution")
-    };
-    let (kernel_activation, None) = split(activation) else {
-        return None;
     };
     let mut shape = input.layout().shape().to_vec();
     let values: &[f32] = input.as_slice()?;

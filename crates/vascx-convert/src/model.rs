@@ -43,7 +43,7 @@ impl Model {
 
     /// Opens a model directory. Its weights are mapped into memory, and remain so as long as an
     /// ensemble made of them is there: until then, its files must not be overwritten. To rename or
-    /// delete them is no harm (Windows refuses it), so [`Model::save`] may replace the directory.
+    /// delete them is no harm (Windows may refuse it), so [`Model::save`] may replace the directory.
     ///
     /// # Errors
     /// When a file is missing, damaged or of another format version.

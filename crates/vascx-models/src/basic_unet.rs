@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
-use crate::fused::{ConvolutionLayer, Packed, convolve_transposed, max_pool};
+use crate::fused::{FusedConvolution, Packed, convolve_transposed, max_pool};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Configuration of a [`BasicUNet`].
@@ -162,7 +162,7 @@ impl<B: Backend> BasicUNet<B> {
             let enlarged = convolve_transposed(&block.packed_up, &block.up, features);
             features = run(&block.convs, vec![skip, enlarged]);
         }
-        ConvolutionLayer::bare(&self.packed_head, &self.head).forward(vec![features])
+        FusedConvolution::bare(&self.packed_head, &self.head).forward(vec![features])
     }
 }
 

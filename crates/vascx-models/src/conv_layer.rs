@@ -7,7 +7,7 @@ use burn::nn::norm::Normalization;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::fused::{
-    ConvolutionLayer, Packed, activated, convolve_expanded, convolve_scaled, scaled, sum,
+    FusedConvolution, Packed, activated, convolve_expanded, convolve_scaled, scaled, sum,
 };
 use crate::norm::normalise;
 use crate::{Activation, Norm};
@@ -122,14 +122,14 @@ impl<B: Backend> ConvLayer<B> {
 
     /// The convolution with all that can be one with it, and the norm, followed by the activation, that
     /// cannot: only a batch norm can be folded into weights.
-    fn parts(&self) -> (ConvolutionLayer<'_, B>, Option<&Normalization<B>>) {
-        let bare = ConvolutionLayer::bare(&self.packed, &self.conv);
+    fn parts(&self) -> (FusedConvolution<'_, B>, Option<&Normalization<B>>) {
+        let bare = FusedConvolution::bare(&self.packed, &self.conv);
         let norm = match &self.norm {
             None => None,
             Some(Normalization::Batch(norm)) => Some(norm),
             Some(norm) => return (bare, Some(norm)),
         };
-        let layer = ConvolutionLayer {
+        let layer = FusedConvolution {
             norm,
             activation: self.activation,
             ..bare

@@ -7,7 +7,7 @@ use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::fused::{ConvolutionLayer, Packed, global_average, linear, normalise_last, scaled, sum};
+use crate::fused::{FusedConvolution, Packed, global_average, linear, normalise_last, scaled, sum};
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
 
 /// Added to the variance by every layer norm.
@@ -189,7 +189,7 @@ impl<B: Backend> Part<B> {
         let normalised =
             |norm, features| channels_first(normalise_last(norm, EPSILON, channels_last(features)));
         let run =
-            |packed, conv, features| ConvolutionLayer::bare(packed, conv).forward(vec![features]);
+            |packed, conv, features| FusedConvolution::bare(packed, conv).forward(vec![features]);
         match self {
             Self::Stem(stem) => normalised(&stem.norm, run(&stem.packed, &stem.conv, features)),
             Self::Stage(blocks) => blocks
@@ -219,7 +219,7 @@ struct Block<B: Backend> {
 impl<B: Backend> Block<B> {
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let [depthwise, expand, project] = &self.packed;
-        let depthwise = ConvolutionLayer::bare(depthwise, &self.depthwise);
+        let depthwise = FusedConvolution::bare(depthwise, &self.depthwise);
         let mixed = depthwise.forward(vec![input.clone()]);
         let normalised = normalise_last(&self.norm, EPSILON, channels_last(mixed));
         let expanded = linear(expand, &self.expand, normalised, Some(Activation::Gelu));

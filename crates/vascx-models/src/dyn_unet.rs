@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
-use crate::fused::{ConvolutionLayer, Packed, convolve_transposed};
+use crate::fused::{FusedConvolution, Packed, convolve_transposed};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Most levels, and largest kernel and stride.
@@ -224,7 +224,7 @@ impl<B: Backend> DynUNet<B> {
             .decode(image)
             .pop()
             .expect("a level above the bottleneck");
-        ConvolutionLayer::bare(&self.packed_head, &self.head).forward(vec![features])
+        FusedConvolution::bare(&self.packed_head, &self.head).forward(vec![features])
     }
 
     /// Logits of every supervised level, full resolution first: `forward`'s, then the heads' of

@@ -87,8 +87,7 @@ impl AsRef<[u8]> for MappedFile {
 pub(crate) fn let_go(bytes: &[u8]) {
     #[cfg(unix)]
     {
-        let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
-        mapped.retain(|map| map.strong_count() > 0);
+        let mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
         let range = bytes.as_ptr_range();
         for map in mapped.iter().filter_map(Weak::upgrade) {
             let file = map.as_ptr_range();
@@ -96,8 +95,8 @@ pub(crate) fn let_go(bytes: &[u8]) {
                 let offset = range.start.addr() - file.start.addr();
                 let advice = memmap2::UncheckedAdvice::DontNeed;
                 // SAFETY: nobody writes to the map or the file, so pages come back from there as they
-                // were, when they are read. A system that does not follow the
-                // advice answers with an error, which is no matter.
+                // were, when they are read. A system that does not follow the advice answers with an
+                // error, which is no matter.
                 let _ = unsafe { map.unchecked_advise_range(advice, offset, bytes.len()) };
             }
         }
@@ -154,7 +153,7 @@ mod tests {
         let map = Tensor::random([1, 64, 8, 8], Distribution::Default, &device);
         let run = |conv| {
             let packed = fused::Packed::default();
-            let layer = fused::ConvolutionLayer::bare(&packed, conv);
+            let layer = fused::FusedConvolution::bare(&packed, conv);
             layer.forward(vec![map.clone()]).into_data()
         };
         run(&mapped).assert_eq(&run(&in_memory), true);

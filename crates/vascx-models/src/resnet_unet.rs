@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
-use crate::fused::{ConvolutionLayer, Packed, interpolate};
+use crate::fused::{FusedConvolution, Packed, interpolate};
 use crate::resnet::{ResNetEncoder, ResNetEncoderConfig};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm, ResNetDepth};
 
@@ -125,7 +125,7 @@ impl<B: Backend> ResNetUNet<B> {
         let features = blocks.fold(fourth, |features, (block, skip)| {
             block.forward(features, skip)
         });
-        ConvolutionLayer::bare(&self.packed_head, &self.head).forward(vec![features])
+        FusedConvolution::bare(&self.packed_head, &self.head).forward(vec![features])
     }
 }
 

@@ -6,7 +6,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::Activation;
-use crate::fused::{ConvolutionLayer, Packed};
+use crate::fused::{FusedConvolution, Packed};
 
 /// A gate for every channel, computed from the means of all channels.
 #[derive(Module, Debug)]
@@ -43,9 +43,9 @@ impl<B: Backend> SqueezeExcitation<B> {
     pub(crate) fn gates(&self, means: Tensor<B, 4>) -> Tensor<B, 4> {
         let [packed1, packed2] = &self.packed;
         let run = |packed, conv, input, activation| {
-            let layer = ConvolutionLayer {
+            let layer = FusedConvolution {
                 activation: Some(activation),
-                ..ConvolutionLayer::bare(packed, conv)
+                ..FusedConvolution::bare(packed, conv)
             };
             layer.forward(vec![input])
         };

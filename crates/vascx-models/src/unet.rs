@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
-use crate::fused::{ConvolutionLayer, Packed, convolve_transposed, interpolate, max_pool};
+use crate::fused::{FusedConvolution, Packed, convolve_transposed, interpolate, max_pool};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Configuration of a [`UNet`].
@@ -179,7 +179,7 @@ impl<B: Backend> UNet<B> {
             let skip = skips.pop().expect("a decoder block per skip connection");
             features = block.forward(features, skip);
         }
-        ConvolutionLayer::bare(&self.packed_head, &self.head).forward(vec![features])
+        FusedConvolution::bare(&self.packed_head, &self.head).forward(vec![features])
     }
 
     /// Logits of every supervised level, full resolution first: `forward`'s, then the auxiliary
@@ -319,6 +319,6 @@ impl<B: Backend> InterpolatedConv<B> {
     fn forward(&self, packed: &Packed, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let [_, _, height, width] = input.dims();
         let enlarged = interpolate(input, [2 * height, 2 * width], self.options.clone());
-        ConvolutionLayer::bare(packed, &self.conv).forward(vec![enlarged])
+        FusedConvolution::bare(packed, &self.conv).forward(vec![enlarged])
     }
 }

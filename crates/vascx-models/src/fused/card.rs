@@ -21,7 +21,7 @@ use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 use vascx_gpu::{Convolution, Element, Maps, Operands, Packing};
 
 use super::kept::Kept;
-use super::{ConvolutionLayer, activated, primitive, tensor};
+use super::{FusedConvolution, activated, primitive, tensor};
 use crate::Activation;
 
 type Cuda = CubeBackend<CudaRuntime, f32, i32, u8>;
@@ -78,7 +78,7 @@ fn dtype(element: Element) -> DType {
 }
 
 pub(super) fn convolve<B: Backend>(
-    layer: &ConvolutionLayer<B>,
+    layer: &FusedConvolution<B>,
     inputs: &[Tensor<B, 4>],
     residual: Option<&Tensor<B, 4>>,
 ) -> Option<Tensor<B, 4>> {

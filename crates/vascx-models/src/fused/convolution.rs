@@ -23,14 +23,14 @@ pub(crate) struct Packed {
 
 /// A convolution with its norm and activation, where it has them, and its weights as kernels want
 /// them.
-pub(crate) struct ConvolutionLayer<'a, B: Backend> {
+pub(crate) struct FusedConvolution<'a, B: Backend> {
     pub(crate) packed: &'a Packed,
     pub(crate) conv: &'a Conv2d<B>,
     pub(crate) norm: Option<&'a BatchNorm<B>>,
     pub(crate) activation: Option<Activation>,
 }
 
-impl<'a, B: Backend> ConvolutionLayer<'a, B> {
+impl<'a, B: Backend> FusedConvolution<'a, B> {
     /// Without norm and activation.
     pub(crate) fn bare(packed: &'a Packed, conv: &'a Conv2d<B>) -> Self {
         Self {
@@ -53,6 +53,7 @@ impl<'a, B: Backend> ConvolutionLayer<'a, B> {
         residual: Option<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
         let conv = self.conv;
+        // Only kernels read them, and a build may have none.
         let _ = self.packed;
         let [_, depth, height, width] = conv.weight.dims();
         let count = |output: &Tensor<B, 4>| {
@@ -87,8 +88,8 @@ impl<'a, B: Backend> ConvolutionLayer<'a, B> {
 /// expanded map, which is large, is never whole in memory; then the means of the result's channels
 /// `[N, C, 1, 1]`, if they are asked for, are taken on the way.
 pub(crate) fn convolve_expanded<B: Backend>(
-    expansion: &ConvolutionLayer<B>,
-    layer: &ConvolutionLayer<B>,
+    expansion: &FusedConvolution<B>,
+    layer: &FusedConvolution<B>,
     input: Tensor<B, 4>,
     averaged: bool,
 ) -> (Tensor<B, 4>, Option<Tensor<B, 4>>) {
@@ -110,7 +111,7 @@ pub(crate) fn convolve_expanded<B: Backend>(
 /// residual that is added before the activation. Where there is a kernel for it, the weights are
 /// multiplied instead.
 pub(crate) fn convolve_scaled<B: Backend>(
-    layer: &ConvolutionLayer<B>,
+    layer: &FusedConvolution<B>,
     map: Tensor<B, 4>,
     factors: Tensor<B, 4>,
     residual: Option<Tensor<B, 4>>,

@@ -26,7 +26,7 @@ mod kept;
 mod native;
 
 pub(crate) use convolution::{
-    ConvolutionLayer, Packed, activated, convolve_expanded, convolve_scaled, convolve_transposed,
+    FusedConvolution, Packed, activated, convolve_expanded, convolve_scaled, convolve_transposed,
 };
 pub(crate) use neighbours::{Neighbour, neighbours};
 

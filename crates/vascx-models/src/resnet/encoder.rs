@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use super::ResNetDepth;
 use crate::Activation;
 use crate::conv_layer::padded_conv;
-use crate::fused::{ConvolutionLayer, Packed, max_pool};
+use crate::fused::{FusedConvolution, Packed, max_pool};
 
 /// What [`ResNetEncoder`] is built from.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +98,7 @@ impl<B: Backend> ResNetEncoder<B> {
     }
 
     fn stem(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
-        let layer = ConvolutionLayer {
+        let layer = FusedConvolution {
             packed: &self.packed,
             conv: &self.conv1,
             norm: Some(&self.bn1),
@@ -169,9 +169,9 @@ impl<B: Backend> Block<B> {
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let shortcut = match &self.downsample {
             Some(Downsample { conv, bn, packed }) => {
-                let layer = ConvolutionLayer {
+                let layer = FusedConvolution {
                     norm: Some(bn),
-                    ..ConvolutionLayer::bare(packed, conv)
+                    ..FusedConvolution::bare(packed, conv)
                 };
                 layer.forward(vec![input.clone()])
             }
@@ -179,7 +179,7 @@ impl<B: Backend> Block<B> {
         };
         let [packed1, packed2, packed3] = &self.packed;
         let run = |packed, conv, bn, input, residual| {
-            let layer = ConvolutionLayer {
+            let layer = FusedConvolution {
                 packed,
                 conv,
                 norm: Some(bn),

@@ -13,7 +13,7 @@ use vascx_kernels::{
 };
 
 use super::{Map, compute, flex, flex_of, map, primitive, split};
-use crate::fused::convolution::{ConvolutionLayer, activated, folded};
+use crate::fused::convolution::{FusedConvolution, activated, folded};
 use crate::fused::kept::Kept;
 use crate::{Activation, mapped_file};
 
@@ -75,14 +75,14 @@ fn sliding<B: Backend>(conv: &Conv2d<B>) -> Option<Sliding> {
 }
 
 /// A layer's kernel, if its weights are of Flex and f32.
-fn kernel_of<B: Backend>(layer: &ConvolutionLayer<B>, sliding: Sliding) -> Option<Arc<Kernel>> {
+fn kernel_of<B: Backend>(layer: &FusedConvolution<B>, sliding: Sliding) -> Option<Arc<Kernel>> {
     let weights = flex_of(&layer.conv.weight.val())?;
     let pack = || pack(layer, sliding);
     Some(kernel(&layer.packed.native, &weights, pack))
 }
 
 /// Packs a layer. Depthwise where every channel stands alone, other groups have no kernel.
-fn pack<B: Backend>(layer: &ConvolutionLayer<B>, sliding: Sliding) -> Kernel {
+fn pack<B: Backend>(layer: &FusedConvolution<B>, sliding: Sliding) -> Kernel {
     let folded = layer
         .norm
         .map(|norm| folded(layer.conv, norm, FloatDType::F32));
@@ -109,7 +109,7 @@ fn pack<B: Backend>(layer: &ConvolutionLayer<B>, sliding: Sliding) -> Kernel {
 }
 
 pub(in crate::fused) fn convolve<B: Backend>(
-    layer: &ConvolutionLayer<B>,
+    layer: &FusedConvolution<B>,
     inputs: &[Tensor<B, 4>],
     residual: Option<&Tensor<B, 4>>,
 ) -> Option<Tensor<B, 4>> {
@@ -171,7 +171,7 @@ fn residual_of<B: Backend>(
 }
 
 pub(in crate::fused) fn convolve_scaled<B: Backend>(
-    layer: &ConvolutionLayer<B>,
+    layer: &FusedConvolution<B>,
     input: &Tensor<B, 4>,
     factors: &Tensor<B, 4>,
     residual: Option<&Tensor<B, 4>>,
@@ -215,8 +215,8 @@ pub(in crate::fused) fn convolve_scaled<B: Backend>(
 const LEAST_EXPANDED_PIXELS: usize = 32 * 32;
 
 pub(in crate::fused) fn convolve_expanded<B: Backend>(
-    expansion: &ConvolutionLayer<B>,
-    layer: &ConvolutionLayer<B>,
+    expansion: &FusedConvolution<B>,
+    layer: &FusedConvolution<B>,
     input: &Tensor<B, 4>,
     averaged: bool,
 ) -> Option<(Tensor<B, 4>, Option<Tensor<B, 4>>)> {
@@ -387,7 +387,7 @@ mod tests {
         let conv = config.init::<Flex>(&device);
         let map = Tensor::random([1, channels, 8, 8], Distribution::Default, &device);
         let packed = fused::Packed::default();
-        let run = || fused::ConvolutionLayer::bare(&packed, &conv).forward(vec![map]);
+        let run = || fused::FusedConvolution::bare(&packed, &conv).forward(vec![map]);
         let (_, layers) = measure_layers(run);
         layers.into_iter().map(|layer| layer.kernel).collect()
     }
@@ -423,9 +423,9 @@ mod tests {
         let depthwise = square([24, 24], 3).with_groups(24).init(&device);
         let kernels = |side: usize, averaged: bool| {
             let (first, second) = Default::default();
-            let layer = |packed, conv| fused::ConvolutionLayer {
+            let layer = |packed, conv| fused::FusedConvolution {
                 activation: Some(Activation::Silu),
-                ..fused::ConvolutionLayer::bare(packed, conv)
+                ..fused::FusedConvolution::bare(packed, conv)
             };
             let map = Tensor::random([1, 8, side, side], Distribution::Default, &device);
             let (expansion, layer) = (layer(&first, &expand), layer(&second, &depthwise));
@@ -453,9 +453,9 @@ mod tests {
         let conv = square([16, 24], 1).init::<Flex>(&device);
         let kernels = |side: usize| {
             let packed = fused::Packed::default();
-            let layer = fused::ConvolutionLayer {
+            let layer = fused::FusedConvolution {
                 activation: Some(Activation::Relu),
-                ..fused::ConvolutionLayer::bare(&packed, &conv)
+                ..fused::FusedConvolution::bare(&packed, &conv)
             };
             let random = |shape: [usize; 4]| {
                 Tensor::<Flex, 4>::random(shape, Distribution::Default, &device)

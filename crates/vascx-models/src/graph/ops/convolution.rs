@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Activation;
 use crate::fused::{
-    ConvolutionLayer, Packed, convolve_expanded, convolve_scaled, convolve_transposed,
+    FusedConvolution, Packed, convolve_expanded, convolve_scaled, convolve_transposed,
     global_average,
 };
 use crate::graph::meta::{DType, Meta};
@@ -88,9 +88,9 @@ impl Conv {
         let residual = residual.map(|residual| tensor(residual.float()));
         let weights = arguments.split_off(maps.count());
         let conv = self.module::<B>(&mut weights.into_iter().map(Value::float));
-        let layer = ConvolutionLayer {
+        let layer = FusedConvolution {
             activation,
-            ..ConvolutionLayer::bare(packed, &conv)
+            ..FusedConvolution::bare(packed, &conv)
         };
         let output = if maps == Maps::Gated {
             let [map, gates] = gated(take(arguments), &conv.weight.device());
@@ -133,13 +133,13 @@ impl Conv {
         let map = tensor(arguments.next().expect("inference checked the arguments"));
         let expand = expansion.module::<B>(&mut arguments.by_ref().take(of_expansion - 1));
         let conv = self.module::<B>(&mut arguments);
-        let expansion = ConvolutionLayer {
+        let expansion = FusedConvolution {
             activation: between,
-            ..ConvolutionLayer::bare(packed[0], &expand)
+            ..FusedConvolution::bare(packed[0], &expand)
         };
-        let layer = ConvolutionLayer {
+        let layer = FusedConvolution {
             activation,
-            ..ConvolutionLayer::bare(packed[1], &conv)
+            ..FusedConvolution::bare(packed[1], &conv)
         };
         let (output, taken) = convolve_expanded(&expansion, &layer, map, averaged);
         let averages = averaged.then(|| taken.unwrap_or_else(|| global_average(output.clone())));

@@ -114,34 +114,47 @@ pub(crate) struct Stream<'a, 'w, T> {
 }
 
 /// How long computing took.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     /// The first chunk on its device, with whatever had to be compiled and tuned.
     pub(crate) first_chunk: Option<Duration>,
-    /// When the first chunk arrived.
+    /// Chunks still to arrive of those that were begun together. Part of the work on the others is
+    /// done when the first one arrives, so that counting from there would flatter.
+    beginning: usize,
+    /// When the last of them arrived.
     arrived: Option<Instant>,
-    /// From then to the last.
+    /// From then to the last chunk.
     rest: Duration,
-    /// Inputs after the first chunk.
+    /// Inputs of the chunks from then on.
     inputs: usize,
 }
 
 impl Pace {
-    /// Time per input after the first chunk; none when there were none.
+    fn new(workers: usize) -> Self {
+        Self {
+            first_chunk: None,
+            beginning: workers,
+            arrived: None,
+            rest: Duration::ZERO,
+            inputs: 0,
+        }
+    }
+
+    /// Time per input after the chunks that were begun first; none when there were no more.
     pub(crate) fn per_input(&self) -> Option<Duration> {
         let inputs = u32::try_from(self.inputs).ok()?;
         self.rest.checked_div(inputs)
     }
 
     fn count(&mut self, inputs: usize, elapsed: Duration) {
-        match self.arrived {
-            None => {
-                self.first_chunk = Some(elapsed);
+        self.first_chunk.get_or_insert(elapsed);
+        if let Some(arrived) = self.arrived {
+            self.inputs += inputs;
+            self.rest = arrived.elapsed();
+        } else {
+            self.beginning -= 1;
+            if self.beginning == 0 {
                 self.arrived = Some(Instant::now());
-            }
-            Some(arrived) => {
-                self.inputs += inputs;
-                self.rest = arrived.elapsed();
             }
         }
     }
@@ -159,7 +172,7 @@ impl<'a, 'w, T> Stream<'a, 'w, T> {
             order,
             ready: VecDeque::new(),
             warn: Box::new(warn),
-            pace: Pace::default(),
+            pace: Pace::new(workers),
         };
         (sender, stream)
     }
@@ -192,5 +205,26 @@ impl<'a, T> Iterator for Stream<'a, '_, T> {
             self.ready.extend(results);
         }
         self.ready.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_that_were_begun_with_the_first_do_not_count() {
+        let mut pace = Pace::new(2);
+        let seconds = Duration::from_secs;
+        for chunk in 1..=2 {
+            pace.count(8, seconds(chunk));
+            assert_eq!(pace.first_chunk, Some(seconds(1)));
+            assert_eq!(pace.per_input(), None);
+        }
+        for (inputs, so_far) in [(8, 8), (3, 11)] {
+            pace.count(inputs, seconds(9));
+            assert_eq!(pace.per_input(), Some(pace.rest / so_far));
+        }
+        assert_eq!(pace.first_chunk, Some(seconds(1)));
     }
 }

@@ -74,7 +74,8 @@ pub struct Summary {
     /// Time on the device of the first chunk that was computed, with whatever had to be compiled
     /// and tuned for it; none when nothing was.
     pub first_chunk: Option<Duration>,
-    /// Time per photograph from then on; none when there were no more.
+    /// Time per photograph after it and the chunks that were begun together with it; none when there
+    /// were no more.
     pub per_photograph: Option<Duration>,
 }
 

@@ -82,23 +82,43 @@ pub fn preprocess(
     contrast_enhance: bool,
 ) -> Preprocessed {
     let bounds = mode.bounds(photograph);
-    let geometry = bounds.geometry(size, size);
-    // To whole grey levels as the references do: OpenCV rounds, PyTorch truncates.
-    let bytes = match mode {
-        PreprocessMode::Full => crop(photograph.rgb(), &geometry),
-        PreprocessMode::Simple | PreprocessMode::Resize => {
-            sample(photograph.rgb(), &geometry, |value| value as u8)
-        }
-    };
-    let rgb = square_image(size, bytes);
-    let enhanced = contrast_enhance.then(|| match &bounds {
-        Bounds::Full(field) => full::enhance(&rgb, field),
-        Bounds::Simple { .. } | Bounds::Resize { .. } => enhance(&rgb),
-    });
+    let rgb = square_of(photograph, mode, &bounds, size);
+    let enhanced = contrast_enhance.then(|| local_contrast(&rgb, &bounds));
     Preprocessed {
         rgb,
         enhanced,
         bounds,
+    }
+}
+
+/// To whole grey levels as the references do: OpenCV rounds, PyTorch truncates.
+fn square_of(
+    photograph: &Photograph,
+    mode: PreprocessMode,
+    bounds: &Bounds,
+    size: usize,
+) -> RgbImage {
+    let rgb = photograph.rgb();
+    let geometry = bounds.geometry(size, size);
+    let bytes = match mode {
+        PreprocessMode::Full => crop(rgb, &geometry),
+        // Nothing is mixed.
+        _ if is_square(photograph, size) => return rgb.clone(),
+        PreprocessMode::Simple | PreprocessMode::Resize => {
+            sample(rgb, &geometry, |value| value as u8)
+        }
+    };
+    square_image(size, bytes)
+}
+
+fn is_square(photograph: &Photograph, side: usize) -> bool {
+    [photograph.width(), photograph.height()] == [side; 2]
+}
+
+fn local_contrast(rgb: &RgbImage, bounds: &Bounds) -> RgbImage {
+    match bounds {
+        Bounds::Full(field) => full::enhance(rgb, field),
+        Bounds::Simple { .. } | Bounds::Resize { .. } => enhance(rgb),
     }
 }
 
@@ -139,36 +159,34 @@ pub(crate) fn prepare(
 ) -> Prepared {
     let square = preprocessing.square_size;
     let side = preprocessing.input_size();
-    let Preprocessed {
-        rgb,
-        enhanced,
-        bounds,
-    } = preprocess(photograph, mode, square, preprocessing.contrast_enhance);
-    let geometry = bounds.geometry(square, side);
-    let (width, height) = photograph.rgb().dimensions();
-    let [width, height] = [width, height].map(|side| side as usize);
-    let whole = mode != PreprocessMode::Resize || [width, height] == [square; 2];
-    if bytes && side == square && whole {
-        let mut bytes = rgb.into_raw();
-        bytes.extend(enhanced.into_iter().flat_map(RgbImage::into_raw));
-        return Prepared {
-            pixels: Pixels::Bytes(bytes),
-            geometry,
-            bounds,
-        };
-    }
     let normalisation = preprocessing.normalisation;
+    let bounds = mode.bounds(photograph);
+    let geometry = bounds.geometry(square, side);
+    let levels = || square_of(photograph, mode, &bounds, square);
+    let enhances = preprocessing.contrast_enhance;
     let mut values = vec![0.0; preprocessing.channels() * side * side];
     let (colours, contrast) = values.split_at_mut(3 * side * side);
-    if !whole && side == square {
+    let resized = mode == PreprocessMode::Resize && !is_square(photograph, square);
+    let enhanced = if resized && side == square {
         // The reference, vascx_simplify, keeps the fractions of grey levels here.
-        let pixels = sample(photograph.rgb(), &bounds.geometry(square, side), |value| {
-            value
-        });
+        let pixels = sample(photograph.rgb(), &geometry, |value| value);
         pixels_to_planes(&pixels, normalisation, colours);
+        enhances.then(|| local_contrast(&levels(), &bounds))
     } else {
+        let rgb = levels();
+        let enhanced = enhances.then(|| local_contrast(&rgb, &bounds));
+        if bytes && side == square {
+            let mut bytes = rgb.into_raw();
+            bytes.extend(enhanced.into_iter().flat_map(RgbImage::into_raw));
+            return Prepared {
+                pixels: Pixels::Bytes(bytes),
+                geometry,
+                bounds,
+            };
+        }
         image_to_planes(&rgb, side, normalisation, colours);
-    }
+        enhanced
+    };
     if let Some(enhanced) = enhanced {
         image_to_planes(&enhanced, side, normalisation, contrast);
     }

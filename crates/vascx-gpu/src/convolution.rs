@@ -41,7 +41,7 @@ pub struct Convolution {
     pub element: Element,
     /// Channels of all inputs together; a multiple of 8.
     pub inputs: usize,
-    /// A multiple of 8; of 32 if they are spread.
+    /// A multiple of 32 if they are spread.
     pub outputs: usize,
     /// Side of the window; odd.
     pub side: usize,
@@ -86,7 +86,8 @@ impl Convolution {
     /// As wide as fits.
     pub(crate) fn layer(&self, shared_memory: usize) -> Option<Layer> {
         let odd = self.side % 2 == 1 && self.side <= 7;
-        let whole = self.inputs.is_multiple_of(PIECE) && self.outputs.is_multiple_of(PIECE);
+        let apart = !self.spread || self.outputs.is_multiple_of(4 * PIECE);
+        let whole = self.inputs.is_multiple_of(PIECE) && apart;
         if !odd || !whole || !(1..=2).contains(&self.stride) || self.inputs * self.outputs == 0 {
             return None;
         }
@@ -110,6 +111,7 @@ impl Convolution {
             single: self.inputs <= steps * STEP,
             split,
             spread: self.spread,
+            written: 1 << self.outputs.trailing_zeros().min(PIECE.ilog2()),
             joined: false,
             residual: false,
             leak,

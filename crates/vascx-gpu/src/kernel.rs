@@ -32,7 +32,7 @@ const ROWS: u32 = TILE as u32 / PLANES;
 type Pieces<E> = Array<Vector<E, Const<8>>>;
 type Shared<E> = SharedMemory<Vector<E, Const<8>>>;
 
-/// Sizes of the maps; channels in pieces.
+/// Sizes of the maps; channels of inputs in pieces, of outputs in what is written together.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(crate) struct Sizes {
     height: u32,
@@ -75,7 +75,7 @@ pub(crate) fn convolution<G: Float, E: Float>(
     let size!(NC) = mma.vector_size(MatrixIdent::Accumulator);
     let mut shared = Shared::<E>::new_aligned(comptime!(layer.buffers() as usize), BYTES);
 
-    let groups = (sizes.outputs * comptime!(PIECE as u32)).div_ceil(layer.width);
+    let groups = (sizes.outputs * layer.written).div_ceil(layer.width);
     let side = comptime!(TILE as u32);
     let across = sizes.out_width.div_ceil(side);
     let group = CUBE_POS_X % groups;
@@ -204,7 +204,7 @@ pub(crate) fn convolution<G: Float, E: Float>(
         }
     }
 
-    // Through shared memory, so that whole pieces are written.
+    // Through shared memory, so that neighbours are written together.
     sync_cube();
     unsafe {
         shared.free();
@@ -234,14 +234,17 @@ pub(crate) fn convolution<G: Float, E: Float>(
         }
     }
     sync_cube();
-    let pieces = staged.to_slice().with_vector_size::<Const<8>>();
-    let wide = comptime!(layer.width / PIECE as u32);
+    let size!(N) = layer.written as usize;
+    let values = staged.to_slice().with_vector_size::<N>();
+    let mut output = output.to_slice_mut().with_vector_size::<N>();
+    let residual = residual.to_slice().with_vector_size::<N>();
+    let wide = comptime!(layer.width / layer.written);
     for index in range_stepped(UNIT_POS, comptime!((TILE * TILE) as u32 * wide), UNITS) {
-        let piece = index % wide;
+        let part = index % wide;
         let pixel = index / wide;
         let y = place.top + pixel / side;
         let x = place.left + pixel % side;
-        let channel = group * wide + piece;
+        let channel = group * wide + part;
         if y < sizes.out_height && x < sizes.out_width && channel < sizes.outputs {
             let row = place.image * sizes.out_height + y;
             let mut at = (row * sizes.out_width + x) * sizes.outputs + channel;
@@ -253,7 +256,8 @@ pub(crate) fn convolution<G: Float, E: Float>(
                 let pixel = ((2 * row + dy) * sizes.out_width + x) * 2 + dx;
                 at = pixel * quarter + channel % quarter;
             }
-            let mut value = pieces[(pixel * comptime!(layer.pitch() / 4) + piece) as usize];
+            let pitch = comptime!(2 * layer.pitch() / layer.written);
+            let mut value = values[(pixel * pitch + part) as usize];
             if comptime!(layer.residual) {
                 value += residual[at as usize];
             }

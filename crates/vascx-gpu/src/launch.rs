@@ -117,6 +117,7 @@ pub fn convolve<R: Runtime>(
 
     let tiles = out_height.div_ceil(TILE) * out_width.div_ceil(TILE);
     let pieces = |channels: usize| (channels / PIECE) as u32;
+    let written = convolution.outputs as u32 / layer.written;
     // Lengths are not used, for nothing is checked in the kernel.
     let argument = |handle: &Handle| unsafe { ArrayArg::from_raw_parts(handle.clone(), 1) };
     unsafe {
@@ -141,7 +142,7 @@ pub fn convolve<R: Runtime>(
                 out_width as u32,
                 pieces(first.channels),
                 pieces(second),
-                pieces(convolution.outputs),
+                written,
             ),
             layer,
             storage(element),

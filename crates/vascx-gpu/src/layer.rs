@@ -27,6 +27,9 @@ pub(crate) struct Layer {
     pub(crate) split: bool,
     /// Whether a quarter of the channels each is for one of 2 × 2 pixels.
     pub(crate) spread: bool,
+    /// Output channels that are written together: a piece, or as many as all of them can be
+    /// divided into.
+    pub(crate) written: u32,
     /// Whether there are two inputs.
     pub(crate) joined: bool,
     /// Whether something is added.

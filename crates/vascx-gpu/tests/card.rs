@@ -220,6 +220,14 @@ fn sums_are_those_of_a_plain_loop() {
         Case::new(37, &[8], 64, 7, 2),
         Case::new(17, &[64], 128, 1, 1).spread(),
         Case::new(17, &[64], 40, 3, 2).onto_residual(),
+        // Written by fours, twos and ones.
+        Case::new(20, &[32], 4, 1, 1),
+        Case::new(17, &[16], 70, 3, 1).onto_residual(),
+        Case::new(20, &[32], 3, 1, 1),
+        Case::new(17, &[16], 37, 3, 2).of(Element::BF16),
+        Case::new(17, &[16], 6, 3, 1)
+            .onto_residual()
+            .of(Element::F32),
         Case::new(9, &[24, 40], 72, 3, 1).of(Element::BF16),
         Case::new(9, &[24, 40], 72, 3, 1).of(Element::F32),
         Case::new(37, &[8], 64, 7, 2).of(Element::F32),

@@ -73,16 +73,33 @@ impl<B: Backend> Ensemble<B> {
 
     /// Runs every member on an f32 image `[N, C, H, W]`; the answer is f32, too.
     pub fn forward(&self, image: Tensor<B, 4>) -> Prediction<B> {
+        // All members share one architecture, so exactly one of the two lists is filled.
+        let (mut maps, mut vectors) = (Vec::new(), Vec::new());
+        for answer in self.forward_each(image) {
+            match answer {
+                MemberOutput::Spatial(map) => maps.push(map),
+                MemberOutput::Vector(vector) => vectors.push(vector),
+            }
+        }
+        if vectors.is_empty() {
+            Prediction::Spatial(fused::stack(maps))
+        } else {
+            Prediction::Vector(Tensor::stack(vectors, 0))
+        }
+    }
+
+    /// What [`Self::forward`] stacks: the members' answers, in order.
+    pub fn forward_each(&self, image: Tensor<B, 4>) -> Vec<MemberOutput<B>> {
         fused::on_all_cores::<B, _>(self.precision.dtype(), || self.pass(image))
     }
 
-    fn pass(&self, image: Tensor<B, 4>) -> Prediction<B> {
+    fn pass(&self, image: Tensor<B, 4>) -> Vec<MemberOutput<B>> {
         let image = image.cast(self.precision.dtype());
-        let mut spatial = Vec::new();
-        let mut vectors = Vec::new();
         let [count, _, height, width] = image.dims();
         let together = self.images_per_pass([height, width]).min(count.max(1));
-        let mut passes = fused::laid_out(image).split(together, 0);
+        let fill_up = self.members.iter().all(Network::takes_filled_images);
+        let mut passes = fused::laid_out(image, fill_up).split(together, 0);
+        let mut answers = Vec::with_capacity(self.members.len());
         for (index, member) in self.members.iter().enumerate() {
             // The last one may use the images' memory, once its last pass has read them.
             let images_of_member = if index + 1 == self.members.len() {
@@ -93,21 +110,21 @@ impl<B: Backend> Ensemble<B> {
             let (mut maps, mut rows) = (Vec::new(), Vec::new());
             for images in images_of_member {
                 match member.forward(images) {
-                    MemberOutput::Spatial(map) => maps.push(map.cast(FloatDType::F32)),
-                    MemberOutput::Vector(vector) => rows.push(vector.cast(FloatDType::F32)),
+                    MemberOutput::Spatial(map) => maps.push(map),
+                    MemberOutput::Vector(vector) => rows.push(vector),
                 }
             }
-            if rows.is_empty() {
-                spatial.push(fused::concatenate_images(maps));
+            answers.push(if rows.is_empty() {
+                MemberOutput::Spatial(fused::concatenate_images(maps))
             } else {
-                vectors.push(Tensor::cat(rows, 0));
-            }
+                MemberOutput::Vector(Tensor::cat(rows, 0))
+            });
         }
-        // All members share one architecture, so exactly one of the two lists is filled.
-        if vectors.is_empty() {
-            Prediction::Spatial(fused::stack(spatial))
-        } else {
-            Prediction::Vector(Tensor::stack(vectors, 0))
-        }
+        // After all of them: a device that fuses operations widens and combines maps in one.
+        let widened = |answer| match answer {
+            MemberOutput::Spatial(map) => MemberOutput::Spatial(map.cast(FloatDType::F32)),
+            MemberOutput::Vector(vector) => MemberOutput::Vector(vector.cast(FloatDType::F32)),
+        };
+        answers.into_iter().map(widened).collect()
     }
 }

@@ -260,6 +260,15 @@ pub enum Network<B: Backend> {
 }
 
 impl<B: Backend> Network<B> {
+    /// Whether images may have channels of zeros behind their own, which the convolutions that
+    /// networks begin with leave out; graphs may begin otherwise.
+    pub(crate) fn takes_filled_images(&self) -> bool {
+        match self {
+            Self::Graph(network) => network.takes_filled_images(),
+            _ => true,
+        }
+    }
+
     /// Runs the member on an image `[N, C, H, W]`.
     ///
     /// # Panics

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData, backend::Backend};
 use vascx_convert::{InferenceSettings, Preprocessing, Task};
-use vascx_models::{Ensemble, Prediction};
+use vascx_models::{Ensemble, MemberOutput, Prediction};
 
 use super::backoff::{Alarms, Limits};
 use super::runner::{Replica, Run, Runner};
 use super::stream::{Batch, Chunk, Computed, Queue};
 use super::values::{Combined, Reduced, Values};
 use super::{Classification, FromMembers, Keypoints, Regression, Segmentation};
-use crate::augment::{flip_maps, mean_over_flips};
+use crate::augment::{flip, mean_over_flips};
 use crate::geometry::{Geometry, Size};
 use crate::placement::Placement;
 use crate::preprocess::Pixels;
@@ -215,9 +215,13 @@ impl<B: Backend> Pass<'_, B> {
     /// Maps of the images: windows blended, flips averaged, members combined. That is linear, so
     /// that members are combined window by window and their maps need not be held for whole images.
     pub(super) fn maps(&self, members: Members) -> Combined<B> {
-        let network = |windows: Tensor<B, 4>| match self.ensemble.forward(windows) {
-            Prediction::Spatial(maps) => maps,
-            Prediction::Vector(_) => unreachable!("a manifest's task and network agree"),
+        let maps_of = |answer| match answer {
+            MemberOutput::Spatial(maps) => maps,
+            MemberOutput::Vector(_) => unreachable!("a manifest's task and network agree"),
+        };
+        let network = |windows: Tensor<B, 4>| -> Vec<_> {
+            let answers = self.ensemble.forward_each(windows);
+            answers.into_iter().map(maps_of).collect()
         };
         match self.windows.expect("made for every task with maps") {
             Windows::Host(windows) => {
@@ -239,9 +243,9 @@ impl<B: Backend> Pass<'_, B> {
                     self.upload(),
                     self.flips,
                     |images| windows.run(images, self.at_once, network),
-                    flip_maps,
+                    flip,
                 );
-                Combined::Device(maps.squeeze_dim(0))
+                Combined::Device(maps)
             }
         }
     }

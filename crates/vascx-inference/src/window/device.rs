@@ -12,10 +12,10 @@ pub(crate) struct DeviceWindows<B: Backend> {
     plan: WindowPlan,
     /// Top-left corners in the padded image, row by row.
     corners: Vec<[usize; 2]>,
-    /// Importance of a window's pixels, `[1, 1, 1, h, w]`.
-    importance: Tensor<B, 5>,
-    /// Sum of the importance of all windows, `[1, 1, 1, H, W]` of the padded image.
-    total: Tensor<B, 5>,
+    /// Importance of a window's pixels, `[1, 1, h, w]`.
+    importance: Tensor<B, 4>,
+    /// Sum of the importance of all windows, `[1, 1, H, W]` of the padded image.
+    total: Tensor<B, 4>,
 }
 
 /// The same window of neighbouring images.
@@ -33,7 +33,7 @@ impl<B: Backend> DeviceWindows<B> {
                 .iter()
                 .flat_map(|row| columns.iter().map(move |c| row * c));
             let values: Vec<f32> = pairs.collect();
-            let shape = [1, 1, 1, rows.len(), columns.len()];
+            let shape = [1, 1, rows.len(), columns.len()];
             Tensor::from_data(TensorData::new(values, shape), device)
         };
         Self {
@@ -48,20 +48,20 @@ impl<B: Backend> DeviceWindows<B> {
         self.plan.image()
     }
 
-    /// Runs `network` over images `[N, C, H, W]` and blends its answers to `[M, N, K, H, W]`.
+    /// Runs `network` over images `[N, C, H, W]` and blends its answers to `[N, K, H, W]`.
     ///
-    /// `network` maps windows `[n, C, h, w]` to `[M, n, K, h, w]`. Every window is computed once;
+    /// `network` maps windows `[n, C, h, w]` to `[n, K, h, w]`. Every window is computed once;
     /// windows of neighbouring images share passes of at most `per_pass`.
     pub(crate) fn run(
         &self,
         images: Tensor<B, 4>,
         per_pass: usize,
-        network: impl Fn(Tensor<B, 4>) -> Tensor<B, 5>,
-    ) -> Tensor<B, 5> {
+        network: impl Fn(Tensor<B, 4>) -> Tensor<B, 4>,
+    ) -> Tensor<B, 4> {
         let device = images.device();
         let [count, channels, ..] = images.dims();
         let images = self.pad(images);
-        let mut sum: Option<Tensor<B, 5>> = None;
+        let mut sum: Option<Tensor<B, 4>> = None;
         for pass in self.passes(count, per_pass) {
             let batch = pass
                 .iter()
@@ -72,17 +72,17 @@ impl<B: Backend> DeviceWindows<B> {
                 })
                 .collect();
             let weighted = network(Tensor::cat(batch, 0)) * self.importance.clone();
-            let [members, _, outputs, ..] = weighted.dims();
+            let [_, outputs, ..] = weighted.dims();
             let mut blended = sum.take().unwrap_or_else(|| {
                 let [height, width] = self.padded();
-                Tensor::zeros([members, count, outputs, height, width], &device)
+                Tensor::zeros([count, outputs, height, width], &device)
             });
             let mut first = 0;
             for Run { corner, images } in pass {
                 let [rows, columns] = self.area(corner);
-                let addend = weighted.clone().narrow(1, first, images.len());
+                let addend = weighted.clone().narrow(0, first, images.len());
                 first += images.len();
-                let target = [0..members, images, 0..outputs, rows, columns];
+                let target = [images, 0..outputs, rows, columns];
                 let updated = blended.clone().slice(target.clone()) + addend;
                 blended = blended.slice_assign(target, updated);
             }
@@ -140,12 +140,12 @@ impl<B: Backend> DeviceWindows<B> {
             .slice_assign([0..count, 0..channels, rows, columns], images)
     }
 
-    fn crop(&self, maps: Tensor<B, 5>) -> Tensor<B, 5> {
+    fn crop(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
         if self.padded() == self.image() {
             return maps;
         }
-        let [members, count, outputs, ..] = maps.dims();
+        let [count, outputs, ..] = maps.dims();
         let [rows, columns] = self.image_area();
-        maps.slice([0..members, 0..count, 0..outputs, rows, columns])
+        maps.slice([0..count, 0..outputs, rows, columns])
     }
 }

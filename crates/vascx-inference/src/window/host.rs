@@ -137,7 +137,7 @@ impl HostWindows {
     /// Runs `network` over images; blends its answers, averages them over the images
     /// as they are and flipped along each of `flips` (axes of `[N, C, H, W]`), and combines members.
     ///
-    /// `network` maps windows `[n, C, h, w]` to `[M, n, K, h, w]`. Every window is computed once;
+    /// `network` maps windows `[n, C, h, w]` to every member's `[n, K, h, w]`. Every window is computed once;
     /// windows of neighbouring images share passes of at most `per_pass`.
     pub(crate) fn run<B: Backend>(
         &self,
@@ -146,7 +146,7 @@ impl HostWindows {
         per_pass: usize,
         members: Members,
         device: &B::Device,
-        network: impl Fn(Tensor<B, 4>) -> Tensor<B, 5>,
+        network: impl Fn(Tensor<B, 4>) -> Vec<Tensor<B, 4>>,
     ) -> Vec<HostMaps> {
         let views: Vec<[bool; 2]> = std::iter::once([false; 2])
             .chain(
@@ -165,11 +165,12 @@ impl HostWindows {
             let shape = [pass.len(), height, width, channels];
             let windows = Tensor::<B, 4>::from_data(TensorData::new(windows, shape), device);
             let maps = network(windows.permute([0, 3, 1, 2]));
-            let [count, _, outputs, ..] = maps.dims();
-            let share = members.share(count) / views.len() as f32;
-            let maps = maps.permute([0, 1, 3, 4, 2]).into_data();
-            let maps = maps.as_slice::<f32>().expect("networks answer in f32");
-            let maps: Vec<_> = maps.chunks_exact(height * width * outputs).collect();
+            let [_, outputs, ..] = maps[0].dims();
+            let share = members.share(maps.len()) / views.len() as f32;
+            let maps = maps
+                .into_iter()
+                .map(|map| map.permute([0, 2, 3, 1]).into_data());
+            let maps: Vec<_> = maps.collect();
             for (index, place) in pass.iter().enumerate() {
                 if place.image == blended.len() {
                     let [height, width] = self.image;
@@ -178,8 +179,12 @@ impl HostWindows {
                         values: vec![0.0; outputs * height * width],
                     });
                 }
-                let of_members = maps[index..].iter().step_by(pass.len());
-                let of_members: Vec<&[f32]> = of_members.copied().collect();
+                let size = height * width * outputs;
+                let of_members: Vec<_> = maps
+                    .iter()
+                    .map(|map| map.as_slice().expect("networks answer in f32"))
+                    .map(|map: &[f32]| &map[index * size..][..size])
+                    .collect();
                 self.add(&mut blended[place.image], *place, &of_members, share);
             }
         }

@@ -33,7 +33,7 @@ impl<B: Backend> Windows<B> {
     }
 }
 
-/// How the maps `[M, n, K, h, w]` of members become one.
+/// How the maps of members become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Members {
     Mean,
@@ -49,11 +49,12 @@ impl Members {
         }
     }
 
-    pub(crate) fn combine<B: Backend>(self, maps: Tensor<B, 5>) -> Tensor<B, 5> {
-        match self {
-            Self::Mean => maps.mean_dim(0),
-            Self::Sum => maps.sum_dim(0),
-        }
+    /// One map `[n, K, h, w]` of those of at least one member.
+    pub(crate) fn combine<B: Backend>(self, maps: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+        let share = self.share(maps.len());
+        // Sums and factors are one pass over the maps on devices that fuse them.
+        let sum = maps.into_iter().reduce(|sum, map| sum + map);
+        sum.expect("an ensemble has a member") * share
     }
 }
 

@@ -21,7 +21,7 @@ use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 use vascx_gpu::{Convolution, Element, Maps, Operands, Packing};
 
 use super::kept::Kept;
-use super::{FusedConvolution, activated, primitive, tensor};
+use super::{FusedConvolution, activated, is_filled_up, primitive, tensor};
 use crate::Activation;
 
 type Cuda = CubeBackend<CudaRuntime, f32, i32, u8>;
@@ -29,7 +29,7 @@ type Fusion = FusionCubeRuntime<CudaRuntime>;
 type CardTensor = FusionTensor<Fusion>;
 
 /// Channels that kernels take together.
-const PIECE: usize = 8;
+pub(super) const PIECE: usize = 8;
 /// Pixels of a row that they do.
 const TILE: usize = 16;
 
@@ -95,35 +95,31 @@ pub(super) fn convolve<B: Backend>(
         }
         PaddingConfig2d::Same => stride == 1,
     };
-    if !plain || !padded || conv.stride[1] != stride {
+    let given = inputs.iter().map(|input| input.dims()[1]).sum::<usize>();
+    let filled = || matches!(inputs, [image] if is_filled_up(image, channels));
+    let fits = given == channels || filled();
+    if !plain || !padded || conv.stride[1] != stride || !fits {
         return None;
     }
-    let inputs = whole_pieces(inputs);
+    let inputs = whole_pieces(inputs.to_vec());
     let [images, _, height, width] = inputs[0].dims();
     let (fused, rest) = split(layer.activation);
     let convolution = Convolution {
         element: element(original.dtype)?,
         inputs: inputs.iter().map(|input| input.dims()[1]).sum(),
-        outputs: outputs.next_multiple_of(PIECE),
+        outputs,
         side,
         stride,
         spread: false,
         activation: fused,
     };
-    let shape = [
-        images,
-        convolution.outputs,
-        height.div_ceil(stride),
-        width.div_ceil(stride),
-    ];
+    let [height, width] = [height, width].map(|side| side.div_ceil(stride));
+    let shape = [images, outputs, height, width];
     let residual = match residual {
-        Some(residual) => {
-            let residual = whole_pieces(std::slice::from_ref(residual)).remove(0);
-            if residual.dims() != shape || residual.dtype() != original.dtype {
-                return None;
-            }
-            Some(of(&residual)?)
+        Some(residual) if residual.dims() != shape || residual.dtype() != original.dtype => {
+            return None;
         }
+        Some(residual) => Some(of(residual)?),
         None => None,
     };
     let inputs = inputs.iter().map(of).collect::<Option<Vec<_>>>()?;
@@ -138,11 +134,7 @@ pub(super) fn convolve<B: Backend>(
         upload::<B>(&convolution, &packing, weights, bias.as_deref(), &device)
     });
     let output = run(convolution, &inputs, &cached, residual, shape);
-    let mut output = back(output);
-    if convolution.outputs > outputs {
-        output = output.narrow(1, 0, outputs);
-    }
-    Some(activated(output, rest))
+    Some(activated(back(output), rest))
 }
 
 /// A transposed convolution of 2 × 2 pixels with stride 2 is a convolution of one pixel whose
@@ -159,7 +151,7 @@ pub(super) fn convolve_transposed<B: Backend>(
     if !doubles || !unpadded || conv.groups != 1 || outputs % PIECE != 0 {
         return None;
     }
-    let inputs = whole_pieces(std::slice::from_ref(input));
+    let inputs = whole_pieces(vec![input.clone()]);
     let [images, padded, height, width] = inputs[0].dims();
     let convolution = Convolution {
         element: element(original.dtype)?,
@@ -205,17 +197,17 @@ pub(super) fn multiply<B: Backend>(
     let width = if rows % TILE == 0 { TILE } else { 1 };
     let map = B::float_reshape(input.clone(), Shape::new([1, rows / width, width, inputs]));
     let map = tensor::<B, 4>(map).permute([0, 3, 1, 2]);
-    let map = whole_pieces(&[map]).remove(0);
+    let map = whole_pieces(vec![map]).remove(0);
     let convolution = Convolution {
         element: element(original.dtype)?,
         inputs: map.dims()[1],
-        outputs: outputs.next_multiple_of(PIECE),
+        outputs,
         side: 1,
         stride: 1,
         spread: false,
         activation: fused,
     };
-    let output = [1, convolution.outputs, rows / width, width];
+    let output = [1, outputs, rows / width, width];
     let map = of(&map)?;
     let packing = packing(&convolution, std::slice::from_ref(&map), output)?;
     let cached = packed.get(original, same, || {
@@ -226,33 +218,31 @@ pub(super) fn multiply<B: Backend>(
         upload::<B>(&convolution, &packing, weights, bias.as_deref(), &device)
     });
     let output: Tensor<B, 4> = back(run(convolution, &[map], &cached, None, output));
-    let mut output = output.permute([0, 2, 3, 1]);
-    if convolution.outputs > outputs {
-        output = output.narrow(3, 0, outputs);
-    }
+    let output = output.permute([0, 2, 3, 1]);
     *shape.last_mut()? = outputs;
     Some(B::float_reshape(primitive(&output), Shape::from(shape)))
 }
 
+/// Whether tensors are those of a card.
+pub(super) fn has_kernels<B: Backend>(tensor: &Tensor<B, 4>) -> bool {
+    of(tensor).is_some()
+}
+
 /// Inputs whose channels are whole pieces: joined where that takes it, and filled up with zeros.
-fn whole_pieces<B: Backend>(inputs: &[Tensor<B, 4>]) -> Vec<Tensor<B, 4>> {
-    let missing = |input: &Tensor<B, 4>| input.dims()[1].next_multiple_of(PIECE) - input.dims()[1];
-    if inputs.len() <= 2 && inputs.iter().all(|input| missing(input) == 0) {
-        return inputs.to_vec();
+pub(super) fn whole_pieces<B: Backend>(inputs: Vec<Tensor<B, 4>>) -> Vec<Tensor<B, 4>> {
+    let whole = |input: &Tensor<B, 4>| input.dims()[1].is_multiple_of(PIECE);
+    if inputs.len() <= 2 && inputs.iter().all(whole) {
+        return inputs;
     }
-    let zeros = {
-        let [images, _, height, width] = inputs[0].dims();
-        let channels: usize = inputs.iter().map(|input| input.dims()[1]).sum();
-        let missing = channels.next_multiple_of(PIECE) - channels;
-        (missing > 0).then(|| {
-            let options = (&inputs[0].device(), inputs[0].dtype());
-            Tensor::zeros([images, missing, height, width], options)
-        })
-    };
-    vec![Tensor::cat(
-        inputs.iter().cloned().chain(zeros).collect(),
-        1,
-    )]
+    let [images, _, height, width] = inputs[0].dims();
+    let channels: usize = inputs.iter().map(|input| input.dims()[1]).sum();
+    let missing = channels.next_multiple_of(PIECE) - channels;
+    let options = (&inputs[0].device(), inputs[0].dtype());
+    let zeros = (missing > 0).then(|| Tensor::zeros([images, height, width, missing], options));
+    // Channels last, as kernels read them.
+    let inputs = inputs.into_iter().map(|input| input.permute([0, 2, 3, 1]));
+    let joined = Tensor::cat(inputs.chain(zeros).collect(), 3);
+    vec![joined.permute([0, 3, 1, 2])]
 }
 
 /// What the kernel can do of an activation, and what is left.

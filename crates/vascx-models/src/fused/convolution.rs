@@ -9,7 +9,7 @@ use burn::tensor::{FloatDType, Tensor, backend::Backend};
 use super::card;
 #[cfg(feature = "flex")]
 use super::native;
-use super::scaled;
+use super::{is_filled_up, scaled};
 use crate::{Activation, work};
 
 /// A layer's weights as kernels want them, from the first call on.
@@ -70,7 +70,10 @@ impl<'a, B: Backend> FusedConvolution<'a, B> {
             count(&output);
             return output;
         }
-        let input = concatenate(inputs);
+        let mut input = concatenate(inputs);
+        if is_filled_up(&input, depth * conv.groups) {
+            input = input.narrow(1, 0, depth * conv.groups);
+        }
         let mut output = match self.norm {
             Some(norm) if B::ad_enabled(&input.device()) => norm.forward(conv.forward(input)),
             Some(norm) => folded(conv, norm, input.dtype().into()).forward(input),

@@ -113,13 +113,30 @@ pub(crate) fn concatenate_images<B: Backend>(mut maps: Vec<Tensor<B, 4>>) -> Ten
 const ENOUGH_PIXELS: usize = 256 * 256;
 
 /// The same images in the layout that kernels read, so that several members need not each bring
-/// them there.
-pub(crate) fn laid_out<B: Backend>(images: Tensor<B, 4>) -> Tensor<B, 4> {
+/// them there. Where kernels read whole pieces of channels, and if networks let `fill_up`, channels of
+/// zeros follow, which a [`FusedConvolution`] knows to leave out.
+pub(crate) fn laid_out<B: Backend>(images: Tensor<B, 4>, fill_up: bool) -> Tensor<B, 4> {
+    let _ = fill_up;
     #[cfg(feature = "flex")]
     if let Some(output) = native::channels_last::<B>(&primitive(&images)) {
         return tensor(output);
     }
+    #[cfg(feature = "cuda")]
+    if fill_up && card::has_kernels(&images) {
+        return card::whole_pieces(vec![images]).remove(0);
+    }
     images
+}
+
+/// Whether channels of zeros, as [`laid_out`] adds them, follow so many of an image's own.
+pub(crate) fn is_filled_up<B: Backend>(image: &Tensor<B, 4>, channels: usize) -> bool {
+    #[cfg(feature = "cuda")]
+    if card::has_kernels(image) {
+        let found = image.dims()[1];
+        return found > channels && found == channels.next_multiple_of(card::PIECE);
+    }
+    let _ = (image, channels);
+    false
 }
 
 /// Max-pooling.

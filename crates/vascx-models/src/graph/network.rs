@@ -14,7 +14,7 @@ use super::ops::linear::Linear;
 use super::plan::{Layer, Plan, Step};
 use super::value::Value;
 use super::{Arg, Graph, GraphError, Meta, Node};
-use crate::fused::Packed;
+use crate::fused::{self, Packed};
 use crate::{Activation, MemberOutput};
 
 /// A member whose layers are the nodes of a [`Graph`].
@@ -81,10 +81,20 @@ impl<B: Backend> GraphNetwork<B> {
         })
     }
 
+    /// Whether images may have channels of zeros behind their own.
+    pub(crate) fn takes_filled_images(&self) -> bool {
+        self.plan.only_convolves_image
+    }
+
     fn run(&self, image: Tensor<B, 4>) -> Result<MemberOutput<B>, GraphError> {
         let graph = &self.plan.graph;
         let device = image.device();
-        let metas = graph.infer(image.dims())?;
+        let mut shape = image.dims();
+        let channels = graph.input.example[1];
+        if self.takes_filled_images() && fused::is_filled_up(&image, channels) {
+            shape[1] = channels;
+        }
+        let metas = graph.infer(shape)?;
         let mut image = Some(image.into_primitive().tensor());
         let mut values: Vec<Option<Value<B>>> = Vec::with_capacity(graph.nodes.len());
         // Over the maps of nodes, until they are wanted.

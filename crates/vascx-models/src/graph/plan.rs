@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// Per node, the last node whose step uses its value.
     pub(super) last_use: Vec<usize>,
+    /// Whether nothing but convolutions reads the image, and each of them nothing beside it.
+    pub(super) only_convolves_image: bool,
 }
 
 /// What happens at a node.
@@ -78,7 +80,7 @@ impl Plan {
         let mut uses = vec![0_usize; graph.nodes.len()];
         uses[graph.output.node] += 1;
         for node in &graph.nodes {
-            for used in used_by(node) {
+            for used in nodes(read_by(node, &Step::Alone)) {
                 uses[used] += 1;
             }
         }
@@ -124,11 +126,11 @@ impl Plan {
                 steps[index] = Step::Averages(map);
             }
         }
-        let last_use = last_uses(&graph, &steps);
         Self {
+            last_use: last_uses(&graph, &steps),
+            only_convolves_image: only_convolves_image(&graph, &steps),
             graph,
             steps,
-            last_use,
         }
     }
 }
@@ -254,15 +256,7 @@ fn absorb_sum(uses: &[usize], steps: &mut [Step], index: usize, terms: [Arg; 2])
     }
 }
 
-/// The nodes among a node's arguments.
-fn used_by(node: &Node) -> impl Iterator<Item = usize> {
-    let arguments = match node {
-        Node::Call(_, arguments) => arguments.as_slice(),
-        Node::Input | Node::Parameter(_) => &[],
-    };
-    nodes(arguments)
-}
-
+/// The nodes among arguments.
 fn nodes(arguments: &[Arg]) -> impl Iterator<Item = usize> {
     arguments.iter().filter_map(|argument| match argument {
         Arg::Node(node) => Some(*node),
@@ -335,17 +329,93 @@ fn fusible_activation(op: &Op) -> Option<Activation> {
     }
 }
 
+/// What a node's step reads.
+fn read_by<'a>(node: &'a Node, step: &'a Step) -> &'a [Arg] {
+    match (step, node) {
+        (Step::Layer { arguments, .. }, _) | (Step::Alone, Node::Call(_, arguments)) => arguments,
+        (Step::Absorbed | Step::Averages(_), _)
+        | (Step::Alone, Node::Input | Node::Parameter(_)) => &[],
+    }
+}
+
 fn last_uses(graph: &Graph, steps: &[Step]) -> Vec<usize> {
     let mut last_use: Vec<usize> = (0..graph.nodes.len()).collect();
     for (index, (node, step)) in graph.nodes.iter().zip(steps).enumerate() {
-        match step {
-            Step::Absorbed | Step::Averages(_) => {}
-            Step::Layer { arguments, .. } => {
-                nodes(arguments).for_each(|used| last_use[used] = index);
-            }
-            Step::Alone => used_by(node).for_each(|used| last_use[used] = index),
-        }
+        nodes(read_by(node, step)).for_each(|used| last_use[used] = index);
     }
     last_use[graph.output.node] = graph.nodes.len();
     last_use
+}
+
+fn only_convolves_image(graph: &Graph, steps: &[Step]) -> bool {
+    let is_image = |node| matches!(graph.nodes[node], Node::Input);
+    let convolves = |step: &Step| {
+        matches!(
+            step,
+            Step::Layer {
+                layer: Layer::Conv {
+                    maps: Maps::Parts(1),
+                    ..
+                },
+                ..
+            }
+        )
+    };
+    let mut steps = graph.nodes.iter().zip(steps);
+    steps.all(|(node, step)| {
+        let read = read_by(node, step);
+        match nodes(read).filter(|&node| is_image(node)).count() {
+            0 => true,
+            1 => convolves(step) && matches!(read[0], Arg::Node(first) if is_image(first)),
+            _ => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Cat, DType, Full, GraphBuilder, UnaryKind};
+    use super::*;
+
+    /// A 1 × 1 convolution of `channels` to 8, of what `read` makes of the image; its sum with `added`.
+    fn only_convolves_image(
+        channels: i64,
+        read: impl FnOnce(&mut GraphBuilder) -> Arg,
+        added: Option<Arg>,
+    ) -> bool {
+        let mut graph = GraphBuilder::new([1, 8, 4, 4]).unwrap();
+        let map = read(&mut graph);
+        let shape = [8, channels, 1, 1].map(|size| Arg::Literal(Literal::Int(size)));
+        let weight = [&[Arg::Literal(Literal::Float(0.5))], &shape[..]].concat();
+        let weight = graph.call(Full(DType::Float), weight).unwrap();
+        let conv = Conv {
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        };
+        let mut answer = graph.call(conv, vec![map, weight]).unwrap();
+        if let Some(added) = added {
+            let sum = Binary(BinaryKind::Add);
+            answer = graph.call(sum, vec![answer, added]).unwrap();
+        }
+        let Arg::Node(answer) = answer else {
+            unreachable!("a tensor")
+        };
+        Plan::new(Arc::new(graph.finish(answer).unwrap())).only_convolves_image
+    }
+
+    #[test]
+    fn an_image_may_be_filled_up_only_where_convolutions_read_it_alone() {
+        let image = Arg::Node(0);
+        let relu = |graph: &mut GraphBuilder| graph.call(Unary(UnaryKind::Relu), vec![image]);
+        assert!(only_convolves_image(8, |_| image, None));
+        assert!(!only_convolves_image(8, |graph| relu(graph).unwrap(), None));
+        assert!(
+            !only_convolves_image(8, |_| image, Some(image)),
+            "a residual"
+        );
+        let joined = |graph: &mut GraphBuilder| graph.call(Cat(1), vec![image, image]).unwrap();
+        assert!(!only_convolves_image(16, joined, None));
+    }
 }

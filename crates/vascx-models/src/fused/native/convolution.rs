@@ -460,7 +460,7 @@ mod tests {
             let random = |shape: [usize; 4]| {
                 Tensor::<Flex, 4>::random(shape, Distribution::Default, &device)
             };
-            let map = fused::laid_out(random([2, 16, side, side]));
+            let map = fused::laid_out(random([2, 16, side, side]), false);
             let gates = random([2, 16, 1, 1]);
             let residual = random([2, 24, side, side]);
             let product = conv.forward(map.clone() * gates.clone()) + residual.clone();

@@ -6,10 +6,6 @@
 //! pixels (or output channels) 4 … 7 of every 8 begin, the halves of 16 channels change places.
 
 #![allow(
-    unsafe_code,
-    reason = "shared memory is given back where all are done with it"
-)]
-#![allow(
     clippy::too_many_arguments,
     clippy::too_many_lines,
     clippy::used_underscore_binding,
@@ -73,7 +69,7 @@ pub(crate) fn convolution<G: Float, E: Float>(
     let size!(NA) = mma.vector_size(MatrixIdent::A);
     let size!(NB) = mma.vector_size(MatrixIdent::B);
     let size!(NC) = mma.vector_size(MatrixIdent::Accumulator);
-    let mut shared = Shared::<E>::new_aligned(comptime!(layer.buffers() as usize), BYTES);
+    let mut shared = Shared::<E>::new_aligned(comptime!(layer.pieces() as usize), BYTES);
 
     let groups = (sizes.outputs * layer.written).div_ceil(layer.width);
     let side = comptime!(TILE as u32);
@@ -204,15 +200,12 @@ pub(crate) fn convolution<G: Float, E: Float>(
         }
     }
 
-    // Through shared memory, so that neighbours are written together.
+    // Through shared memory, so that neighbours are written together. Results lie where the chunks did,
+    // as elements of theirs: whether memory of its own would be laid over that of the chunks is not
+    // certain.
     sync_cube();
-    unsafe {
-        shared.free();
-    }
-    let mut staged = SharedMemory::<Vector<G, Const<2>>>::new_aligned(
-        comptime!(TILE * TILE * layer.pitch() as usize),
-        BYTES,
-    );
+    let size!(PAIR) = comptime!(2 * layer.parts() as usize);
+    let mut staged = shared.to_slice_mut().with_vector_size::<PAIR>();
     #[unroll]
     for eight in 0..comptime!(layer.width / 8) {
         let channel = eight * 8 + lane % 4 * 2;
@@ -229,13 +222,15 @@ pub(crate) fn convolution<G: Float, E: Float>(
                 let mut pair = Vector::<G, Const<2>>::empty();
                 pair[0] = G::cast_from(value[0]);
                 pair[1] = G::cast_from(value[1]);
-                staged[(pixel * comptime!(layer.pitch()) + channel / 2) as usize] = pair;
+                staged[(pixel * comptime!(layer.pitch()) + channel / 2) as usize] =
+                    Vector::<E, PAIR>::reinterpret(pair);
             }
         }
     }
     sync_cube();
     let size!(N) = layer.written as usize;
-    let values = staged.to_slice().with_vector_size::<N>();
+    let size!(STAGED) = comptime!((layer.parts() * layer.written) as usize);
+    let values = shared.to_slice().with_vector_size::<STAGED>();
     let mut output = output.to_slice_mut().with_vector_size::<N>();
     let residual = residual.to_slice().with_vector_size::<N>();
     let wide = comptime!(layer.width / layer.written);
@@ -257,7 +252,7 @@ pub(crate) fn convolution<G: Float, E: Float>(
                 at = pixel * quarter + channel % quarter;
             }
             let pitch = comptime!(2 * layer.pitch() / layer.written);
-            let mut value = values[(pixel * pitch + part) as usize];
+            let mut value = Vector::<G, N>::reinterpret(values[(pixel * pitch + part) as usize]);
             if comptime!(layer.residual) {
                 value += residual[at as usize];
             }

@@ -76,6 +76,12 @@ impl Layer {
         }
     }
 
+    /// Pieces of shared memory: for the chunks and, after them, for the results.
+    pub(crate) fn pieces(&self) -> u32 {
+        let results = TILE * TILE * self.pitch() as usize * 4 / BYTES;
+        self.buffers().max(self.parts() * results as u32)
+    }
+
     /// Pairs of outputs of a pixel, with some that keep pixels in different banks.
     pub(crate) fn pitch(&self) -> u32 {
         self.width / 2 + 4
@@ -83,7 +89,6 @@ impl Layer {
 
     /// Bytes of shared memory.
     pub(crate) fn shared(&self) -> usize {
-        let outputs = TILE * TILE * self.pitch() as usize * if self.split { 8 } else { 4 };
-        (self.buffers() as usize * BYTES).max(outputs)
+        self.pieces() as usize * BYTES
     }
 }

@@ -35,6 +35,10 @@ gpu-pack PYTHON="python3":
     cargo build --release --features cuda
     {{PYTHON}} tools/compare/gpu.py pack
 
+# The CUDA kernels' tests without a card, on the processor (docs/gpu.md).
+cuda-on-cpu:
+    tools/cuda_on_cpu/run cargo test -p vascx-gpu --features cuda --test card
+
 # A network on Vulkan, in software where there is no card (Debian: mesa-vulkan-drivers).
 wgpu-check PYTHON="python3":
     cargo build --release --features wgpu

@@ -1,6 +1,6 @@
 //! What is convolved with what.
 
-use crate::layer::{Layer, PIECE, STEP};
+use crate::layer::{Layer, PIECE, SOURCE, STEP};
 
 /// Element type of feature maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,7 @@ impl Convolution {
             &[64, 32][..]
         };
         let mut layers = widths.iter().map(|&width| Layer {
+            source: SOURCE,
             side: self.side as u32,
             stride: self.stride as u32,
             width,

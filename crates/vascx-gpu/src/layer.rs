@@ -9,10 +9,30 @@ pub(crate) const TILE: usize = 16;
 /// Of a piece that tensor cores multiply.
 pub(crate) const BYTES: usize = 16;
 
+/// Changes with the kernel's source. CubeCL keeps compiled kernels on disk by what is known of them, and
+/// would take those of another version of this crate.
+pub(crate) const SOURCE: u64 = {
+    let sources: [&[u8]; 2] = [include_bytes!("kernel.rs"), include_bytes!("layer.rs")];
+    // FNV-1a.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut source = 0;
+    while source < sources.len() {
+        let mut at = 0;
+        while at < sources[source].len() {
+            hash = (hash ^ sources[source][at] as u64).wrapping_mul(0x100_0000_01b3);
+            at += 1;
+        }
+        source += 1;
+    }
+    hash
+};
+
 /// What is known of a layer when its kernel is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
 pub(crate) struct Layer {
+    /// [`SOURCE`].
+    pub(crate) source: u64,
     /// Side of the window; odd.
     pub(crate) side: u32,
     /// 1 or 2.

@@ -41,7 +41,8 @@ impl<'a, B: Backend> FusedConvolution<'a, B> {
         }
     }
 
-    /// Of the inputs concatenated along the channels.
+    /// Of the inputs concatenated along the channels, or of an image as [`laid_out`](super::laid_out)
+    /// gives it.
     pub(crate) fn forward(&self, inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
         self.forward_onto(inputs, None)
     }

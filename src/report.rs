@@ -92,7 +92,7 @@ impl Reporter {
                 each.as_secs_f64()
             ),
             (Some(first), None) => format!(
-                "; {:.1} s on the device, kernels compiled and tuned",
+                "; {:.1} s for the first chunk, kernels compiled and tuned",
                 first.as_secs_f64()
             ),
             (None, _) => String::new(),

@@ -1,7 +1,7 @@
 // Blocks of threads. A block's threads are coroutines: one runs until it waits for its warp or its
-// block. Memory begins as NaN, asynchronous copies are done no earlier than they are waited for, and
-// what a card would leave undefined (a warp that is not together, addresses out of line, a deadlock)
-// ends the program.
+// block. Memory begins as NaN, and asynchronous copies are done no earlier than they are waited for or
+// handed to a barrier. A warp that is not together, copies and matrix rows out of line, more shared
+// memory than there is, and a block's barrier that not all can reach end the program.
 #include "kernel.h"
 #include <sys/mman.h>
 

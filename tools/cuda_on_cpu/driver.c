@@ -5,11 +5,13 @@
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef struct { const Kernel *kernel; char name[200]; } Function;
 typedef int Result;
 typedef uint64_t Address;
+enum { MOST_SHARED = 232448 };
 enum { SUCCESS = 0, NO_MEMORY = 2, BAD_KERNEL = 218, NOT_FOUND = 500 };
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
@@ -20,6 +22,7 @@ Result cuLaunchKernel(Function *f, uint32_t gx, uint32_t gy, uint32_t gz, uint32
     for (int i = 0; i < f->kernel->count; i++) memcpy(packed + f->kernel->arguments[i][0], arguments[i], f->kernel->arguments[i][1]);
     uint32_t named = (f->kernel->named_shared + 127) & ~127u;
     Job job = {f->kernel, f->name, {{bx, by, bz}, {gx, gy, gz}, packed, named}, named + shared, 0, (long)gx * gy * gz};
+    if (job.shared > MOST_SHARED) FAIL("%s wants %zu bytes of shared memory", f->name, job.shared);
     pthread_mutex_lock(&one_at_a_time);
     if (getenv("CUDA_ON_CPU_LOG"))
         fprintf(stderr, "cuda_on_cpu: %s grid %u %u %u block %u %u %u shared %u\n", f->name, gx, gy, gz, bx, by, bz, shared);
@@ -48,8 +51,12 @@ static Result translated(const char *ptx, char *library, size_t room) {
     FILE *file = fopen(source, "w");
     if (!file || fputs(ptx, file) < 0 || fclose(file)) FAIL("cannot write %s", source);
     snprintf(command, sizeof command, "unset LD_LIBRARY_PATH; python3 '%s/translate.py' '%s' '%s'", tools, source, library);
-    if (!system(command)) return SUCCESS;
-    fclose(fopen(refused, "w"));
+    enum { REFUSED = 3 };
+    int status = system(command);
+    if (status == 0) return SUCCESS;
+    FILE *mark = WIFEXITED(status) && WEXITSTATUS(status) == REFUSED ? fopen(refused, "w") : NULL;
+    if (!mark) FAIL("%s could not be translated", source);
+    fclose(mark);
     return BAD_KERNEL;
 }
 
@@ -134,7 +141,7 @@ Result cuDeviceGetAttribute(int *value, int attribute, int device) {
     static const int known[][2] = {
         {1, 1024}, {2, 1024}, {3, 1024}, {4, 64},             // threads of a block and along its axes
         {5, 2147483647}, {6, 65535}, {7, 65535},              // blocks along the grid's axes
-        {8, 49152}, {97, 232448}, {10, 32}, {16, 132},        // shared memory, warp, multiprocessors
+        {8, 49152}, {97, MOST_SHARED}, {10, 32}, {16, 132},        // shared memory, warp, multiprocessors
         {75, 9}, {76, 0},                                     // compute capability
     };
     *value = 1;

@@ -1,6 +1,7 @@
 """Translates a module of PTX to C, for kernel.h, and compiles it: `translate.py MODULE.ptx LIBRARY.so`.
 
-As much of PTX as NVRTC makes of CubeCL's kernels; anything else is refused, by name. Every virtual
+As much of PTX as NVRTC makes of CubeCL's kernels; other instructions are refused, by name (and exit code
+3), but not every rare modifier is. Every virtual
 register becomes a variable, every label a label, every instruction a statement.
 """
 
@@ -24,6 +25,9 @@ SPECIAL = {f"%{name}.{axis}": f"t->{field}[{index}]"
            for name, field in [("tid", "thread"), ("ctaid", "block"), ("ntid", "launch->block"), ("nctaid", "launch->grid")]
            for index, axis in enumerate("xyz")} | {"%laneid": "t->lane", "WARP_SZ": "32"}
 NO_STATEMENT = r"\s*\.(loc|file|pragma|maxntid|minnctapersm|maxnreg|reqntid|version|target|address_size)\b"
+
+
+REFUSED = 3
 
 
 class Refused(Exception):
@@ -63,7 +67,7 @@ class Kernel:
 
     def __init__(self, title: str, parameters: str, body: str, module: "Module"):
         self.title, self.module = title, module
-        self.registers, self.local, self.parameters = {}, {}, {}
+        self.registers, self.local, self.parameters = {}, set(), {}
         self.statements, self.together = [], False
         offset = 0
         for align, kind, label, count in re.findall(
@@ -90,7 +94,7 @@ class Kernel:
         if declared := re.fullmatch(r"\.reg\s*\.(\w+)\s+(.*)", text, re.S):
             return self.declare(*declared.groups())
         if local := re.fullmatch(r"\.local\s+\.align\s+\d+\s+\.b8\s+(\w+)\[(\d+)\]", text):
-            self.local[local[1]] = True
+            self.local.add(local[1])
             return f"uint8_t {local[1]}[{local[2]}] __attribute__((aligned(16)));"
         if shared := re.fullmatch(r"\.shared\s+\.align\s+(\d+)\s+\.b8\s+(\w+)\[(\d+)\]", text):
             self.module.add_shared(shared[2], int(shared[1]), int(shared[3]))
@@ -207,18 +211,18 @@ class Kernel:
         return self.set(to, modifiers[-1], self.get(source, modifiers[-1]))
 
     def op_cp(self, _, modifiers, operands):
-        name_of_it = ".".join(modifiers)
-        if name_of_it.startswith("async.mbarrier.arrive"):
+        what = ".".join(modifiers)
+        if what.startswith("async.mbarrier.arrive"):
             at = self.address(operands[0], "shared")
             return f"arrive_with_copies(t, (Barrier *){at}, {int('noinc' in modifiers)});"
-        if name_of_it == "async.commit_group":
+        if what == "async.commit_group":
             return "commit_copies(t);"
-        if name_of_it == "async.wait_group":
+        if what == "async.wait_group":
             return f"wait_for_copies(t, {operands[0]});"
-        if name_of_it == "async.wait_all":
+        if what == "async.wait_all":
             return "wait_for_copies(t, -1);"
         if modifiers[:1] != ["async"] or "bulk" in modifiers:
-            raise KeyError(name_of_it)
+            raise KeyError(what)
         to, source = self.address(operands[0], "shared"), self.address(operands[1], "global")
         copied = self.get(operands[3] if len(operands) > 3 else operands[2], "u32")
         return f"copy_later(t, {to}, {source}, {operands[2]}, {copied});"
@@ -476,7 +480,8 @@ def main() -> None:
     try:
         text = Module(ptx.read_text()).text()
     except Refused as refused:
-        sys.exit(f"cuda_on_cpu: no translation of `{refused}`")
+        print(f"cuda_on_cpu: no translation of `{refused}`", file=sys.stderr)
+        sys.exit(REFUSED)
     with tempfile.TemporaryDirectory(dir=library.parent) as work:
         source, made = Path(work) / "kernels.c", Path(work) / "kernels.so"
         source.write_text(text)

@@ -261,10 +261,12 @@ pub enum Network<B: Backend> {
 
 impl<B: Backend> Network<B> {
     /// Whether images may have channels of zeros behind their own, which the convolutions that
-    /// networks begin with leave out; graphs may begin otherwise.
+    /// networks begin with leave out.
     pub(crate) fn takes_filled_images(&self) -> bool {
         match self {
             Self::Graph(network) => network.takes_filled_images(),
+            // Residual blocks may add the image itself.
+            Self::DynUNet(_) => false,
             _ => true,
         }
     }

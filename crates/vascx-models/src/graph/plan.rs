@@ -362,14 +362,15 @@ fn only_convolves_image(graph: &Graph, steps: &[Step]) -> bool {
         )
     };
     let mut steps = graph.nodes.iter().zip(steps);
-    steps.all(|(node, step)| {
+    let convolved = steps.all(|(node, step)| {
         let read = read_by(node, step);
         match nodes(read).filter(|&node| is_image(node)).count() {
             0 => true,
             1 => convolves(step) && matches!(read[0], Arg::Node(first) if is_image(first)),
             _ => false,
         }
-    })
+    });
+    convolved && !is_image(graph.output.node)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ static Result translated(const char *ptx, char *library, size_t room) {
     FILE *file = fopen(source, "w");
     if (!file || fputs(ptx, file) < 0 || fclose(file)) FAIL("cannot write %s", source);
     snprintf(command, sizeof command, "unset LD_LIBRARY_PATH; python3 '%s/translate.py' '%s' '%s'", tools, source, library);
-    enum { REFUSED = 3 };
+    enum { REFUSED = 3 }; // as in translate.py
     int status = system(command);
     if (status == 0) return SUCCESS;
     FILE *mark = WIFEXITED(status) && WEXITSTATUS(status) == REFUSED ? fopen(refused, "w") : NULL;
@@ -141,7 +141,7 @@ Result cuDeviceGetAttribute(int *value, int attribute, int device) {
     static const int known[][2] = {
         {1, 1024}, {2, 1024}, {3, 1024}, {4, 64},             // threads of a block and along its axes
         {5, 2147483647}, {6, 65535}, {7, 65535},              // blocks along the grid's axes
-        {8, 49152}, {97, MOST_SHARED}, {10, 32}, {16, 132},        // shared memory, warp, multiprocessors
+        {8, 49152}, {97, MOST_SHARED}, {10, 32}, {16, 132},   // shared memory, warp, multiprocessors
         {75, 9}, {76, 0},                                     // compute capability
     };
     *value = 1;

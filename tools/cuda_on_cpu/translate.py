@@ -1,8 +1,8 @@
 """Translates a module of PTX to C, for kernel.h, and compiles it: `translate.py MODULE.ptx LIBRARY.so`.
 
-As much of PTX as NVRTC makes of CubeCL's kernels; other instructions are refused, by name (and exit code
-3), but not every rare modifier is. Every virtual
-register becomes a variable, every label a label, every instruction a statement.
+As much of PTX as NVRTC makes of CubeCL's kernels; other instructions are refused, by name and with an
+exit code of their own, but not every rare modifier is. Every virtual register becomes a variable, every
+label a label, every instruction a statement.
 """
 
 import re
@@ -25,8 +25,7 @@ SPECIAL = {f"%{name}.{axis}": f"t->{field}[{index}]"
            for name, field in [("tid", "thread"), ("ctaid", "block"), ("ntid", "launch->block"), ("nctaid", "launch->grid")]
            for index, axis in enumerate("xyz")} | {"%laneid": "t->lane", "WARP_SZ": "32"}
 NO_STATEMENT = r"\s*\.(loc|file|pragma|maxntid|minnctapersm|maxnreg|reqntid|version|target|address_size)\b"
-
-
+# The exit code that driver.c knows.
 REFUSED = 3
 
 

@@ -47,7 +47,7 @@ pub(crate) fn fitting_batch<B: Backend>(
     };
     let reserved = |windows: usize| {
         let zeros = burn::tensor::Tensor::<B, 4>::zeros([windows, channels, height, width], device);
-        let _ = ensemble.forward(zeros);
+        let _ = ensemble.forward_each(zeros);
         B::sync(device).ok()?;
         read_gauge::<B>(device)
     };

@@ -418,5 +418,10 @@ mod tests {
         );
         let joined = |graph: &mut GraphBuilder| graph.call(Cat(1), vec![image, image]).unwrap();
         assert!(!only_convolves_image(16, joined, None));
+        let unchanged = GraphBuilder::new([1, 8, 4, 4]).unwrap().finish(0).unwrap();
+        assert!(
+            !Plan::new(Arc::new(unchanged)).only_convolves_image,
+            "the answer"
+        );
     }
 }

@@ -125,7 +125,10 @@ where
         }
         match (self.source)(&self.path.spec(&param)) {
             Ok(data) => {
-                let tensor = Tensor::from_data(data, &param.lazy_device());
+                // Flat, since CubeCL copies row by row where there are rows.
+                let shape = data.shape.clone();
+                let data = TensorData::from_bytes(data.bytes, [shape.num_elements()], data.dtype);
+                let tensor = Tensor::<B, 1>::from_data(data, &param.lazy_device()).reshape(shape);
                 let id = param.id;
                 param.transform_for_load(tensor, id)
             }

@@ -279,13 +279,15 @@ impl<B: Backend> Pass<'_, B> {
             }
         }
         let count = self.images.len();
+        // CubeCL copies row by row where there are rows, which takes longer than all the rest.
         if bytes.is_empty() {
-            let data = TensorData::new(floats, [count, channels, height, width]);
-            return Tensor::from_data(data, device);
+            let data = TensorData::new(floats, [values]);
+            let images = Tensor::<B, 1>::from_data(data, device);
+            return images.reshape([count, channels, height, width]);
         }
-        let squares = count * channels / 3;
-        let data = TensorData::new(bytes, [squares, height, width, 3]);
-        let levels = Tensor::<B, 4, Int>::from_data(data, (device, DType::U8));
+        let data = TensorData::new(bytes, [values]);
+        let levels = Tensor::<B, 1, Int>::from_data(data, (device, DType::U8));
+        let levels = levels.reshape([count * channels / 3, height, width, 3]);
         let unit = levels.permute([0, 3, 1, 2]).cast(FloatDType::F32) / 255.0;
         let images = match preprocessing.normalisation {
             Some(normalisation) => {

@@ -2,6 +2,7 @@
 //! there is no kernel for what it is asked, and for tensors of other backends.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use burn::backend::cuda::CudaDevice;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
@@ -10,6 +11,7 @@ use burn::tensor::{DType, Shape, Tensor, TensorData, backend::Backend};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl::Runtime;
 use burn_cubecl::cubecl::cuda::CudaRuntime;
+use burn_cubecl::cubecl::server::Handle;
 use burn_cubecl::fusion::FusionCubeRuntime;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
@@ -34,11 +36,14 @@ pub(super) const PIECE: usize = 8;
 const TILE: usize = 16;
 
 /// A layer's weights as its kernel wants them, and those they were made of.
-pub(super) type Packed = Kept<CardTensor, PackedTensors>;
+pub(super) type Packed = Kept<CardTensor, PackedWeights>;
 
-pub(super) struct PackedTensors {
-    weights: CardTensor,
-    bias: CardTensor,
+/// Memory instead of tensors: threads that share tensors make each other's queues run at odd moments,
+/// and every queue that is cut elsewhere is other kernels to compile.
+#[derive(Debug)]
+pub(super) struct PackedWeights {
+    weights: Handle,
+    bias: Handle,
 }
 
 fn same(a: &CardTensor, b: &CardTensor) -> bool {
@@ -130,10 +135,9 @@ pub(super) fn convolve<B: Backend>(
             None => (values(conv.weight.val()), bias(conv.bias.as_ref())),
         };
         let weights = packing.weights(&convolution, &weights, channels);
-        let device = conv.weight.val().device();
-        upload::<B>(&convolution, &packing, weights, bias.as_deref(), &device)
+        upload(&convolution, &packing, weights, bias.as_deref(), &inputs[0])
     });
-    let output = run(convolution, &inputs, &cached, residual, shape);
+    let output = run(convolution, inputs, cached, residual, shape);
     Some(activated(back(output), rest))
 }
 
@@ -171,10 +175,9 @@ pub(super) fn convolve_transposed<B: Backend>(
         let weights = values(weight.permute([2, 1, 0]));
         let weights = packing.weights(&convolution, &weights, channels);
         let bias = bias(conv.bias.as_ref()).map(|bias| bias.repeat(4));
-        let device = conv.weight.val().device();
-        upload::<B>(&convolution, &packing, weights, bias.as_deref(), &device)
+        upload(&convolution, &packing, weights, bias.as_deref(), &inputs[0])
     });
-    Some(back(run(convolution, &inputs, &cached, None, shape)))
+    Some(back(run(convolution, inputs, cached, None, shape)))
 }
 
 /// `[…, I]` times a weight `[I, O]`: a convolution of one pixel over rows of as many as a tile has.
@@ -212,12 +215,11 @@ pub(super) fn multiply<B: Backend>(
     let packing = packing(&convolution, std::slice::from_ref(&map), output)?;
     let cached = packed.get(original, same, || {
         let weight = tensor::<B, 2>(weight.clone());
-        let device = weight.device();
         let weights = packing.weights(&convolution, &values(weight.transpose()), inputs);
         let bias = bias.map(|bias| values(tensor::<B, 1>(bias.clone())));
-        upload::<B>(&convolution, &packing, weights, bias.as_deref(), &device)
+        upload(&convolution, &packing, weights, bias.as_deref(), &map)
     });
-    let output: Tensor<B, 4> = back(run(convolution, &[map], &cached, None, output));
+    let output: Tensor<B, 4> = back(run(convolution, vec![map], cached, None, output));
     let output = output.permute([0, 2, 3, 1]);
     *shape.last_mut()? = outputs;
     Some(B::float_reshape(primitive(&output), Shape::from(shape)))
@@ -307,21 +309,21 @@ fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     data.into_vec().expect("converted to f32")
 }
 
-fn upload<B: Backend>(
+fn upload(
     convolution: &Convolution,
     packing: &Packing,
     weights: Vec<f32>,
     bias: Option<&[f32]>,
-    device: &B::Device,
-) -> PackedTensors {
-    let products = dtype(convolution.element.products());
+    input: &CardTensor,
+) -> PackedWeights {
+    let client = CudaRuntime::client(input.client.device());
     let up = |values: Vec<f32>, dtype| {
         let length = values.len();
         let data = TensorData::new(values, [length]).convert_dtype(dtype);
-        card::<B>(&B::float_from_data(data, device)).expect("a tensor of a card")
+        client.create(data.bytes)
     };
-    PackedTensors {
-        weights: up(weights, products),
+    PackedWeights {
+        weights: up(weights, dtype(convolution.element.products())),
         bias: up(packing.bias(bias), DType::F32),
     }
 }
@@ -329,18 +331,14 @@ fn upload<B: Backend>(
 /// Leaves it to the backend's queue to launch the kernel once its inputs are there.
 fn run(
     convolution: Convolution,
-    inputs: &[CardTensor],
-    packed: &PackedTensors,
+    inputs: Vec<CardTensor>,
+    packed: Arc<PackedWeights>,
     residual: Option<CardTensor>,
     shape: [usize; 4],
 ) -> CardTensor {
     let client = inputs[0].client.clone();
-    let all: Vec<CardTensor> = [&packed.weights, &packed.bias]
-        .into_iter()
-        .chain(&residual)
-        .chain(inputs)
-        .cloned()
-        .collect();
+    let with_residual = residual.is_some();
+    let all: Vec<CardTensor> = residual.into_iter().chain(inputs).collect();
     let streams = OperationStreams::with_inputs(&all);
     let output = TensorIr::uninit(
         client.create_empty_handle(),
@@ -351,17 +349,19 @@ fn run(
     let ir = CustomOpIr::new("convolve", &inputs, &[output]);
     let launch = Launch {
         convolution,
-        residual: residual.is_some(),
+        packed,
+        residual: with_residual,
         ir: ir.clone(),
     };
     let mut outputs = client.register(streams, OperationIr::Custom(ir), launch);
     outputs.remove(0)
 }
 
-/// A convolution of weights, bias, residual if there is one, and inputs, in that order.
+/// A convolution of a residual, if there is one, and inputs, in that order.
 #[derive(Debug)]
 struct Launch {
     convolution: Convolution,
+    packed: Arc<PackedWeights>,
     residual: bool,
     ir: CustomOpIr,
 }
@@ -371,16 +371,14 @@ impl Operation<Fusion> for Launch {
         &self,
         handles: &mut HandleContainer<<Fusion as burn_fusion::FusionRuntime>::FusionHandle>,
     ) {
-        let mut tensors: Vec<_> = self
+        let last = |map: CubeTensor<CudaRuntime>| into_contiguous(permute_nchw_to_nhwc(map));
+        let mut tensors = self
             .ir
             .inputs
             .iter()
-            .map(|input| handles.get_float_tensor::<Cuda>(input))
-            .collect();
-        let last = |map: CubeTensor<CudaRuntime>| into_contiguous(permute_nchw_to_nhwc(map));
-        let inputs = tensors.split_off(2 + usize::from(self.residual));
-        let residual = tensors.drain(2..).next().map(last);
-        let inputs: Vec<_> = inputs.into_iter().map(last).collect();
+            .map(|input| last(handles.get_float_tensor::<Cuda>(input)));
+        let residual = self.residual.then(|| tensors.next()).flatten();
+        let inputs: Vec<_> = tensors.collect();
         let ir = &self.ir.outputs[0];
         let [images, channels, height, width] = ir.shape.dims();
         let output = empty_device_contiguous_dtype(
@@ -405,8 +403,8 @@ impl Operation<Fusion> for Launch {
             Operands {
                 first: first.expect("a convolution has an input"),
                 joined,
-                weights: &tensors[0].handle,
-                bias: &tensors[1].handle,
+                weights: &self.packed.weights,
+                bias: &self.packed.bias,
                 residual: residual.as_ref().map(|residual| &residual.handle),
                 output: &output.handle,
             },

@@ -42,7 +42,7 @@ cuda-on-cpu:
 # A network on Vulkan, in software where there is no card (Debian: mesa-vulkan-drivers).
 wgpu-check PYTHON="python3":
     cargo build --release --features wgpu
-    {{PYTHON}} tools/compare/gpu.py run --device wgpu --checks-only --dtypes f32
+    {{PYTHON}} tools/compare/gpu.py run --device wgpu --only checks --dtypes f32
 
 # The main job on the bundled models and photographs.
 demo OUT="out/demo":

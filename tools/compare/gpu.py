@@ -198,22 +198,24 @@ def check_engine(options, work: Path):
     """Checks to run side by side, and those that want the card to themselves."""
     _, expected = maps_of(options, work, "reference", "--device", "cpu")
 
-    def compare(name, least, *more):
-        run, maps = maps_of(options, work, name, "--device", options.device, *more, *cache(options, work, name))
+    def compare(name, least, *more, kernels=None):
+        run, maps = maps_of(options, work, name, "--device", options.device, *more,
+                            *cache(options, work, kernels or name))
         share = min(((maps[i] == m).mean() for i, m in expected.items()), default=0.0) if maps else 0.0
         last = " / ".join(run.stderr.strip().splitlines()[:3])
         return name, run.returncode == 0 and share >= least, f"{100 * share:.4f} % of pixels equal; {last}"
 
     beside = [lambda d=dtype: compare(f"maps_{d}", 0.999, "--dtype", d) for dtype in options.dtypes]
     beside += [lambda s=size: compare(f"maps_in_batches_of_{s}", 0.9999, "--batch-size", s) for size in ("1", "3")]
-    alone = [lambda: compare("maps_in_batches_of_auto", 0.9999, "--batch-size", "auto")]
+    kept = f"maps_{options.dtypes[0]}"  # by then nobody else writes there
+    alone = [lambda: compare("maps_in_batches_of_auto", 0.9999, "--batch-size", "auto", kernels=kept)]
 
     def exhausted():
         """With nearly all of the card's memory taken, chunks must be halved, which is said."""
         import torch
         taken = torch.empty(torch.cuda.mem_get_info()[0] - (3 << 30), dtype=torch.uint8, device="cuda")
         huge = ["--batch-size", "100000", "--window-batch-size", "100000"]
-        name, passed, detail = compare("exhausted_memory", 0.9999, *huge)
+        name, passed, detail = compare("exhausted_memory", 0.9999, *huge, kernels=kept)
         del taken
         torch.cuda.empty_cache()
         return name, passed and "ran out of memory" in detail, detail
@@ -321,7 +323,7 @@ def torch_speed(options, name, members, kind, table) -> None:
 def draw_photographs(options, folder: Path) -> None:
     import torch
     from PIL import Image
-    folder.mkdir()
+    folder.mkdir(parents=True)
     generator = torch.Generator().manual_seed(0)
     name = lambda index: folder / f"{index:04}.png"
     drawn = min(options.photographs, 32)
@@ -349,8 +351,9 @@ def simplify(name, model, photographs, options, table) -> None:
     try:
         ensemble = v.EnsembleSegmentation(str(model), transform, options.torch_device)
         seconds = []
+        # TorchScript compiles during the first passes.
         for path in sorted(photographs.iterdir()):
-            if sum(seconds) > 6:
+            if sum(seconds) > 15 or len(seconds) == 32:
                 break
             began = time.perf_counter()
             ensemble.predict(np.array(Image.open(path)))
@@ -358,7 +361,7 @@ def simplify(name, model, photographs, options, table) -> None:
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         row(table, f"| {name} | vascx_simplify | 1 | {str(error).splitlines()[0][:60]} | – | – | – |")
         return
-    steady = seconds[1:] or seconds
+    steady = seconds[len(seconds) // 2:]
     row(table, f"| {name} | vascx_simplify | 1 | {len(steady) / sum(steady):.3f} | – | – | {seconds[0]:.1f} |")
 
 
@@ -426,19 +429,23 @@ def run(options) -> None:
         if not passed:
             failed.append(name)
 
-    with tempfile.TemporaryDirectory() as work:
-        work = Path(work)
-        measured = [] if options.checks_only else list(networks(options).items())
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        measured = [] if options.only == "checks" else list(networks(options).items())
         photographs = work / "photographs"
-        draw_photographs(options, photographs)
-        beside, alone = check_engine(options, work)
+        if not photographs.exists():
+            draw_photographs(options, photographs)
         models = [work / f"model_{index}.pt" for index in range(len(measured))]
         with ThreadPoolExecutor(os.cpu_count() if options.cuda else 1) as pool:
-            checks = [pool.submit(check) for check in [*beside, *check_fixtures(options, work)]]
             for (_, members), model in zip(measured, models):
                 release(members, options, model)
                 for dtype in options.measure if options.cuda else []:
                     pool.submit(predict, options, work, model, dtype, options.batches[0], photographs)
+            beside, alone = [], []
+            if options.only != "speed":
+                beside, alone = check_engine(options, work)
+                beside += check_fixtures(options, work)
+            checks = [pool.submit(check) for check in beside]
             for done in as_completed(checks):
                 report(done.result())
         print(f"{time.perf_counter() - started:4.0f} s side by side", flush=True)
@@ -451,6 +458,7 @@ def run(options) -> None:
                  "|---|---|---|---|---|---|---|"]
         for (name, members), model in zip(measured, models):
             speed(options, work, name, model, members, photographs, table)
+            write(options, table)
         for name, members in measured if options.cuda else []:
             torch_speed(options, name, members, ("torch.compile AMP f16", torch.float16, True, True, True), table)
             write(options, table)
@@ -472,7 +480,8 @@ def main() -> None:
     running.add_argument("--vascx", default=str(packed if packed.exists() else ROOT / "target/release/vascx"))
     running.add_argument("--device", default="cuda:0")
     running.add_argument("--table", type=Path)
-    running.add_argument("--checks-only", action="store_true")
+    running.add_argument("--work", type=Path, help="folder for models, kernels and answers, which stay there")
+    running.add_argument("--only", choices=["checks", "speed"])
     running.add_argument("--dtypes", nargs="+", help="to check")
     running.add_argument("--measure", nargs="+", help="element types to measure; as checked where not given")
     running.add_argument("--patience", type=int, default=600, help="seconds for one run of ours")

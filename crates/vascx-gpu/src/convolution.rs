@@ -98,16 +98,16 @@ impl Convolution {
             Activation::Identity => None,
             Activation::LeakyRelu(slope) => Some(slope.to_bits()),
         };
-        let widths = if self.outputs <= 32 {
-            &[32][..]
-        } else {
-            &[64, 32][..]
-        };
-        let mut layers = widths.iter().map(|&width| Layer {
+        let tall = self.stride == 1 && (3..=5).contains(&self.side);
+        let tiles = [(64, 4), (32, 8), (32, 4)]
+            .into_iter()
+            .filter(|&(width, rows)| (width == 32 || self.outputs > 32) && (rows == 4 || tall));
+        let mut layers = tiles.map(|(width, rows)| Layer {
             source: SOURCE,
             side: self.side as u32,
             stride: self.stride as u32,
             width,
+            rows,
             steps: steps as u32,
             single: self.inputs <= steps * STEP,
             split,

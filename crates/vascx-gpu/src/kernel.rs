@@ -1,4 +1,4 @@
-//! The convolution itself: a cube computes a tile of 16 × 16 pixels for some output channels.
+//! The convolution itself: a cube computes a tile of 16 × 16 or 32 × 16 pixels for some output channels.
 //!
 //! Chunks of input channels are copied into shared memory, the tile with its surroundings once for
 //! all taps of the window, while the chunk before is multiplied on tensor cores. Pieces of 8
@@ -16,14 +16,10 @@ use cubecl::ir::MatrixIdent;
 use cubecl::prelude::barrier::{Barrier, copy_async, copy_async_checked};
 use cubecl::prelude::*;
 
-use crate::layer::{BYTES, Layer, PIECE, TILE};
+use crate::layer::{BYTES, Layer, PIECE, PLANES, TILE};
 
-/// Planes of a cube; each computes rows of its own.
-const PLANES: u32 = 4;
 /// Units of a cube.
-pub(crate) const UNITS: u32 = 32 * PLANES;
-/// Rows of a plane.
-const ROWS: u32 = TILE as u32 / PLANES;
+pub(crate) const UNITS: u32 = 32 * PLANES as u32;
 
 type Pieces<E> = Array<Vector<E, Const<8>>>;
 type Shared<E> = SharedMemory<Vector<E, Const<8>>>;
@@ -79,7 +75,7 @@ pub(crate) fn convolution<G: Float, E: Float>(
     let chunks = (sizes.first + sizes.second).div_ceil(comptime!(2 * layer.steps));
     let place = Place {
         image: CUBE_POS_Y,
-        top: tile / across * side,
+        top: tile / across * comptime!(layer.height()),
         left: tile % across * side,
         weights: group * chunks * comptime!(layer.parts() * layer.weights()),
     };
@@ -101,7 +97,7 @@ pub(crate) fn convolution<G: Float, E: Float>(
     let lane = UNIT_POS % 32;
     let mut sums = Sequence::<Array<Vector<f32, NC>>>::new();
     #[unroll]
-    for _ in 0..comptime!(ROWS * layer.width / 8) {
+    for _ in 0..comptime!(layer.rows * layer.width / 8) {
         let mut sum = Array::<Vector<f32, NC>>::new(2usize);
         sum[0] = Vector::new(0.0f32);
         sum[1] = Vector::new(0.0f32);
@@ -136,7 +132,7 @@ pub(crate) fn convolution<G: Float, E: Float>(
             barrier.commit_copy_async();
         }
 
-        let rows = begin + 2 * plane * comptime!(ROWS * layer.inner() * layer.halo());
+        let rows = begin + 2 * plane * comptime!(layer.rows * layer.inner() * layer.halo()[1]);
         let taps = begin + comptime!(layer.parts() * layer.input()) + 2 * channel + channel_half;
         #[unroll]
         for step in 0..layer.steps {
@@ -149,10 +145,11 @@ pub(crate) fn convolution<G: Float, E: Float>(
                 for part in 0..layer.parts() {
                     let mut inputs = Sequence::<Array<Vector<E, NA>>>::new();
                     #[unroll]
-                    for row in 0..comptime!((ROWS - 1) * layer.inner() + layer.side) {
-                        let row = comptime!(
-                            part * layer.input() + 2 * layer.halo() * (step * layer.halo() + row)
-                        );
+                    for row in 0..comptime!((layer.rows - 1) * layer.inner() + layer.side) {
+                        let row = comptime!({
+                            let [height, width] = layer.halo();
+                            part * layer.input() + 2 * width * (step * height + row)
+                        });
                         let at = (rows + column + row) as usize;
                         let piece = shared.slice(at, at + 1);
                         inputs.push(mma.load_matrix::<_, NA>(
@@ -183,7 +180,7 @@ pub(crate) fn convolution<G: Float, E: Float>(
                                 odd[0] = both[2];
                                 odd[1] = both[3];
                                 #[unroll]
-                                for row in 0..ROWS {
+                                for row in 0..layer.rows {
                                     let at = comptime!((row * layer.inner() + dy) as usize);
                                     let input = inputs.index(at);
                                     let sum =
@@ -213,11 +210,11 @@ pub(crate) fn convolution<G: Float, E: Float>(
         shift[0] = bias[(group * layer.width + channel) as usize];
         shift[1] = bias[(group * layer.width + channel + 1) as usize];
         #[unroll]
-        for row in 0..ROWS {
+        for row in 0..layer.rows {
             let sum = sums.index(comptime!((row * layer.width / 8 + eight) as usize));
             #[unroll]
             for half in 0..2u32 {
-                let pixel = (plane * ROWS + row) * side + half * 8 + lane / 4;
+                let pixel = (plane * layer.rows + row) * side + half * 8 + lane / 4;
                 let value = sum[comptime!(half as usize)] + shift;
                 let mut pair = Vector::<G, Const<2>>::empty();
                 pair[0] = G::cast_from(value[0]);
@@ -234,7 +231,8 @@ pub(crate) fn convolution<G: Float, E: Float>(
     let mut output = output.to_slice_mut().with_vector_size::<N>();
     let residual = residual.to_slice().with_vector_size::<N>();
     let wide = comptime!(layer.width / layer.written);
-    for index in range_stepped(UNIT_POS, comptime!((TILE * TILE) as u32 * wide), UNITS) {
+    let results = comptime!(layer.height() * TILE as u32 * wide);
+    for index in range_stepped(UNIT_POS, results, UNITS) {
         let part = index % wide;
         let pixel = index / wide;
         let y = place.top + pixel / side;
@@ -326,7 +324,7 @@ fn load_input<G: Float, E: Float>(
     index: u32,
     #[comptime] layer: Layer,
 ) {
-    let halo = comptime!(layer.halo());
+    let halo = comptime!(layer.halo()[1]);
     let wide = comptime!(2 * layer.steps);
     let apart = comptime!(layer.stride / layer.inner());
     let border = comptime!(layer.side / 2);
@@ -340,7 +338,7 @@ fn load_input<G: Float, E: Float>(
     let inside = y < sizes.height && x < sizes.width && channel < sizes.first + sizes.second;
     let from = (place.image * sizes.height + y) * sizes.width + x;
     let half = (part % 2) ^ (column / 4 % 2);
-    let to = begin + part / 2 * comptime!(2 * halo * halo) + 2 * pixel + half;
+    let to = begin + part / 2 * comptime!(2 * layer.area()) + 2 * pixel + half;
     if comptime!(layer.joined) {
         if channel < sizes.first {
             let from = from * sizes.first + channel;

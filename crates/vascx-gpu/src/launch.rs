@@ -115,7 +115,7 @@ pub fn convolve<R: Runtime>(
     check(weights, packing.len(taps) * size(element.products()));
     check(bias, packing.groups * packing.width * size_of::<f32>());
 
-    let tiles = out_height.div_ceil(TILE) * out_width.div_ceil(TILE);
+    let tiles = out_height.div_ceil(layer.height() as usize) * out_width.div_ceil(TILE);
     let pieces = |channels: usize| (channels / PIECE) as u32;
     let written = convolution.outputs as u32 / layer.written;
     // Lengths are not used, for nothing is checked in the kernel.

@@ -4,8 +4,10 @@
 pub(crate) const STEP: usize = 16;
 /// Channels that are copied and kept together.
 pub(crate) const PIECE: usize = 8;
-/// Pixels per side of a cube's tile.
+/// Pixels per row of a cube's tile.
 pub(crate) const TILE: usize = 16;
+/// Planes of a cube; each computes rows of its own.
+pub(crate) const PLANES: usize = 4;
 /// Of a piece that tensor cores multiply.
 pub(crate) const BYTES: usize = 16;
 
@@ -39,6 +41,9 @@ pub(crate) struct Layer {
     pub(crate) stride: u32,
     /// Output channels of a cube.
     pub(crate) width: u32,
+    /// Rows of a tile that a plane computes: with few channels more of them, since every row is
+    /// multiplied by the same weights.
+    pub(crate) rows: u32,
     /// Steps of [`STEP`] channels that are copied together.
     pub(crate) steps: u32,
     /// Whether there is only one chunk.
@@ -59,9 +64,20 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// Side of the part of the input that is kept for a tile of the output.
-    pub(crate) fn halo(&self) -> u32 {
-        (TILE as u32 - 1) * self.inner() + self.side
+    /// Rows of a tile.
+    pub(crate) fn height(&self) -> u32 {
+        PLANES as u32 * self.rows
+    }
+
+    /// Height and width of the part of the input that is kept for a tile of the output.
+    pub(crate) fn halo(&self) -> [u32; 2] {
+        [self.height(), TILE as u32].map(|side| (side - 1) * self.inner() + self.side)
+    }
+
+    /// Pixels of that part.
+    pub(crate) fn area(&self) -> u32 {
+        let [height, width] = self.halo();
+        height * width
     }
 
     /// Pixels of that part from one output to the next. A window of one pixel leaves out the
@@ -76,7 +92,7 @@ impl Layer {
 
     /// Pieces of the input per chunk and part.
     pub(crate) fn input(&self) -> u32 {
-        2 * self.halo() * self.halo() * self.steps
+        2 * self.area() * self.steps
     }
 
     /// Pieces of the weights per chunk and part.
@@ -98,8 +114,8 @@ impl Layer {
 
     /// Pieces of shared memory: for the chunks and, after them, for the results.
     pub(crate) fn pieces(&self) -> u32 {
-        let results = TILE * TILE * self.pitch() as usize * 4 / BYTES;
-        self.buffers().max(self.parts() * results as u32)
+        let results = self.height() * TILE as u32 * self.pitch() * 4 / BYTES as u32;
+        self.buffers().max(self.parts() * results)
     }
 
     /// Pairs of outputs of a pixel, with some that keep pixels in different banks.

@@ -211,6 +211,8 @@ fn sums_are_those_of_a_plain_loop() {
         Case::new(1, &[8], 8, 3, 1),
         Case::new(16, &[16], 32, 3, 1),
         Case::new(35, &[32], 32, 3, 1),
+        Case::new(33, &[32, 8], 16, 3, 1),
+        Case::new(33, &[16], 24, 5, 1),
         Case::new(9, &[24, 40], 72, 3, 1),
         Case::new(33, &[32, 32], 128, 3, 1),
         Case::new(33, &[64], 64, 3, 2),
@@ -228,6 +230,7 @@ fn sums_are_those_of_a_plain_loop() {
         Case::new(17, &[16], 6, 3, 1)
             .onto_residual()
             .of(Element::F32),
+        Case::new(35, &[16, 16], 32, 3, 1).of(Element::F32),
         Case::new(9, &[24, 40], 72, 3, 1).of(Element::BF16),
         Case::new(9, &[24, 40], 72, 3, 1).of(Element::F32),
         Case::new(37, &[8], 64, 7, 2).of(Element::F32),

@@ -9,7 +9,7 @@ pub(crate) const TILE: usize = 16;
 /// Planes of a cube; each computes rows of its own.
 pub(crate) const PLANES: usize = 4;
 /// Of a piece that tensor cores multiply.
-pub(crate) const BYTES: usize = 16;
+const BYTES: usize = 16;
 
 /// Changes with the kernel's source. CubeCL keeps compiled kernels on disk by what is known of them, and
 /// would take those of another version of this crate.

@@ -13,8 +13,13 @@ pub(crate) struct Batch {
     pub(crate) images: usize,
 }
 
-/// No larger than where a card is busy anyway.
+/// Pixels of a pass that keep a large card busy: on an H100, 16 windows of 512² at a time were faster
+/// than 64.
+const MOST_PIXELS: usize = 16 * 512 * 512;
+/// However small they are.
 const MOST_WINDOWS: usize = 64;
+/// Passes that a chunk fills: several, since the last one may be nearly empty.
+const PASSES: usize = 4;
 /// Share of a card's memory that is planned with; the rest is for kernels, other programs and
 /// fragments.
 const PLANNED: f64 = 0.8;
@@ -61,24 +66,34 @@ pub(crate) fn fitting_batch<B: Backend>(
     } else {
         1
     };
-    Some(fit(one, two, per_image, per_chunk_image, under_way as u64))
+    let most = (MOST_PIXELS / (height * width).max(1)).clamp(1, MOST_WINDOWS);
+    let under_way = under_way as u64;
+    Some(fit(one, two, most, per_image, per_chunk_image, under_way))
 }
 
-/// Passes grow with their windows as they did from one to two, chunks with their images.
-fn fit(one: Gauge, two: Gauge, per_image: u64, windows_per_image: usize, under_way: u64) -> Batch {
+/// Passes of at most so many windows grow with them as they did from one to two, chunks with their
+/// images.
+fn fit(
+    one: Gauge,
+    two: Gauge,
+    most: usize,
+    per_image: u64,
+    windows_per_image: usize,
+    under_way: u64,
+) -> Batch {
     let planned = (one.total as f64 * PLANNED) as u64;
     let per_window = two.reserved.saturating_sub(one.reserved).max(1);
     let fixed = one.reserved.saturating_sub(per_window);
     let free = planned.saturating_sub(fixed) / under_way;
-    // A chunk that fills its passes, in powers of two for which kernels are tuned once.
-    let images_for = |windows: usize| windows.div_ceil(windows_per_image).max(1);
+    // In powers of two, for which kernels are tuned once.
+    let images_for = |windows: usize| (PASSES * windows).div_ceil(windows_per_image);
     let fits = |windows: &usize| {
         let bytes = (*windows as u64).saturating_mul(per_window);
         bytes.saturating_add(images_for(*windows) as u64 * per_image) <= free
     };
     let sizes = (0..).map(|power| 1_usize << power);
     let windows = sizes
-        .take_while(|&windows| windows <= MOST_WINDOWS)
+        .take_while(|&windows| windows <= most)
         .take_while(fits)
         .last()
         .unwrap_or(1);
@@ -121,23 +136,24 @@ mod tests {
             total: total * GIB,
             reserved: GIB + windows * per_window,
         };
-        fit(gauge(1), gauge(2), per_image, 9, under_way)
+        fit(gauge(1), gauge(2), 16, per_image, 9, under_way)
     }
 
     #[test]
     fn the_largest_power_of_two_that_fits_is_taken() {
-        // 0.8 · 10 − 1 = 7 GiB for windows of 0.5 GiB: 14, so 8 in one image of nine windows.
+        // 0.8 · 10 − 1 = 7 GiB for windows of 0.5 GiB: 14, so 8, and four times as many in images of
+        // nine windows.
         assert_eq!(
             batch(10, GIB / 2, 0, 1),
             Batch {
                 windows: 8,
-                images: 1
+                images: 4
             }
         );
         // Two chunks under way have half each.
         assert_eq!(batch(10, GIB / 2, 0, 2).windows, 4);
         // Whole images count as well.
-        assert_eq!(batch(10, GIB / 2, 4 * GIB, 1).windows, 4);
+        assert_eq!(batch(10, GIB / 2, 4 * GIB, 1).windows, 2);
     }
 
     #[test]
@@ -145,7 +161,7 @@ mod tests {
         assert_eq!(
             batch(1000, GIB / 2, 0, 1),
             Batch {
-                windows: 64,
+                windows: 16,
                 images: 8
             }
         );

@@ -431,21 +431,21 @@ def run(options) -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
-        measured = [] if options.only == "checks" else list(networks(options).items())
         photographs = work / "photographs"
         if not photographs.exists():
             draw_photographs(options, photographs)
-        models = [work / f"model_{index}.pt" for index in range(len(measured))]
         with ThreadPoolExecutor(os.cpu_count() if options.cuda else 1) as pool:
-            for (_, members), model in zip(measured, models):
-                release(members, options, model)
-                for dtype in options.measure if options.cuda else []:
-                    pool.submit(predict, options, work, model, dtype, options.batches[0], photographs)
             beside, alone = [], []
             if options.only != "speed":
                 beside, alone = check_engine(options, work)
                 beside += check_fixtures(options, work)
             checks = [pool.submit(check) for check in beside]
+            measured = [] if options.only == "checks" else list(networks(options).items())
+            models = [work / f"model_{index}.pt" for index in range(len(measured))]
+            for (_, members), model in zip(measured, models):
+                release(members, options, model)
+                for dtype in options.measure if options.cuda else []:
+                    pool.submit(predict, options, work, model, dtype, options.batches[0], photographs)
             for done in as_completed(checks):
                 report(done.result())
         print(f"{time.perf_counter() - started:4.0f} s side by side", flush=True)
@@ -462,7 +462,6 @@ def run(options) -> None:
         for name, members in measured if options.cuda else []:
             torch_speed(options, name, members, ("torch.compile AMP f16", torch.float16, True, True, True), table)
             write(options, table)
-        write(options, table)
     print(f"{len(failed)} checks failed{': ' + ', '.join(failed) if failed else ''}")
     sys.exit(1 if failed else 0)
 

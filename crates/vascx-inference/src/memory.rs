@@ -18,7 +18,8 @@ pub(crate) struct Batch {
 const MOST_PIXELS: usize = 16 * 512 * 512;
 /// However small they are.
 const MOST_WINDOWS: usize = 64;
-/// Passes that a chunk fills: several, since the last one may be nearly empty.
+/// Passes that a chunk of windows fills: several, since the last one may be nearly empty. Images that
+/// are no windows are one pass per chunk.
 const PASSES: usize = 4;
 /// Share of a card's memory that is planned with; the rest is for kernels, other programs and
 /// fragments.
@@ -45,7 +46,8 @@ pub(crate) fn fitting_batch<B: Backend>(
     read_gauge::<B>(device)?;
     let side = manifest.preprocessing.input_size();
     let channels = manifest.preprocessing.channels();
-    let [height, width] = if manifest.task.is_spatial() {
+    let spatial = manifest.task.is_spatial();
+    let [height, width] = if spatial {
         inference.window
     } else {
         [side, side]
@@ -61,45 +63,52 @@ pub(crate) fn fitting_batch<B: Backend>(
     let maps = channels + 4 * manifest.architecture.outputs();
     let per_image = (maps * side * side * size_of::<f32>()) as u64;
     let starts = |axis: usize| crate::window::starts_along(side, axis, inference).max(1);
-    let per_chunk_image = if manifest.task.is_spatial() {
-        starts(0) * starts(1)
+    let chunk = if spatial {
+        Chunk {
+            windows_per_image: starts(0) * starts(1),
+            passes: PASSES,
+            per_image,
+        }
     } else {
-        1
+        Chunk {
+            windows_per_image: 1,
+            passes: 1,
+            per_image,
+        }
     };
-    let most = (MOST_PIXELS / (height * width).max(1)).clamp(1, MOST_WINDOWS);
-    let under_way = under_way as u64;
-    Some(fit(one, two, most, per_image, per_chunk_image, under_way))
+    let most_windows = (MOST_PIXELS / (height * width).max(1)).clamp(1, MOST_WINDOWS);
+    Some(fit([one, two], most_windows, chunk, under_way as u64))
 }
 
-/// Passes of at most so many windows grow with them as they did from one to two, chunks with their
-/// images.
-fn fit(
-    one: Gauge,
-    two: Gauge,
-    most: usize,
-    per_image: u64,
+/// What a chunk is made of.
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
     windows_per_image: usize,
-    under_way: u64,
-) -> Batch {
+    passes: usize,
+    /// Bytes, besides those of passes.
+    per_image: u64,
+}
+
+/// Passes grow with their windows as they did from one to two, chunks with their images.
+fn fit([one, two]: [Gauge; 2], most_windows: usize, chunk: Chunk, under_way: u64) -> Batch {
     let planned = (one.total as f64 * PLANNED) as u64;
     let per_window = two.reserved.saturating_sub(one.reserved).max(1);
     let fixed = one.reserved.saturating_sub(per_window);
     let free = planned.saturating_sub(fixed) / under_way;
     // In powers of two, for which kernels are tuned once.
-    let images_for = |windows: usize| (PASSES * windows).div_ceil(windows_per_image);
+    let images_for = |windows: usize| (chunk.passes * windows).div_ceil(chunk.windows_per_image);
     let fits = |windows: &usize| {
         let bytes = (*windows as u64).saturating_mul(per_window);
-        bytes.saturating_add(images_for(*windows) as u64 * per_image) <= free
+        bytes.saturating_add(images_for(*windows) as u64 * chunk.per_image) <= free
     };
     let sizes = (0..).map(|power| 1_usize << power);
     let windows = sizes
-        .take_while(|&windows| windows <= most)
+        .take_while(|&windows| windows <= most_windows)
         .take_while(fits)
-        .last()
-        .unwrap_or(1);
+        .last();
     Batch {
-        windows,
-        images: images_for(windows),
+        windows: windows.unwrap_or(1),
+        images: windows.map_or(1, images_for),
     }
 }
 
@@ -130,47 +139,51 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
+    const NINE_WINDOWS: Chunk = Chunk {
+        windows_per_image: 9,
+        passes: 4,
+        per_image: 0,
+    };
+
     /// A card of `total` GiB on which weights take one GiB and a window `per_window` bytes.
-    fn batch(total: u64, per_window: u64, per_image: u64, under_way: u64) -> Batch {
+    fn batch(total: u64, per_window: u64, chunk: Chunk, under_way: u64) -> [usize; 2] {
         let gauge = |windows: u64| Gauge {
             total: total * GIB,
             reserved: GIB + windows * per_window,
         };
-        fit(gauge(1), gauge(2), 16, per_image, 9, under_way)
+        let Batch { windows, images } = fit([gauge(1), gauge(2)], 16, chunk, under_way);
+        [windows, images]
     }
 
     #[test]
     fn the_largest_power_of_two_that_fits_is_taken() {
         // 0.8 · 10 − 1 = 7 GiB for windows of 0.5 GiB: 14, so 8, and four times as many in images of
         // nine windows.
-        assert_eq!(
-            batch(10, GIB / 2, 0, 1),
-            Batch {
-                windows: 8,
-                images: 4
-            }
-        );
+        assert_eq!(batch(10, GIB / 2, NINE_WINDOWS, 1), [8, 4]);
         // Two chunks under way have half each.
-        assert_eq!(batch(10, GIB / 2, 0, 2).windows, 4);
+        assert_eq!(batch(10, GIB / 2, NINE_WINDOWS, 2), [4, 2]);
         // Whole images count as well.
-        assert_eq!(batch(10, GIB / 2, 4 * GIB, 1).windows, 2);
+        let large = Chunk {
+            per_image: 4 * GIB,
+            ..NINE_WINDOWS
+        };
+        assert_eq!(batch(10, GIB / 2, large, 1), [2, 1]);
+        // Images that are computed whole are one pass.
+        let whole = Chunk {
+            windows_per_image: 1,
+            passes: 1,
+            per_image: 0,
+        };
+        assert_eq!(batch(10, GIB / 2, whole, 1), [8, 8]);
     }
 
     #[test]
     fn a_large_card_is_not_filled_and_a_small_one_tries_the_least() {
-        assert_eq!(
-            batch(1000, GIB / 2, 0, 1),
-            Batch {
-                windows: 16,
-                images: 8
-            }
-        );
-        assert_eq!(
-            batch(1, GIB, 0, 1),
-            Batch {
-                windows: 1,
-                images: 1
-            }
-        );
+        assert_eq!(batch(1000, GIB / 2, NINE_WINDOWS, 1), [16, 8]);
+        let one_window = Chunk {
+            windows_per_image: 1,
+            ..NINE_WINDOWS
+        };
+        assert_eq!(batch(1, GIB, one_window, 1), [1, 1]);
     }
 }

@@ -40,7 +40,9 @@ fn mix<B: Backend>(maps: Tensor<B, 3>, axis: usize, taps: &[Option<Tap>]) -> Ten
             .collect();
         let indices = TensorData::new(indices, [taps.len()]);
         let indices = Tensor::<B, 1, Int>::from_data(indices, &device);
-        let weights = Tensor::<B, 3>::from_data(TensorData::new(weights, shape), &device);
+        // Flat, since a card would get it value by value: each is a row.
+        let weights = TensorData::new(weights, [taps.len()]);
+        let weights = Tensor::<B, 1>::from_data(weights, &device).reshape(shape);
         maps.clone().select(axis, indices) * weights
     };
     part(|tap| tap.first, Tap::weight_first) + part(|tap| tap.second, Tap::weight_second)

@@ -10,6 +10,7 @@ use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::{DType, Shape, Tensor, TensorData, backend::Backend};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl::Runtime;
+use burn_cubecl::cubecl::client::ComputeClient;
 use burn_cubecl::cubecl::cuda::CudaRuntime;
 use burn_cubecl::cubecl::server::Handle;
 use burn_cubecl::fusion::FusionCubeRuntime;
@@ -38,8 +39,8 @@ const TILE: usize = 16;
 /// A layer's weights as its kernel wants them, and those they were made of.
 pub(super) type Packed = Kept<CardTensor, PackedWeights>;
 
-/// Memory instead of tensors: threads that share tensors make each other's queues run at odd moments,
-/// and every queue that is cut elsewhere is other kernels to compile.
+/// Memory instead of tensors: threads that share tensors make burn run each other's queues at odd
+/// moments, and a queue that is cut at another place is fused into other kernels, which must be compiled.
 #[derive(Debug)]
 pub(super) struct PackedWeights {
     weights: Handle,
@@ -63,6 +64,12 @@ fn back<B: Backend, const D: usize>(card: CardTensor) -> Tensor<B, D> {
 
 fn of<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Option<CardTensor> {
     card::<B>(&primitive(tensor))
+}
+
+/// Of the card that a tensor is on.
+fn client(tensor: &CardTensor) -> ComputeClient<CudaRuntime> {
+    let device: &CudaDevice = tensor.client.device();
+    CudaRuntime::client(device)
 }
 
 fn element(dtype: DType) -> Option<Element> {
@@ -135,7 +142,13 @@ pub(super) fn convolve<B: Backend>(
             None => (values(conv.weight.val()), bias(conv.bias.as_ref())),
         };
         let weights = packing.weights(&convolution, &weights, channels);
-        upload(&convolution, &packing, weights, bias.as_deref(), &inputs[0])
+        upload(
+            &convolution,
+            &packing,
+            weights,
+            bias.as_deref(),
+            &client(&inputs[0]),
+        )
     });
     let output = run(convolution, inputs, cached, residual, shape);
     Some(activated(back(output), rest))
@@ -175,7 +188,13 @@ pub(super) fn convolve_transposed<B: Backend>(
         let weights = values(weight.permute([2, 1, 0]));
         let weights = packing.weights(&convolution, &weights, channels);
         let bias = bias(conv.bias.as_ref()).map(|bias| bias.repeat(4));
-        upload(&convolution, &packing, weights, bias.as_deref(), &inputs[0])
+        upload(
+            &convolution,
+            &packing,
+            weights,
+            bias.as_deref(),
+            &client(&inputs[0]),
+        )
     });
     Some(back(run(convolution, inputs, cached, None, shape)))
 }
@@ -217,7 +236,13 @@ pub(super) fn multiply<B: Backend>(
         let weight = tensor::<B, 2>(weight.clone());
         let weights = packing.weights(&convolution, &values(weight.transpose()), inputs);
         let bias = bias.map(|bias| values(tensor::<B, 1>(bias.clone())));
-        upload(&convolution, &packing, weights, bias.as_deref(), &map)
+        upload(
+            &convolution,
+            &packing,
+            weights,
+            bias.as_deref(),
+            &client(&map),
+        )
     });
     let output: Tensor<B, 4> = back(run(convolution, vec![map], cached, None, output));
     let output = output.permute([0, 2, 3, 1]);
@@ -271,8 +296,7 @@ fn packing(convolution: &Convolution, inputs: &[CardTensor], shape: [usize; 4]) 
     if !fits || !alike || !some {
         return None;
     }
-    let device: &CudaDevice = inputs[0].client.device();
-    vascx_gpu::packing(convolution, CudaRuntime::client(device).properties())
+    vascx_gpu::packing(convolution, client(&inputs[0]).properties())
 }
 
 /// A convolution with the batch norm after it, taken in f32; on the host, for on a card a few
@@ -305,7 +329,9 @@ fn bias<B: Backend>(bias: Option<&burn::module::Param<Tensor<B, 1>>>) -> Option<
 }
 
 fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-    let data = tensor.into_data().convert::<f32>();
+    // Flat, since CubeCL copies row by row where there are rows.
+    let length = tensor.shape().num_elements();
+    let data = tensor.reshape([length]).into_data().convert::<f32>();
     data.into_vec().expect("converted to f32")
 }
 
@@ -314,9 +340,8 @@ fn upload(
     packing: &Packing,
     weights: Vec<f32>,
     bias: Option<&[f32]>,
-    input: &CardTensor,
+    client: &ComputeClient<CudaRuntime>,
 ) -> PackedWeights {
-    let client = CudaRuntime::client(input.client.device());
     let up = |values: Vec<f32>, dtype| {
         let length = values.len();
         let data = TensorData::new(values, [length]).convert_dtype(dtype);

@@ -83,7 +83,7 @@ impl Convolution {
         })
     }
 
-    /// As wide as fits.
+    /// With as many outputs per cube as fit and, where they are few, as many rows.
     pub(crate) fn layer(&self, shared_memory: usize) -> Option<Layer> {
         let odd = self.side % 2 == 1 && self.side <= 7;
         let apart = !self.spread || self.outputs.is_multiple_of(4 * PIECE);
@@ -98,6 +98,8 @@ impl Convolution {
             Activation::Identity => None,
             Activation::LeakyRelu(slope) => Some(slope.to_bits()),
         };
+        // Rows that are kept for a taller tile pay where windows overlap, and take registers: too many
+        // with larger windows or a stride.
         let tall = self.stride == 1 && (3..=5).contains(&self.side);
         let tiles = [(64, 4), (32, 8), (32, 4)]
             .into_iter()

@@ -276,14 +276,28 @@ def speed(options, work: Path, name: str, model: Path, members, photographs: Pat
             each, first = pace["seconds_per_photograph_after"], pace["first_chunk_seconds"]
             rate = f"{1 / each:.3f}" if each else "too few photographs"
             row(table, f"| {name} | vascx {dtype} | {batch} | {rate} | {busy.columns()} | {first:.1f} |")
-    kinds = [("PyTorch f32", None, False, False, False)]
+    # A traced network keeps the choice of TF32 that it was traced with.
+    traced = isinstance(members[0], torch.jit.ScriptModule)
+    kinds = [] if options.cuda and traced else [("PyTorch f32", None, False, False, False)]
     if options.cuda:
         kinds += [("PyTorch TF32", None, False, False, True),
                   ("PyTorch AMP f16 channels-last", torch.float16, True, False, True)]
     for kind in kinds:
         torch_speed(options, name, members, kind, table)
+        free(options)
     simplify(name, model, photographs, options, table)
+    free(options)
     floor(name, members, options, table)
+    for member in members:
+        member.to("cpu")
+    free(options)
+
+
+def free(options) -> None:
+    """Gives back what PyTorch keeps of the card's memory, so that the next peak is not its."""
+    import torch
+    if options.cuda:
+        torch.cuda.empty_cache()
 
 
 def write(options, table: list) -> None:
@@ -431,7 +445,7 @@ def run(options) -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
-        photographs = work / "photographs"
+        photographs = work / f"photographs_{options.size}_{options.photographs}"
         if not photographs.exists():
             draw_photographs(options, photographs)
         with ThreadPoolExecutor(os.cpu_count() if options.cuda else 1) as pool:
@@ -480,7 +494,7 @@ def main() -> None:
     running.add_argument("--device", default="cuda:0")
     running.add_argument("--table", type=Path)
     running.add_argument("--work", type=Path, help="folder for models, kernels and answers, which stay there")
-    running.add_argument("--only", choices=["checks", "speed"])
+    running.add_argument("--only", choices=["checks", "speed"], help="leave out the other")
     running.add_argument("--dtypes", nargs="+", help="to check")
     running.add_argument("--measure", nargs="+", help="element types to measure; as checked where not given")
     running.add_argument("--patience", type=int, default=600, help="seconds for one run of ours")

@@ -125,10 +125,17 @@ where
         }
         match (self.source)(&self.path.spec(&param)) {
             Ok(data) => {
-                // Flat, since CubeCL copies row by row where there are rows.
                 let shape = data.shape.clone();
-                let data = TensorData::from_bytes(data.bytes, [shape.num_elements()], data.dtype);
-                let tensor = Tensor::<B, 1>::from_data(data, &param.lazy_device()).reshape(shape);
+                let device = param.lazy_device();
+                let tensor = if shape.num_elements() == 0 {
+                    // Burn reads sizes of 0 as “the same as before”.
+                    Tensor::from_data(data, &device)
+                } else {
+                    // Flat, since CubeCL copies row by row where there are rows.
+                    let length = [shape.num_elements()];
+                    let data = TensorData::from_bytes(data.bytes, length, data.dtype);
+                    Tensor::<B, 1>::from_data(data, &device).reshape(shape)
+                };
                 let id = param.id;
                 param.transform_for_load(tensor, id)
             }
@@ -137,5 +144,25 @@ where
                 param
             }
         }
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::backend::Flex;
+    use burn::nn::LinearConfig;
+
+    use super::*;
+
+    #[test]
+    fn a_parameter_may_be_empty() {
+        let layer = LinearConfig::new(2, 0).with_bias(false);
+        let layer = layer.init::<Flex>(&Default::default());
+        let empty = |spec: &ParameterSpec| {
+            let data = TensorData::new(Vec::<f32>::new(), spec.shape.clone());
+            Ok::<_, std::convert::Infallible>(data)
+        };
+        let layer = load_parameters(layer, empty).unwrap();
+        assert_eq!(layer.weight.dims(), [2, 0]);
     }
 }

@@ -141,13 +141,12 @@ pub(super) fn convolve<B: Backend>(
             Some(norm) => fold(conv, norm),
             None => (values(conv.weight.val()), bias(conv.bias.as_ref())),
         };
-        let weights = packing.weights(&convolution, &weights, channels);
-        upload(
+        pack(
             &convolution,
             &packing,
-            weights,
+            &weights,
             bias.as_deref(),
-            &client(&inputs[0]),
+            &inputs[0],
         )
     });
     let output = run(convolution, inputs, cached, residual, shape);
@@ -186,14 +185,13 @@ pub(super) fn convolve_transposed<B: Backend>(
         // From inputs, outputs, pixels to pixels, outputs, inputs.
         let weight = conv.weight.val().reshape([channels, outputs, 4]);
         let weights = values(weight.permute([2, 1, 0]));
-        let weights = packing.weights(&convolution, &weights, channels);
         let bias = bias(conv.bias.as_ref()).map(|bias| bias.repeat(4));
-        upload(
+        pack(
             &convolution,
             &packing,
-            weights,
+            &weights,
             bias.as_deref(),
-            &client(&inputs[0]),
+            &inputs[0],
         )
     });
     Some(back(run(convolution, inputs, cached, None, shape)))
@@ -233,16 +231,9 @@ pub(super) fn multiply<B: Backend>(
     let map = of(&map)?;
     let packing = packing(&convolution, std::slice::from_ref(&map), output)?;
     let cached = packed.get(original, same, || {
-        let weight = tensor::<B, 2>(weight.clone());
-        let weights = packing.weights(&convolution, &values(weight.transpose()), inputs);
+        let weights = values(tensor::<B, 2>(weight.clone()).transpose());
         let bias = bias.map(|bias| values(tensor::<B, 1>(bias.clone())));
-        upload(
-            &convolution,
-            &packing,
-            weights,
-            bias.as_deref(),
-            &client(&map),
-        )
+        pack(&convolution, &packing, &weights, bias.as_deref(), &map)
     });
     let output: Tensor<B, 4> = back(run(convolution, vec![map], cached, None, output));
     let output = output.permute([0, 2, 3, 1]);
@@ -335,18 +326,23 @@ fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     data.into_vec().expect("converted to f32")
 }
 
-fn upload(
+/// Weights `[outputs, inputs, window]` as the kernel wants them, on the card of the layer's input.
+fn pack(
     convolution: &Convolution,
     packing: &Packing,
-    weights: Vec<f32>,
+    weights: &[f32],
     bias: Option<&[f32]>,
-    client: &ComputeClient<CudaRuntime>,
+    input: &CardTensor,
 ) -> PackedWeights {
+    let client = client(input);
     let up = |values: Vec<f32>, dtype| {
         let length = values.len();
         let data = TensorData::new(values, [length]).convert_dtype(dtype);
         client.create(data.bytes)
     };
+    // Those of an image, which may have been filled up.
+    let channels = weights.len() / (convolution.outputs * convolution.side.pow(2));
+    let weights = packing.weights(convolution, weights, channels);
     PackedWeights {
         weights: up(weights, dtype(convolution.element.products())),
         bias: up(packing.bias(bias), DType::F32),

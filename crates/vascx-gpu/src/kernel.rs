@@ -21,8 +21,8 @@ use crate::layer::{Layer, PIECE, PLANES, TILE};
 /// Units of a cube.
 pub(crate) const UNITS: u32 = 32 * PLANES as u32;
 /// Bytes that the banks of shared memory hold side by side. CubeCL lays the barrier before or after the
-/// chunks, by chance per compilation; on an H100 layers whose chunks began 16 bytes after such a line
-/// took 1.1 to 1.8 times as long.
+/// chunks, by chance per compilation; of two compilations on an H100 those that were seen to begin 16
+/// bytes after such a line were the slower ones, by up to 1.8 times.
 const LINE: usize = 128;
 
 type Pieces<E> = Array<Vector<E, Const<8>>>;

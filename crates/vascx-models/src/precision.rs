@@ -53,8 +53,11 @@ struct Cast {
     norms_around: usize,
 }
 
+/// How the names of modules end whose parameters stay f32.
+pub(crate) const NORM: &str = "Norm";
+
 fn is_norm(container: &str) -> bool {
-    container.ends_with("Norm")
+    container.ends_with(NORM)
 }
 
 impl<B: Backend> ModuleMapper<B> for Cast {

@@ -7,6 +7,8 @@
 //! accepts for a shape runs on images of that shape. [`GraphNetwork`] is the burn module.
 
 mod builder;
+#[cfg(all(test, feature = "flex"))]
+mod half_precision;
 mod meta;
 mod network;
 mod operator;
@@ -16,6 +18,7 @@ mod plan;
 #[cfg(test)]
 mod testing;
 mod value;
+mod weights;
 
 use serde::{Deserialize, Serialize};
 

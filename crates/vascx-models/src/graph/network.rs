@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use burn::module::{
-    AutodiffModule, Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper,
-    ModuleVisitor, Param,
-};
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor, TensorPrimitive};
 
+use super::operator::Compute;
+use super::ops::binary::{Binary, BinaryKind};
 use super::ops::linear::Linear;
 use super::plan::{Layer, Plan, Step};
 use super::value::Value;
-use super::{Arg, Graph, GraphError, Meta, Node};
+use super::weights::Weights;
+use super::{Arg, Graph, GraphError, Meta, Node, Op};
 use crate::fused::{self, Packed};
 use crate::{Activation, MemberOutput};
 
@@ -28,16 +28,8 @@ pub struct GraphNetwork<B: Backend> {
 impl<B: Backend> GraphNetwork<B> {
     /// A network of weights zero. The graph must be valid.
     pub(crate) fn new(graph: Arc<Graph>, device: &B::Device) -> Self {
-        let names = graph.parameters.iter().map(|weight| weight.name.clone());
-        let tensors = graph
-            .parameters
-            .iter()
-            .map(|weight| Weight::zeros(&weight.shape, device));
         Self {
-            weights: Weights {
-                names: names.collect(),
-                tensors: tensors.collect(),
-            },
+            weights: Weights::zeros(&graph, device),
             plan: Plan::new(graph),
         }
     }
@@ -95,6 +87,7 @@ impl<B: Backend> GraphNetwork<B> {
             shape[1] = channels;
         }
         let metas = graph.infer(shape)?;
+        let network = image.dtype().into();
         let mut image = Some(image.into_primitive().tensor());
         let mut values: Vec<Option<Value<B>>> = Vec::with_capacity(graph.nodes.len());
         // Over the maps of nodes, until they are wanted.
@@ -103,7 +96,7 @@ impl<B: Backend> GraphNetwork<B> {
             let value = match (node, &metas[index]) {
                 (_, Meta::Number(number)) => Some(Value::Number(*number)),
                 (Node::Input, _) => image.take().map(Value::Float),
-                (Node::Parameter(weight), _) => Some(self.weights.tensors[*weight].value()),
+                (Node::Parameter(weight), _) => Some(self.weights.value(*weight)),
                 (Node::Call(op, arguments), Meta::Tensor { shape, .. }) => {
                     let step = &self.plan.steps[index];
                     match step {
@@ -113,8 +106,11 @@ impl<B: Backend> GraphNetwork<B> {
                             averages.map(|averages| averages.reshape(shape))
                         }
                         Step::Alone => {
+                            let compute = compute(op, arguments);
                             let arguments = self.arguments(index, arguments, &mut values);
-                            Some(op.run(arguments, shape, &device))
+                            let arguments = compute.arguments(network, arguments);
+                            let value = op.run(arguments, shape, &device);
+                            Some(compute.result(network, value))
                         }
                         Step::Layer {
                             layer,
@@ -123,7 +119,8 @@ impl<B: Backend> GraphNetwork<B> {
                             packed,
                         } => {
                             let arguments = self.arguments(index, arguments, &mut values);
-                            let (value, taken) = layer.run(packed, arguments, shape, *activation);
+                            let (value, taken) =
+                                layer.run(packed, arguments, shape, *activation, network);
                             averages.extend(taken.map(|taken| (index, taken)));
                             Some(value)
                         }
@@ -183,7 +180,13 @@ impl Layer {
         arguments: Vec<Value<B>>,
         shape: &[usize],
         activation: Option<Activation>,
+        network: FloatDType,
     ) -> (Value<B>, Option<Value<B>>) {
+        let compute = match self {
+            Self::GroupNorm(_) => Compute::Normalised,
+            _ => Compute::Network,
+        };
+        let arguments = compute.arguments(network, arguments);
         let value = match self {
             &Self::Conv {
                 ref conv,
@@ -206,156 +209,19 @@ impl Layer {
             Self::Linear => Linear::run_fused(packed, arguments, shape, activation),
             Self::GroupNorm(norm) => norm.run_fused(arguments, shape, activation),
         };
-        (value, None)
+        (compute.result(network, value), None)
     }
 }
 
-/// Weights by name.
-#[derive(Clone, Debug)]
-struct Weights<B: Backend> {
-    names: Arc<[String]>,
-    tensors: Vec<Weight<B>>,
-}
-
-/// A weight of some rank.
-#[derive(Module, Debug)]
-enum Weight<B: Backend> {
-    Rank1(Param<Tensor<B, 1>>),
-    Rank2(Param<Tensor<B, 2>>),
-    Rank3(Param<Tensor<B, 3>>),
-    Rank4(Param<Tensor<B, 4>>),
-    Rank5(Param<Tensor<B, 5>>),
-    Rank6(Param<Tensor<B, 6>>),
-    Rank7(Param<Tensor<B, 7>>),
-    Rank8(Param<Tensor<B, 8>>),
-}
-
-impl<B: Backend> Weight<B> {
-    fn zeros(shape: &[usize], device: &B::Device) -> Self {
-        fn param<B: Backend, const D: usize>(
-            shape: &[usize],
-            device: &B::Device,
-        ) -> Param<Tensor<B, D>> {
-            let shape: [usize; D] = shape.try_into().expect("chosen by the rank");
-            // Lazy: loading replaces the zeros before they exist.
-            Param::uninitialized(
-                burn::module::ParamId::new(),
-                move |device, _| Tensor::zeros(shape, device),
-                device.clone(),
-                true,
-                shape.into(),
-            )
+/// In which element type a node computes: the square of a node is wide, however it is written.
+fn compute(op: &Op, arguments: &[Arg]) -> Compute {
+    match (op, arguments) {
+        (Op::Binary(Binary(BinaryKind::Mul)), [Arg::Node(a), Arg::Node(b)]) if a == b => {
+            Compute::Wide
         }
-        match shape.len() {
-            0 | 1 => Self::Rank1(param(if shape.is_empty() { &[1] } else { shape }, device)),
-            2 => Self::Rank2(param(shape, device)),
-            3 => Self::Rank3(param(shape, device)),
-            4 => Self::Rank4(param(shape, device)),
-            5 => Self::Rank5(param(shape, device)),
-            6 => Self::Rank6(param(shape, device)),
-            7 => Self::Rank7(param(shape, device)),
-            _ => Self::Rank8(param(shape, device)),
-        }
-    }
-
-    fn value(&self) -> Value<B> {
-        Value::Float(
-            match self {
-                Self::Rank1(tensor) => tensor.val().into_primitive(),
-                Self::Rank2(tensor) => tensor.val().into_primitive(),
-                Self::Rank3(tensor) => tensor.val().into_primitive(),
-                Self::Rank4(tensor) => tensor.val().into_primitive(),
-                Self::Rank5(tensor) => tensor.val().into_primitive(),
-                Self::Rank6(tensor) => tensor.val().into_primitive(),
-                Self::Rank7(tensor) => tensor.val().into_primitive(),
-                Self::Rank8(tensor) => tensor.val().into_primitive(),
-            }
-            .tensor(),
-        )
+        _ => op.compute(),
     }
 }
-
-/// Like a vector of weights, except that visitors see the weights' names.
-impl<B: Backend> Module<B> for Weights<B> {
-    type Record = <Vec<Weight<B>> as Module<B>>::Record;
-
-    fn collect_devices(&self, devices: Devices<B>) -> Devices<B> {
-        self.tensors.collect_devices(devices)
-    }
-
-    fn fork(self, device: &B::Device) -> Self {
-        let tensors = self.tensors.fork(device);
-        Self { tensors, ..self }
-    }
-
-    fn to_device(self, device: &B::Device) -> Self {
-        let tensors = self.tensors.to_device(device);
-        Self { tensors, ..self }
-    }
-
-    fn visit<V: ModuleVisitor<B>>(&self, visitor: &mut V) {
-        for (name, tensor) in self.names.iter().zip(&self.tensors) {
-            visitor.enter_module(name, "Weights");
-            tensor.visit(visitor);
-            visitor.exit_module(name, "Weights");
-        }
-    }
-
-    fn map<M: ModuleMapper<B>>(self, mapper: &mut M) -> Self {
-        let tensors = self
-            .names
-            .iter()
-            .zip(self.tensors)
-            .map(|(name, tensor)| {
-                mapper.enter_module(name, "Weights");
-                let tensor = tensor.map(mapper);
-                mapper.exit_module(name, "Weights");
-                tensor
-            })
-            .collect();
-        Self {
-            names: self.names,
-            tensors,
-        }
-    }
-
-    fn load_record(self, record: Self::Record) -> Self {
-        let tensors = self.tensors.load_record(record);
-        Self { tensors, ..self }
-    }
-
-    fn into_record(self) -> Self::Record {
-        self.tensors.into_record()
-    }
-}
-
-impl<B: AutodiffBackend> AutodiffModule<B> for Weights<B> {
-    type InnerModule = Weights<B::InnerBackend>;
-
-    fn valid(&self) -> Self::InnerModule {
-        Weights {
-            names: self.names.clone(),
-            tensors: self.tensors.valid(),
-        }
-    }
-
-    fn from_inner(module: Self::InnerModule) -> Self {
-        Self {
-            names: module.names,
-            tensors: AutodiffModule::from_inner(module.tensors),
-        }
-    }
-}
-
-impl<B: Backend> ModuleDisplayDefault for Weights<B> {
-    fn content(&self, content: Content) -> Option<Content> {
-        content
-            .add("tensors", &format!("{}", self.names.len()))
-            .optional()
-    }
-}
-
-impl<B: Backend> ModuleDisplay for Weights<B> {}
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {

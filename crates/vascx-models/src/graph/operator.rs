@@ -1,6 +1,7 @@
 //! The table of operators. An operator is a struct in `ops/` that implements [`Operator`]; the line
 //! below makes it part of the graph format and of execution.
 
+use burn::tensor::FloatDType;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,11 @@ pub(crate) trait Operator {
     /// panicking.
     fn infer(&self, arguments: &[Meta]) -> Result<Meta, String>;
 
+    /// In which element type to compute when the network runs in half precision.
+    fn compute(&self) -> Compute {
+        Compute::Arguments
+    }
+
     /// Computes. `shape` is what `infer` gave; numbers never reach this.
     fn run<B: Backend>(
         &self,
@@ -38,6 +44,52 @@ pub(crate) trait Operator {
         shape: &[usize],
         device: &B::Device,
     ) -> Value<B>;
+}
+
+/// In which element type an operator computes. It matters in half precision only: f16 ends at
+/// 65 504 and bf16 has three digits, so squares and sums over many values need f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compute {
+    /// In that of the arguments; in f32 when they differ.
+    Arguments,
+    /// In the network's type: convolutions and products, which round each result once.
+    Network,
+    /// In f32, with a result that is no larger than the input: it returns to the network's type.
+    Normalised,
+    /// In f32, with a result that stays f32 until a convolution or product reads it.
+    Wide,
+}
+
+impl Compute {
+    /// Casts arguments to the type to compute in; integers and numbers stay.
+    pub(crate) fn arguments<B: Backend>(
+        self,
+        network: FloatDType,
+        arguments: Vec<Value<B>>,
+    ) -> Vec<Value<B>> {
+        let dtype = match self {
+            Self::Network => network,
+            Self::Normalised | Self::Wide => FloatDType::F32,
+            Self::Arguments => {
+                let mut dtypes = arguments.iter().filter_map(Value::float_dtype);
+                let first = dtypes.next();
+                if dtypes.all(|dtype| Some(dtype) == first) {
+                    return arguments;
+                }
+                FloatDType::F32
+            }
+        };
+        let cast = |value: Value<B>| value.with_float_dtype(dtype);
+        arguments.into_iter().map(cast).collect()
+    }
+
+    /// Casts a result to the type that it leaves in.
+    pub(crate) fn result<B: Backend>(self, network: FloatDType, value: Value<B>) -> Value<B> {
+        match self {
+            Self::Normalised => value.with_float_dtype(network),
+            _ => value,
+        }
+    }
 }
 
 macro_rules! operators {
@@ -56,6 +108,10 @@ macro_rules! operators {
 
             pub(crate) fn infer(&self, arguments: &[Meta]) -> Result<Meta, String> {
                 match self { $(Self::$name(op) => op.infer(arguments)),* }
+            }
+
+            pub(crate) fn compute(&self) -> Compute {
+                match self { $(Self::$name(op) => op.compute()),* }
             }
 
             pub(crate) fn run<B: Backend>(

@@ -2,7 +2,7 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{BoolTensor, FloatTensor, IntTensor};
-use burn::tensor::{Scalar, Shape, Slice, TensorMetadata, get_device_settings};
+use burn::tensor::{FloatDType, Scalar, Shape, Slice, TensorMetadata, get_device_settings};
 
 use super::meta::{DType, Literal};
 
@@ -67,6 +67,24 @@ impl<B: Backend> Value<B> {
         match self {
             Self::Number(number) => *number,
             _ => unreachable!("inference checked that this is a number"),
+        }
+    }
+
+    /// Element type of a tensor of floats.
+    pub(crate) fn float_dtype(&self) -> Option<FloatDType> {
+        match self {
+            Self::Float(tensor) => Some(tensor.dtype().into()),
+            _ => None,
+        }
+    }
+
+    /// The same floats in another element type; other values stay.
+    pub(crate) fn with_float_dtype(self, dtype: FloatDType) -> Self {
+        match self {
+            Self::Float(tensor) if FloatDType::from(tensor.dtype()) != dtype => {
+                Self::Float(B::float_cast(tensor, dtype))
+            }
+            same => same,
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Activation;
 use crate::fused::{activate, in_memory_order};
 use crate::graph::meta::{DType, Literal, Meta};
-use crate::graph::operator::{Operator, exactly, take};
+use crate::graph::operator::{Compute, Operator, exactly, take};
 use crate::graph::value::Value;
 
 /// A function without settings, of a tensor or a number.
@@ -203,6 +203,13 @@ impl Operator for Unary {
                 };
                 Meta::tensor(dtype, shape.as_slice())
             }
+        }
+    }
+
+    fn compute(&self) -> Compute {
+        match self.0 {
+            UnaryKind::Exp => Compute::Wide,
+            _ => Compute::Arguments,
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fused::{Arithmetic, Fused, arithmetic, in_memory_order};
 use crate::graph::meta::{DType, Literal, Meta, broadcast};
-use crate::graph::operator::{Operator, exactly, take};
+use crate::graph::operator::{Compute, Operator, exactly, take};
 use crate::graph::value::Value;
 
 /// A function of two tensors or numbers; two numbers give a number.
@@ -255,6 +255,13 @@ impl Operator for Binary {
             return Err("integers can be divided by a number other than zero only".into());
         }
         Meta::tensor(result, broadcast(&sizes(a), &sizes(b))?)
+    }
+
+    fn compute(&self) -> Compute {
+        match self.0 {
+            BinaryKind::Pow => Compute::Wide,
+            _ => Compute::Arguments,
+        }
     }
 
     fn run<B: Backend>(

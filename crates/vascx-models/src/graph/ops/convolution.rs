@@ -12,7 +12,7 @@ use crate::fused::{
     global_average,
 };
 use crate::graph::meta::{DType, Meta};
-use crate::graph::operator::{Operator, at_least, take};
+use crate::graph::operator::{Compute, Operator, at_least, take};
 use crate::graph::value::Value;
 
 /// Largest stride, padding or dilation; keeps sizes far from overflow.
@@ -198,6 +198,10 @@ impl Operator for Conv {
         Meta::tensor(DType::Float, [n, outputs, sides[0], sides[1]])
     }
 
+    fn compute(&self) -> Compute {
+        Compute::Network
+    }
+
     fn run<B: Backend>(
         &self,
         arguments: Vec<Value<B>>,
@@ -276,6 +280,10 @@ impl Operator for ConvTranspose {
             extent(1, width, kernel_width)?,
         ];
         Meta::tensor(DType::Float, [n, outputs, sides[0], sides[1]])
+    }
+
+    fn compute(&self) -> Compute {
+        Compute::Network
     }
 
     fn run<B: Backend>(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fused::{Packed, multiply};
 use crate::graph::meta::{DType, Meta, broadcast};
-use crate::graph::operator::{Operator, at_least, exactly, take};
+use crate::graph::operator::{Compute, Operator, at_least, exactly, take};
 use crate::graph::value::Value;
 use crate::{Activation, work};
 
@@ -28,6 +28,10 @@ impl Operator for MatMul {
             }
             (a, b) => Err(format!("{a:?} and {b:?} cannot be multiplied")),
         }
+    }
+
+    fn compute(&self) -> Compute {
+        Compute::Network
     }
 
     fn run<B: Backend>(
@@ -76,6 +80,10 @@ impl Operator for Linear {
             *last = outputs;
         }
         Meta::tensor(DType::Float, shape)
+    }
+
+    fn compute(&self) -> Compute {
+        Compute::Network
     }
 
     fn run<B: Backend>(

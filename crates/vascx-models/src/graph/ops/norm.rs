@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Activation;
 use crate::fused::{self, Arithmetic};
 use crate::graph::meta::{DType, Meta};
-use crate::graph::operator::{Operator, at_least, take};
+use crate::graph::operator::{Compute, Operator, at_least, take};
 use crate::graph::value::Value;
 
 /// Normalises channels (axis 1) with stored statistics; arguments are the tensor, mean, variance,
@@ -31,6 +31,10 @@ impl Operator for BatchNorm {
             }
         }
         Meta::tensor(DType::Float, shape)
+    }
+
+    fn compute(&self) -> Compute {
+        Compute::Normalised
     }
 
     fn run<B: Backend>(
@@ -108,6 +112,10 @@ impl Operator for GroupNorm {
             return Err(format!("expected scale and shift of {} channels", shape[1]));
         }
         Meta::tensor(DType::Float, shape)
+    }
+
+    fn compute(&self) -> Compute {
+        Compute::Normalised
     }
 
     fn run<B: Backend>(
@@ -190,6 +198,10 @@ impl Operator for LayerNorm {
             return Err("expected scale and shift at most".into());
         }
         Meta::tensor(DType::Float, shape)
+    }
+
+    fn compute(&self) -> Compute {
+        Compute::Normalised
     }
 
     fn run<B: Backend>(

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fused::{global_average, max_pool};
 use crate::graph::meta::{DType, Meta};
-use crate::graph::operator::{Operator, exactly, take};
+use crate::graph::operator::{Compute, Operator, exactly, take};
 use crate::graph::value::Value;
 
 /// The largest value per window.
@@ -112,6 +112,10 @@ impl Operator for AvgPool {
         Meta::tensor(DType::Float, [n, c, side(0, height)?, side(1, width)?])
     }
 
+    fn compute(&self) -> Compute {
+        Compute::Normalised
+    }
+
     fn run<B: Backend>(
         &self,
         arguments: Vec<Value<B>>,
@@ -144,6 +148,10 @@ pub struct AdaptiveAvgPool;
 impl Operator for AdaptiveAvgPool {
     fn infer(&self, arguments: &[Meta]) -> Result<Meta, String> {
         adaptive(arguments)
+    }
+
+    fn compute(&self) -> Compute {
+        Compute::Normalised
     }
 
     fn run<B: Backend>(

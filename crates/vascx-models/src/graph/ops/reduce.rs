@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fused::global_average;
 use crate::graph::meta::{DType, Meta};
-use crate::graph::operator::{Operator, check_axis, exactly, take};
+use crate::graph::operator::{Compute, Operator, check_axis, exactly, take};
 use crate::graph::value::Value;
 
 /// One value per line along the axes.
@@ -59,6 +59,13 @@ impl Operator for Reduce {
             _ => DType::Int,
         };
         Meta::tensor(dtype, reduced(x.shape()?, &self.axes, self.keep)?)
+    }
+
+    fn compute(&self) -> Compute {
+        match self.kind {
+            ReduceKind::Max | ReduceKind::Min => Compute::Arguments,
+            ReduceKind::Mean | ReduceKind::Prod | ReduceKind::Sum => Compute::Wide,
+        }
     }
 
     fn run<B: Backend>(
@@ -144,6 +151,10 @@ impl Operator for CumSum {
         Meta::tensor(dtype, x.shape()?)
     }
 
+    fn compute(&self) -> Compute {
+        Compute::Wide
+    }
+
     fn run<B: Backend>(
         &self,
         arguments: Vec<Value<B>>,
@@ -174,6 +185,10 @@ impl Operator for Softmax {
             return Err("expected a tensor of floats".into());
         }
         Meta::tensor(DType::Float, x.shape()?)
+    }
+
+    fn compute(&self) -> Compute {
+        Compute::Normalised
     }
 
     fn run<B: Backend>(

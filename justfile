@@ -52,7 +52,7 @@ demo OUT="out/demo":
 deny:
     cargo deny check
 
-# Fuzz a target (unpickle, archive, program, onnx, state_dict, field_of_view) for some seconds; libFuzzer needs unstable compiler flags.
+# Fuzz a target (unpickle, archive, program, onnx, state_dict, field_of_view, photograph) for some seconds; libFuzzer needs unstable compiler flags.
 fuzz TARGET SECONDS="600":
     RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024
 
@@ -64,3 +64,5 @@ fixtures PYTHON="python3":
     {{PYTHON}} tools/fixtures/state_dicts.py
     {{PYTHON}} tools/fixtures/inference.py
     {{PYTHON}} tools/fixtures/field_of_view.py
+    {{PYTHON}} tools/fixtures/jpeg.py
+    {{PYTHON}} tools/fixtures/tiff.py

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use burn::backend::Flex;
 use vascx::convert::Model;
-use vascx::inference::{BatchSize, HeatmapEnsemble, PredictOptions, resolve_inputs};
+use vascx::inference::{BatchSize, HeatmapEnsemble, Inputs, PredictOptions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/fovea.pt")?;
     let ensemble = HeatmapEnsemble::<Flex>::load(&model, &Default::default())?;
-    let inputs = resolve_inputs(&["examples/images".into()])?;
+    let inputs = Inputs::resolve(&["examples/images".into()], false)?.photographs;
     // The same few photographs over and over stand for a cohort.
     let cohort: Vec<PathBuf> = inputs.into_iter().map(|input| input.path).collect();
     let cohort = cohort.into_iter().cycle().take(12);

@@ -2,12 +2,12 @@
 
 use burn::backend::Flex;
 use vascx::convert::Model;
-use vascx::inference::{BatchSize, PredictOptions, SegmentationEnsemble, resolve_inputs};
+use vascx::inference::{BatchSize, Inputs, PredictOptions, SegmentationEnsemble};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/disc.pt")?;
     let ensemble = SegmentationEnsemble::<Flex>::load(&model, &Default::default())?;
-    let inputs = resolve_inputs(&["examples/images".into()])?;
+    let inputs = Inputs::resolve(&["examples/images".into()], false)?.photographs;
     let paths: Vec<_> = inputs.iter().map(|input| input.path.clone()).collect();
     let options = PredictOptions {
         batch_size: Some(BatchSize::Photographs(2)),

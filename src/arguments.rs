@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vascx::convert::Task;
-use vascx::inference::{BatchSize, Device, Devices, PreprocessMode};
+use vascx::inference::{BatchSize, DecodeLimits, Device, Devices, PreprocessMode};
 use vascx::models::Precision;
 
 /// Retinal model ensembles in pure Rust: convert PyTorch releases, run them on photographs.
@@ -117,15 +117,34 @@ pub(crate) struct PredictArguments {
     /// Also draw the results on the photographs (OUT/overlays).
     #[arg(long)]
     pub(crate) overlay: bool,
+    #[command(flatten)]
+    pub(crate) photographs: PhotographArguments,
     /// Leave out what an earlier run of the same model with the same settings has done.
     #[arg(long)]
     pub(crate) resume: bool,
     /// Print errors only.
     #[arg(long)]
     pub(crate) quiet: bool,
-    /// Photographs, folders of photographs, or CSV files with the columns id,path.
+    /// Photographs, folders of photographs, or lists (CSV with the columns id,path or path).
     #[arg(required = true)]
     pub(crate) inputs: Vec<PathBuf>,
+}
+
+/// Of commands that read photographs.
+#[derive(Debug, Args)]
+pub(crate) struct PhotographArguments {
+    /// Also take photographs of subfolders; ids then begin with the subfolder's name and `__`.
+    #[arg(long)]
+    pub(crate) recursive: bool,
+    /// Largest photograph, in pixels; what declares more fails before memory is taken.
+    #[arg(long, value_name = "N", default_value_t = DecodeLimits::default().max_pixels)]
+    max_pixels: u64,
+}
+
+impl PhotographArguments {
+    pub(crate) fn limits(&self) -> DecodeLimits {
+        DecodeLimits::default().with_max_pixels(self.max_pixels)
+    }
 }
 
 /// Of commands that compute on a GPU.
@@ -148,10 +167,12 @@ pub(crate) struct PreprocessArguments {
     /// Folder for rgb/<id>.png, ce/<id>.png, bounds.json and manifest.csv; created when missing.
     #[arg(long)]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) photographs: PhotographArguments,
     /// Print errors only.
     #[arg(long)]
     pub(crate) quiet: bool,
-    /// Photographs, folders of photographs, or CSV files with the columns id,path.
+    /// Photographs, folders of photographs, or lists (CSV with the columns id,path or path).
     #[arg(required = true)]
     pub(crate) inputs: Vec<PathBuf>,
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use vascx::inference::{Outcome, Status, Summary};
+use vascx::inference::{LeftOut, Outcome, Status, Summary};
 
 use crate::commands::{Failure, print};
 
@@ -30,6 +30,13 @@ impl Reporter {
 
     pub(crate) fn note(&self, note: &str) {
         self.bar.suspend(|| eprintln!("note: {note}"));
+    }
+
+    /// What folders hold beside photographs.
+    pub(crate) fn left_out(&self, left_out: &LeftOut) {
+        if !left_out.is_empty() && !self.quiet {
+            self.note(&left_out.to_string());
+        }
     }
 
     /// Announces the model that the following outcomes belong to.

@@ -45,7 +45,7 @@ fn squares_contrast_and_bounds_are_written() {
     assert!(lines["top"][0][1].is_f64() && lines["bottom"].is_array());
     let manifest = std::fs::read_to_string(workspace.path("out/manifest.csv")).unwrap();
     assert!(
-        manifest.lines().next().unwrap().ends_with("field_of_view"),
+        manifest.lines().next().unwrap().contains(",field_of_view"),
         "{manifest}"
     );
     assert!(manifest.contains("circle_and_lines"), "{manifest}");

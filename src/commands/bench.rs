@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::tensor::{Distribution, Tensor, backend::Backend};
 use serde::Serialize;
 use vascx::convert::Model;
-use vascx::inference::{AnyEnsemble, DeviceWork, PredictOptions, resolve_inputs};
+use vascx::inference::{AnyEnsemble, DeviceWork, Inputs, PredictOptions};
 use vascx::models::{
     Architecture, Ensemble, Peak, Precision, Prediction, ResNetConfig, ResNetDepth, UNetConfig,
     count_operations, measure_layers,
@@ -174,7 +174,7 @@ impl Bench<'_> {
     fn photographs<B: Backend>(&self, model: &Model, device: &B::Device) -> Result<Vec<f64>> {
         let precision = self.arguments.dtype.into();
         let ensemble = AnyEnsemble::<B>::load(model, device)?.with_precision(precision)?;
-        let inputs = resolve_inputs(&self.arguments.inputs)?;
+        let inputs = Inputs::resolve(&self.arguments.inputs, false)?.photographs;
         let paths: Vec<_> = inputs.into_iter().map(|input| input.path).collect();
         let options = PredictOptions::default();
         let predict = || -> Result<()> {

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use vascx::convert::Model;
-use vascx::inference::{
-    Input, Job, Outcome, Overlay, Photograph, PredictOptions, Summary, resolve_inputs,
-};
+use vascx::inference::{Input, Inputs, Job, Outcome, Overlay, Photograph, PredictOptions, Summary};
 use vascx::models::Precision;
 
 use super::predict::Predict;
@@ -18,7 +16,7 @@ const MODELS: [&str; 4] = ["artery_vein", "disc", "fovea", "quality"];
 
 pub(crate) fn run(arguments: &DemoArguments) -> Result {
     let root = find_bundle()?;
-    let inputs = resolve_inputs(&[root.join("examples/images")])?;
+    let inputs = Inputs::resolve(&[root.join("examples/images")], false)?.photographs;
     let reporter = Reporter::new(MODELS.len() * inputs.len(), arguments.quiet);
     let mut total = Summary::default();
     let mut overlays: BTreeMap<String, Overlay> = BTreeMap::new();

@@ -2,9 +2,7 @@
 
 use burn::tensor::backend::Backend;
 use vascx::convert::Model;
-use vascx::inference::{
-    AnyEnsemble, DeviceWork, Job, Outcome, PredictOptions, Summary, resolve_inputs,
-};
+use vascx::inference::{AnyEnsemble, DeviceWork, Inputs, Job, Outcome, PredictOptions, Summary};
 use vascx::models::Precision;
 
 use super::{Result, interrupt, keep_kernels};
@@ -12,8 +10,9 @@ use crate::arguments::{PredictArguments, Switch};
 use crate::report::Reporter;
 
 pub(crate) fn run(arguments: &PredictArguments) -> Result {
+    let inputs = Inputs::resolve(&arguments.inputs, arguments.photographs.recursive)?;
     let job = Job {
-        inputs: resolve_inputs(&arguments.inputs)?,
+        inputs: inputs.photographs,
         out: arguments.out.clone(),
         options: PredictOptions {
             batch_size: arguments.batch_size,
@@ -21,6 +20,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
             tta: arguments.tta.map(|switch| switch == Switch::On),
             preprocess: arguments.preprocess.into(),
             keep_maps: arguments.save_probabilities,
+            limits: arguments.photographs.limits(),
         },
         overlay: arguments.overlay,
         resume: arguments.resume,
@@ -29,6 +29,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
     keep_kernels(&arguments.kernels, arguments.device.first())?;
     let model = Model::open(&arguments.model)?;
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
+    reporter.left_out(&inputs.left_out);
     for note in model.notes() {
         reporter.note(note);
     }

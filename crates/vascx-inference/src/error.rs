@@ -28,6 +28,9 @@ pub enum Error {
         /// What the decoder says.
         reason: String,
     },
+    /// The bytes of an image file could not be decoded.
+    #[error("the photograph cannot be decoded: {0}")]
+    PhotographBytes(String),
     /// Pixels given from memory do not fit their size.
     #[error("{bytes} bytes are no RGB image of {width} × {height} pixels")]
     PixelCount {
@@ -85,6 +88,31 @@ pub enum Error {
     DuplicateId {
         /// The id.
         id: String,
+        /// The input that had it first.
+        first: PathBuf,
+        /// The other input.
+        second: PathBuf,
+    },
+    /// An id cannot name a file on every system.
+    #[error("{path}: the id `{id}` {problem}; give another one in a CSV file with the columns id,path",
+            id = .id.escape_debug())]
+    Id {
+        /// The id.
+        id: String,
+        /// Its input.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Two inputs would write the same output where file systems tell less apart than here.
+    #[error(
+        "the ids `{}` and `{}` differ only in capitals or in how letters are composed, so that their \
+         results are one file on Windows or macOS: {first} and {second}; give them other ids in a CSV \
+         file with the columns id,path", .ids[0], .ids[1]
+    )]
+    TwinIds {
+        /// Both ids.
+        ids: [String; 2],
         /// The input that had it first.
         first: PathBuf,
         /// The other input.

@@ -19,6 +19,7 @@
 //! [`Job`] does all of it for folders of photographs.
 
 mod augment;
+mod decode;
 mod device;
 mod ensemble;
 mod error;
@@ -35,6 +36,7 @@ mod preprocess;
 mod source;
 mod window;
 
+pub use decode::DecodeLimits;
 pub use device::{Device, DeviceWork, Devices, keep_autotune};
 pub use ensemble::{
     Answer, Answers, AnyEnsemble, BatchSize, Classification, ClassificationEnsemble, FromMembers,
@@ -44,7 +46,7 @@ pub use ensemble::{
 pub use error::{Error, Result};
 pub use field_of_view::{FieldOfView, Method};
 pub use geometry::Point;
-pub use inputs::{Input, resolve_inputs};
+pub use inputs::{Input, Inputs, LeftOut};
 pub use job::{Job, Outcome, PreprocessJob, Status, Summary};
 pub use output::write_tensor;
 pub use overlay::Overlay;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use vascx_convert::Preprocessing;
 
+use crate::decode::DecodeLimits;
 use crate::error::{Error, Result};
 use crate::geometry::{Geometry, Size};
 use crate::photograph::Photograph;
@@ -141,6 +142,7 @@ pub(crate) struct Recipe {
     pub(crate) mode: PreprocessMode,
     /// Whether photographs are needed after they are prepared.
     pub(crate) keep_photographs: bool,
+    pub(crate) limits: DecodeLimits,
     /// Whether grey levels remain bytes, where they are whole, and are normalised later.
     pub(crate) bytes: bool,
 }
@@ -152,6 +154,8 @@ pub(crate) struct Loaded<'a> {
     pub(crate) geometry: Geometry,
     /// Where the network input lies in the photograph; none for a tensor.
     pub(crate) bounds: Option<Bounds>,
+    /// What the user should know of its file.
+    pub(crate) note: Option<String>,
     /// The photograph, if it was to be kept.
     pub(crate) photograph: Option<Cow<'a, Photograph>>,
 }
@@ -161,7 +165,7 @@ impl<'a> Source<'a> {
     pub(crate) fn load(self, recipe: &Recipe) -> Result<Loaded<'a>> {
         let photograph = match self {
             Self::Photograph(photograph) => photograph,
-            Self::Path(path) => Cow::Owned(Photograph::open(path)?),
+            Self::Path(path) => Cow::Owned(Photograph::open_within(path, recipe.limits)?),
             Self::Tensor(data) => return load_tensor(data, recipe.preprocessing.channels()),
         };
         let Prepared {
@@ -178,6 +182,7 @@ impl<'a> Source<'a> {
             pixels,
             geometry,
             bounds: Some(bounds),
+            note: photograph.note().map(str::to_owned),
             photograph: recipe.keep_photographs.then_some(photograph),
         })
     }
@@ -210,6 +215,7 @@ fn load_tensor<'a>(data: TensorData, channels: usize) -> Result<Loaded<'a>> {
         pixels: Pixels::Floats(values),
         geometry: Geometry::stretched(size, size),
         bounds: None,
+        note: None,
         photograph: None,
     })
 }

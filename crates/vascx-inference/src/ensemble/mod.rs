@@ -32,6 +32,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use vascx_convert::{Model, ModelManifest, Task};
 use vascx_models::Precision;
 
+use crate::decode::DecodeLimits;
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::preprocess::PreprocessMode;
@@ -52,6 +53,8 @@ pub struct PredictOptions {
     pub preprocess: Option<PreprocessMode>,
     /// Whether answers keep their probability maps or heat maps.
     pub keep_maps: bool,
+    /// How large photographs may be that are read from files.
+    pub limits: DecodeLimits,
 }
 
 /// How many photographs are computed at a time.

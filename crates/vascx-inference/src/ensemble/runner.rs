@@ -108,6 +108,7 @@ impl<B: Backend> Runner<B> {
             preprocessing: self.manifest.preprocessing.clone(),
             mode: settings.mode,
             keep_photographs,
+            limits: options.limits,
             bytes: self.placement.takes_bytes(self.manifest.task),
         };
         Ok(Run {

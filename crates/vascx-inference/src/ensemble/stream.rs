@@ -30,6 +30,8 @@ pub(crate) struct Computed<'a> {
     pub(crate) values: Values,
     pub(crate) geometry: Geometry,
     pub(crate) bounds: Option<Bounds>,
+    /// What the user should know of the photograph's file.
+    pub(crate) note: Option<String>,
     pub(crate) photograph: Option<Cow<'a, Photograph>>,
 }
 

@@ -118,6 +118,7 @@ impl<'e, B: Backend> Worker<'e, B> {
                 values,
                 geometry: loaded.geometry,
                 bounds: loaded.bounds,
+                note: loaded.note,
                 photograph: loaded.photograph,
             }),
             (None, Some(error)) => Err(error.clone().into()),

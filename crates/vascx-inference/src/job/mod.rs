@@ -230,7 +230,7 @@ impl Job {
                     input,
                     status: &record.status,
                     answer: answer.as_ref(),
-                    warning: record.warning(),
+                    warning: record.warning.as_deref(),
                 });
                 records.push(record);
             }
@@ -249,6 +249,7 @@ impl Job {
             values,
             geometry,
             bounds,
+            note,
             photograph,
         } = match computed {
             Ok(computed) => computed,
@@ -261,7 +262,7 @@ impl Job {
         let size = geometry.photograph();
         outputs::write(self, &ticket.input.id, size, photograph.as_deref(), &answer)?;
         let field = bounds.as_ref().and_then(Bounds::field_of_view);
-        ticket.record.complete(size, field);
+        ticket.record.complete(size, field, note);
         ticket.record.predictions = record::prediction_columns(&answer);
         Ok((ticket, Some(answer)))
     }

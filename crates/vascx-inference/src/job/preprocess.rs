@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::record::{Record, Status};
 use super::{Outcome, Summary, outputs};
+use crate::decode::DecodeLimits;
 use crate::error::{Error, Result};
 use crate::geometry::Size;
 use crate::inputs::Input;
@@ -30,6 +31,8 @@ pub struct PreprocessJob {
     pub mode: PreprocessMode,
     /// Side of the square in pixels.
     pub size: usize,
+    /// How large photographs may be.
+    pub limits: DecodeLimits,
 }
 
 impl PreprocessJob {
@@ -65,7 +68,7 @@ impl PreprocessJob {
                     input,
                     status: &record.status,
                     answer: None,
-                    warning: record.warning(),
+                    warning: record.warning.as_deref(),
                 };
                 (each
                     .lock()
@@ -101,7 +104,7 @@ impl PreprocessJob {
     fn one(&self, input: &Input, enhance: bool) -> Result<(Record, Option<Bounds>)> {
         let started = Instant::now();
         let mut record = Record::begin(input);
-        let photograph = match Photograph::open(&input.path) {
+        let photograph = match Photograph::open_within(&input.path, self.limits) {
             Ok(photograph) => photograph,
             Err(error) => {
                 record.status = Status::Failed(error.to_string());
@@ -117,7 +120,8 @@ impl PreprocessJob {
         if let Some(enhanced) = enhanced {
             self.write("ce", &input.id, &enhanced)?;
         }
-        record.complete(Size::of(&photograph), bounds.field_of_view());
+        let note = photograph.note().map(str::to_owned);
+        record.complete(Size::of(&photograph), bounds.field_of_view(), note);
         record.seconds = Some(started.elapsed().as_secs_f64());
         Ok((record, Some(bounds)))
     }

@@ -34,6 +34,9 @@ pub(super) struct Record {
     pub(super) height: Option<usize>,
     /// How the field of view was found, where it was looked for.
     pub(super) field_of_view: Option<Method>,
+    /// What the user should know although it worked.
+    #[serde(default)]
+    pub(super) warning: Option<String>,
     /// The file's length and time of change (nanoseconds since 1970) when it was read: whether it
     /// is still the same.
     pub(super) bytes: Option<u64>,
@@ -54,6 +57,7 @@ impl Record {
             width: None,
             height: None,
             field_of_view: None,
+            warning: None,
             bytes,
             modified,
             predictions: Vec::new(),
@@ -61,10 +65,20 @@ impl Record {
     }
 
     /// After all outputs are written.
-    pub(super) fn complete(&mut self, photograph: Size, field: Option<&FieldOfView>) {
+    pub(super) fn complete(
+        &mut self,
+        photograph: Size,
+        field: Option<&FieldOfView>,
+        note: Option<String>,
+    ) {
         self.status = Status::Done;
         (self.width, self.height) = (Some(photograph.width), Some(photograph.height));
         self.field_of_view = field.map(FieldOfView::method);
+        let not_found = (self.field_of_view == Some(Method::NotFound)).then(|| {
+            "no field of view found; the whole photograph was used, look at the result".to_owned()
+        });
+        let warnings: Vec<String> = note.into_iter().chain(not_found).collect();
+        self.warning = (!warnings.is_empty()).then(|| warnings.join("; "));
     }
 
     /// Whether it was done and the file is unchanged since.
@@ -76,13 +90,8 @@ impl Record {
             && (self.bytes, self.modified) == (now.bytes, now.modified)
     }
 
-    pub(super) fn warning(&self) -> Option<&'static str> {
-        (self.field_of_view == Some(Method::NotFound))
-            .then_some("no field of view found; the whole photograph was used, look at the result")
-    }
-
     /// The columns of `manifest.csv`.
-    pub(super) const MANIFEST: [&str; 8] = [
+    pub(super) const MANIFEST: [&str; 9] = [
         "id",
         "path",
         "status",
@@ -91,6 +100,7 @@ impl Record {
         "width",
         "height",
         "field_of_view",
+        "warning",
     ];
 
     pub(super) fn manifest_row(&self) -> Vec<String> {
@@ -109,6 +119,7 @@ impl Record {
             number(self.width),
             number(self.height),
             self.field_of_view.map_or("", Method::name).into(),
+            self.warning.clone().unwrap_or_default(),
         ]
     }
 }

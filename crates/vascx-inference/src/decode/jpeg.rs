@@ -1,0 +1,140 @@
+//! JPEG, with the pixels of libjpeg-turbo: those that Pillow and OpenCV give, hence those that models
+//! were trained on.
+
+use image::RgbImage;
+use libjpeg_turbo_rs::{DecodeLimits as DecoderLimits, Decoder, JpegError, PixelFormat};
+
+use super::limits::{DecodeLimits, check_room, zeros};
+use super::pixels::cmyk;
+use super::{Decoded, Result, upright};
+
+/// What a sample of 255 means in a stream of four components.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inks {
+    /// No ink, as Adobe's programs write and Pillow assumes of every file.
+    Inverted,
+    /// Full ink, as inside TIFF files.
+    Plain,
+}
+
+/// Decodes a file.
+pub(super) fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<Decoded> {
+    let decoder = open(bytes, limits)?;
+    let orientation = decoder.exif_orientation();
+    let rgb = pixels(decoder, limits, Inks::Inverted)?;
+    if !has_end(bytes) {
+        return Err("the JPEG file is cut short: it has no end marker".into());
+    }
+    Ok(Decoded {
+        rgb: upright(rgb, orientation)?,
+        note: None,
+    })
+}
+
+/// Reads the headers of a stream and checks its size.
+pub(super) fn open(stream: &[u8], limits: DecodeLimits) -> Result<Decoder<'_>> {
+    let own = DecoderLimits {
+        // Real progressive files have about ten; each is a walk through the whole picture.
+        max_scans: 200,
+        // Checked below, with a message of our own.
+        max_pixels: u64::MAX,
+        max_width: usize::MAX,
+        max_height: usize::MAX,
+        max_memory: None,
+    };
+    let decoder = Decoder::new_with_limits(stream, own).map_err(words)?;
+    let header = decoder.header();
+    limits.check(header.width() as u64, header.height() as u64)?;
+    Ok(decoder)
+}
+
+/// Decodes a stream whose headers are read.
+pub(super) fn pixels(mut decoder: Decoder, limits: DecodeLimits, inks: Inks) -> Result<RgbImage> {
+    let header = decoder.header();
+    let (width, height) = limits.check(header.width() as u64, header.height() as u64)?;
+    let components = header.components.len();
+    let format = match components {
+        1 | 3 => PixelFormat::Rgb,
+        4 => PixelFormat::Cmyk,
+        _ => {
+            return Err(format!(
+                "JPEG files of {components} components are not read"
+            ));
+        }
+    };
+    let count = u64::from(width) * u64::from(height);
+    if header.precision != 8 || header.is_lossless {
+        // Planes of 16 bits that the decoder makes itself.
+        check_room(count * components as u64 * 6)?;
+    }
+    let mut samples = zeros(count * format.bytes_per_pixel() as u64)?;
+    decoder.set_output_format(format);
+    // As libjpeg does by default; matters for progressive files without all their scans.
+    decoder.set_block_smoothing(true);
+    decoder.decode_image_into(&mut samples).map_err(words)?;
+    if components != 4 {
+        return Ok(RgbImage::from_raw(width, height, samples).expect("three bytes for each pixel"));
+    }
+    if inks == Inks::Inverted {
+        samples.iter_mut().for_each(|ink| *ink = !*ink);
+    }
+    cmyk(width, height, 4, &samples)
+}
+
+/// Whether the first image of a file is followed by an end marker: without one, the last rows may be
+/// made up.
+fn has_end(file: &[u8]) -> bool {
+    const END: u8 = 0xd9;
+    let mut at = 2;
+    loop {
+        // To the next marker, through what may lie between segments: the data of a scan.
+        let Some(ff) = file[at..].iter().position(|&byte| byte == 0xff) else {
+            return false;
+        };
+        at += ff;
+        let Some(filling) = file[at..].iter().position(|&byte| byte != 0xff) else {
+            return false;
+        };
+        at += filling;
+        let code = file[at];
+        at += 1;
+        match code {
+            END => return true,
+            // A stuffed zero, markers without a segment, restarts.
+            0 | 1 | 0xd0..=0xd8 => {}
+            _ => {
+                let Some(length) = file[at..].first_chunk() else {
+                    return false;
+                };
+                at += usize::from(u16::from_be_bytes(*length));
+                if at > file.len() {
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+/// A decoder's error in the user's words.
+pub(super) fn words(error: JpegError) -> String {
+    match error {
+        JpegError::UnexpectedEof => "the JPEG file is cut short".into(),
+        JpegError::AllocationFailed { bytes, .. } => super::limits::no_memory(bytes),
+        JpegError::Unsupported(what) => format!("JPEG files with this are not read: {what}"),
+        other => format!("the JPEG file is damaged: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_end;
+
+    #[test]
+    fn the_end_is_found_behind_segments_and_stuffing() {
+        let segments = b"\xff\xd8\xff\xfe\x00\x04\xff\xd9\xff\xff\xda\x00\x02ab\xff\x00\xff\xd0c";
+        assert!(!has_end(segments));
+        assert!(!has_end(&[&segments[..], b"\xff"].concat()));
+        assert!(has_end(&[&segments[..], b"\xff\xff\xd9"].concat()));
+        assert!(!has_end(b"\xff\xd8\xff\xfe\xff\xff\xff\xd9"));
+    }
+}

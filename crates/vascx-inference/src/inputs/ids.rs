@@ -1,0 +1,87 @@
+//! Ids, which name output files on any file system.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::Input;
+use crate::error::{Error, Result};
+
+/// The id of a file: its relative path without extension, `/` as `__`. Bytes that are no UTF-8 and
+/// control characters are written as in a URI.
+pub(super) fn of_file(relative: &Path) -> String {
+    let parts = relative.with_extension("");
+    let parts = parts.components().map(|part| {
+        let name = part.as_os_str();
+        match name.to_str() {
+            Some(text) if !text.contains(char::is_control) => text.to_owned(),
+            _ => percent_encoded(name.as_encoded_bytes()),
+        }
+    });
+    parts.collect::<Vec<_>>().join("__")
+}
+
+/// Bytes as a URI has them: what is no ASCII letter, digit, `/`, `-`, `.`, `_` or `~` as `%` and two
+/// hexadecimal digits.
+fn percent_encoded(bytes: &[u8]) -> String {
+    let encoded = bytes.iter().map(|&byte| {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    });
+    encoded.collect()
+}
+
+/// Why an id cannot name a file somewhere; none when it can.
+pub(super) fn problem(id: &str) -> Option<String> {
+    const RESERVED: [&str; 4] = ["con", "prn", "aux", "nul"];
+    let stem = id.split('.').next().unwrap_or_default().trim_end();
+    let stem = stem.to_ascii_lowercase();
+    let port = |name: &str| {
+        stem.strip_prefix(name)
+            .is_some_and(|rest| rest.len() == 1 && rest.contains(|c: char| c.is_ascii_digit()))
+    };
+    if id.is_empty() || id.starts_with('.') || id.contains(['/', '\\']) {
+        Some("cannot name a file".into())
+    } else if id.contains(char::is_control) {
+        Some("holds a control character".into())
+    } else if RESERVED.contains(&stem.as_str()) || port("com") || port("lpt") {
+        Some("is a device on Windows and cannot name a file there".into())
+    } else {
+        None
+    }
+}
+
+/// Checks that every id names a file of its own.
+pub(super) fn check(inputs: &[Input]) -> Result<()> {
+    let mut seen: HashMap<String, &Input> = HashMap::new();
+    for input in inputs {
+        if let Some(problem) = problem(&input.id) {
+            return Err(Error::Id {
+                id: input.id.clone(),
+                path: input.path.clone(),
+                problem,
+            });
+        }
+        // File systems of Windows and macOS tell neither case nor composed letters apart.
+        let key = input.id.nfc().flat_map(char::to_lowercase).nfc().collect();
+        let Some(first) = seen.insert(key, input) else {
+            continue;
+        };
+        let (first_id, id) = (first.id.clone(), input.id.clone());
+        let (first, second) = (first.path.clone(), input.path.clone());
+        return Err(if first_id == id {
+            Error::DuplicateId { id, first, second }
+        } else {
+            Error::TwinIds {
+                ids: [first_id, id],
+                first,
+                second,
+            }
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What folders hold beside photographs.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::path::Path;
+
+/// What was found in folders and not taken for photographs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Subfolders that were not looked into.
+    pub folders: usize,
+    /// Folders with the results of an earlier run.
+    pub results: usize,
+    /// Files that begin with a dot or belong to the operating system.
+    pub hidden: usize,
+    /// Links that lead nowhere.
+    pub broken_links: usize,
+    /// Other files that are no photographs, by extension (in lower case; empty where there is none).
+    pub others: BTreeMap<String, usize>,
+}
+
+impl LeftOut {
+    /// Whether nothing was.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.folders += more.folders;
+        self.results += more.results;
+        self.hidden += more.hidden;
+        self.broken_links += more.broken_links;
+        for (extension, count) in more.others {
+            *self.others.entry(extension).or_default() += count;
+        }
+    }
+
+    pub(super) fn add_other(&mut self, file: &Path) {
+        let extension = file.extension().unwrap_or_default();
+        let extension = extension.to_string_lossy().to_lowercase();
+        *self.others.entry(extension).or_default() += 1;
+    }
+}
+
+/// `left out: 2 subfolders (recursive takes them), 3 other files (2 .txt, 1 .gif)`.
+impl Display for LeftOut {
+    fn fmt(&self, formatter: &mut Formatter) -> fmt::Result {
+        let counted = |count: usize, one: &str, many: &str| {
+            (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
+        };
+        let others = self.others.values().sum();
+        let mut kinds: Vec<_> = self.others.iter().collect();
+        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let mut kinds: Vec<String> = kinds
+            .into_iter()
+            .map(|(extension, count)| match extension.as_str() {
+                "" => format!("{count} without extension"),
+                extension => format!("{count} .{extension}"),
+            })
+            .collect();
+        if kinds.len() > 6 {
+            kinds.truncate(6);
+            kinds.push("…".into());
+        }
+        let parts = [
+            counted(self.folders, "subfolder", "subfolders")
+                .map(|text| text + " (recursive takes them)"),
+            counted(self.results, "folder of results", "folders of results"),
+            counted(self.hidden, "hidden file", "hidden files"),
+            counted(self.broken_links, "broken link", "broken links"),
+            counted(others, "other file", "other files")
+                .map(|text| format!("{text} ({})", kinds.join(", "))),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        write!(formatter, "left out: {}", parts.join(", "))
+    }
+}

@@ -1,0 +1,363 @@
+//! Photographs as people have them: the pixels that the models' users see, or a refusal in words.
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use harness::{Workspace, fixture};
+use sha2::{Digest, Sha256};
+use vascx::inference::{DecodeLimits, Photograph};
+
+/// Width, height and the SHA-256 of the RGB pixels; none for files that must be refused.
+type Pixels = Option<(usize, usize, String)>;
+
+fn expected(folder: &str) -> BTreeMap<String, Pixels> {
+    let json = std::fs::read_to_string(fixture(folder).join("pixels.json")).unwrap();
+    serde_json::from_str(&json).unwrap()
+}
+
+fn pixels(photograph: &Photograph) -> (usize, usize, String) {
+    let mut hash = String::new();
+    for byte in Sha256::digest(photograph.rgb().as_raw()) {
+        write!(hash, "{byte:02x}").unwrap();
+    }
+    (photograph.width(), photograph.height(), hash)
+}
+
+/// Compares every file of a folder with the pixels of its witnesses; `own` are read by this program
+/// alone.
+fn compare(folder: &str, extension: &str, own: &[&str]) {
+    let table = expected(folder);
+    let mut wrong = Vec::new();
+    for (name, expected) in &table {
+        let found = Photograph::open(fixture(folder).join(format!("{name}.{extension}")));
+        match (found, expected) {
+            (Ok(photograph), Some(expected)) if pixels(&photograph) == *expected => {}
+            (Ok(_), None) if own.contains(&name.as_str()) => {}
+            (Err(error), None) => {
+                let message = error.to_string();
+                assert!(
+                    message.contains(name) && !message.contains("Unknown"),
+                    "{message}"
+                );
+            }
+            (found, _) => wrong.push(format!("{name}: {:?}", found.map(|p| pixels(&p)))),
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        table.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn jpeg_pixels_are_those_of_libjpeg_turbo_to_the_bit() {
+    assert!(expected("jpeg").len() >= 60);
+    // Pillow reads no 12-bit files.
+    compare("jpeg", "jpg", &["twelve_bits"]);
+}
+
+#[test]
+fn tiff_pixels_are_those_of_pillow_and_tifffile() {
+    compare("tiff", "tif", &[]);
+}
+
+#[test]
+fn twelve_bits_are_scaled_to_eight() {
+    let twelve = Photograph::open(fixture("jpeg/twelve_bits.jpg")).unwrap();
+    let eight = Photograph::open(fixture("jpeg/quality_95.jpg")).unwrap();
+    let pairs = twelve.rgb().as_raw().iter().zip(eight.rgb().as_raw());
+    let far = pairs.filter(|(a, b)| a.abs_diff(**b) > 24).count();
+    // Two lossy files of one picture.
+    assert!(
+        far * 20 < eight.rgb().as_raw().len(),
+        "{far} values differ by more than 24"
+    );
+}
+
+#[test]
+fn cut_short_files_are_refused_at_every_length() {
+    let files = [
+        "jpeg/baseline_420_odd.jpg",
+        "jpeg/baseline_444_even.jpg",
+        "jpeg/progressive_420_odd.jpg",
+        "jpeg/restart_422.jpg",
+        "jpeg/arithmetic_444.jpg",
+        "jpeg/cmyk.jpg",
+        "jpeg/grey.jpg",
+        "jpeg/lossless_rgb.jpg",
+        "tiff/rgb_lzw.tif",
+        "tiff/jpeg_420_strips.tif",
+        "field_of_view/round.png",
+    ];
+    for name in files {
+        let bytes = std::fs::read(fixture(name)).unwrap();
+        let whole = Photograph::decode(bytes.clone(), DecodeLimits::default());
+        assert!(whole.is_ok(), "{name}: {whole:?}");
+        for share in [0.1, 0.5, 0.6, 0.95, 0.999] {
+            let length = (bytes.len() as f64 * share) as usize;
+            let cut = bytes[..length].to_vec();
+            let result = Photograph::decode(cut, DecodeLimits::default());
+            assert!(result.is_err(), "{name} of {share} is read");
+        }
+    }
+}
+
+/// Runs `preprocess` on one file that must be refused and checks the reason in the manifest.
+fn refused(name: &str, content: &[u8], parts: &[&str]) {
+    let workspace = Workspace::new();
+    std::fs::write(workspace.path(name), content).unwrap();
+    image::RgbImage::from_pixel(30, 20, image::Rgb([90, 40, 20]))
+        .save(workspace.path("good.png"))
+        .unwrap();
+    let arguments = [
+        "preprocess",
+        "--mode",
+        "resize",
+        "--size",
+        "32",
+        "--out",
+        "out",
+        name,
+        "good.png",
+    ];
+    let run = workspace.vascx_in_one_gibibyte(1, &arguments);
+    run.error_names(&[name]).error_names(parts);
+    let manifest = std::fs::read_to_string(workspace.path("out/manifest.csv")).unwrap();
+    for part in parts {
+        assert!(manifest.contains(part), "{part} is not in {manifest}");
+    }
+    assert!(manifest.contains("good.png,ok"), "{manifest}");
+}
+
+#[test]
+fn what_is_no_photograph_is_named() {
+    refused("a.jpg", b"", &["empty"]);
+    refused("a.jpg", &[0; 900], &["zeros"]);
+    refused(
+        "a.jpg",
+        b"<!DOCTYPE html><html></html>",
+        &["web page", "PNG, JPEG, TIFF"],
+    );
+    refused("a.png", b"GIF89a\x01\0\x01\0\0\0\0", &["GIF"]);
+    refused("a.jpg", b"\0\0\0\x18ftypheic\0\0\0\0", &["HEIC"]);
+    refused(
+        "a.jpg",
+        b"version https://git-lfs.github.com/spec/v1\n",
+        &["Git LFS pointer"],
+    );
+}
+
+#[test]
+fn damaged_and_odd_pictures_fail_alone_with_the_reason() {
+    let file = |name: &str| std::fs::read(fixture(name)).unwrap();
+    let jpeg = file("jpeg/baseline_420_odd.jpg");
+    refused("cut.jpg", &jpeg[..jpeg.len() * 6 / 10], &["cut short"]);
+    refused("end.jpg", &file("jpeg/no_end_marker.jpg"), &["cut short"]);
+    refused(
+        "float.tif",
+        &file("tiff/float_255.tif"),
+        &["floats beyond 0 to 1"],
+    );
+    refused("uint32.tif", &file("tiff/uint32.tif"), &["32 bits"]);
+    refused("int16.tif", &file("tiff/int16.tif"), &["signed"]);
+    refused(
+        "stack.tif",
+        &file("tiff/channels_as_pages.tif"),
+        &["three grey pages"],
+    );
+    refused("zstd.tif", &file("tiff/zstd.tif"), &["Zstandard"]);
+    refused("lab.tif", &file("tiff/lab.tif"), &["CIE Lab"]);
+}
+
+#[test]
+fn further_pages_are_noted() {
+    let workspace = Workspace::new();
+    let file = fixture("tiff/three_pages.tif");
+    let file = file.to_str().unwrap();
+    let run = workspace.vascx(
+        0,
+        &[
+            "preprocess",
+            "--mode",
+            "resize",
+            "--size",
+            "32",
+            "--out",
+            "out",
+            file,
+        ],
+    );
+    run.error_names(&["three_pages", "3 pages", "first"]);
+    let manifest = std::fs::read_to_string(workspace.path("out/manifest.csv")).unwrap();
+    assert!(manifest.contains("3 pages"), "{manifest}");
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_are_not_opened() {
+    let workspace = Workspace::new();
+    let made = std::process::Command::new("mkfifo")
+        .arg(workspace.path("pipe.jpg"))
+        .status();
+    assert!(made.unwrap().success());
+    let arguments = ["preprocess", "--mode", "resize", "--out", "out", "pipe.jpg"];
+    workspace
+        .vascx(1, &arguments)
+        .error_names(&["pipe.jpg", "pipe"]);
+}
+
+/// Small files that declare pictures of `width × height`.
+fn bombs(width: u32, height: u32) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut png = std::fs::read(fixture("field_of_view/round.png")).unwrap();
+    png[16..20].copy_from_slice(&width.to_be_bytes());
+    png[20..24].copy_from_slice(&height.to_be_bytes());
+    let checksum = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&checksum.to_be_bytes());
+    files.push(("bomb.png".to_owned(), png));
+
+    let mut bmp = Vec::new();
+    let small = image::RgbImage::new(4, 4);
+    small
+        .write_to(&mut std::io::Cursor::new(&mut bmp), image::ImageFormat::Bmp)
+        .unwrap();
+    bmp[18..22].copy_from_slice(&(width & i32::MAX as u32).to_le_bytes());
+    bmp[22..26].copy_from_slice(&(height & i32::MAX as u32).to_le_bytes());
+    files.push(("bomb.bmp".to_owned(), bmp));
+
+    let mut tiff = std::fs::read(fixture("tiff/rgb_deflate.tif")).unwrap();
+    for (tag, value) in [(256_u16, width), (257, height), (278, height)] {
+        let directory = u32::from_le_bytes(*tiff[4..].first_chunk().unwrap()) as usize;
+        let entry = (directory + 2..).step_by(12);
+        let at = entry
+            .take(64)
+            .find(|&at| tiff[at..at + 2] == tag.to_le_bytes())
+            .unwrap();
+        tiff[at + 2..at + 4].copy_from_slice(&4_u16.to_le_bytes());
+        tiff[at + 8..at + 12].copy_from_slice(&value.to_le_bytes());
+    }
+    files.push(("bomb.tif".to_owned(), tiff));
+
+    for name in [
+        "baseline_420_odd",
+        "progressive_444_odd",
+        "lossless_rgb",
+        "arithmetic_444",
+        "twelve_bits",
+    ] {
+        let mut jpeg = std::fs::read(fixture(&format!("jpeg/{name}.jpg"))).unwrap();
+        let frame = jpeg
+            .windows(4)
+            .position(|w| w[0] == 0xff && matches!(w[1], 0xc0..=0xc3 | 0xc9..=0xcb) && w[2] == 0)
+            .unwrap();
+        jpeg[frame + 5..frame + 7].copy_from_slice(&(height.min(65500) as u16).to_be_bytes());
+        jpeg[frame + 7..frame + 9].copy_from_slice(&(width.min(65500) as u16).to_be_bytes());
+        files.push((format!("{name}.jpg"), jpeg));
+    }
+
+    let mut webp = Vec::new();
+    small
+        .write_to(
+            &mut std::io::Cursor::new(&mut webp),
+            image::ImageFormat::WebP,
+        )
+        .unwrap();
+    // Lossless: 14 bits of width and height, each less one.
+    let size = (width.min(1 << 14) - 1) | (height.min(1 << 14) - 1) << 14;
+    let rest = u32::from_le_bytes(*webp[21..].first_chunk().unwrap()) & 0xf000_0000;
+    webp[21..25].copy_from_slice(&(rest | size).to_le_bytes());
+    files.push(("bomb.webp".to_owned(), webp));
+    files
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for &byte in bytes {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0xedb8_8320
+            } else {
+                crc >> 1
+            };
+        }
+    }
+    !crc
+}
+
+#[test]
+fn small_files_that_declare_huge_pictures_fail_alone_in_little_memory() {
+    let workspace = Workspace::new();
+    let mut names: Vec<PathBuf> = Vec::new();
+    let sizes = [
+        (200_000, 200_000),
+        (60_000, 60_000),
+        (15_000, 15_000),
+        (u32::MAX, u32::MAX),
+        (12_000, 12_000),
+    ];
+    for (width, height) in sizes {
+        for (name, bytes) in bombs(width, height) {
+            let path = workspace.path(&format!("{}_{width}_{name}", names.len()));
+            std::fs::write(&path, bytes).unwrap();
+            names.push(path);
+        }
+    }
+    let good = fixture("field_of_view/round.png");
+    names.push(good);
+    let mut arguments = vec![
+        "preprocess",
+        "--mode",
+        "resize",
+        "--size",
+        "32",
+        "--out",
+        "out",
+    ];
+    arguments.extend(names.iter().map(|name| name.to_str().unwrap()));
+    let run = workspace.vascx_in_one_gibibyte(1, &arguments);
+    run.error_names(&[
+        "200000_bomb.png",
+        "declares 200000 × 200000 pixels",
+        "max-pixels",
+    ]);
+    let manifest = std::fs::read_to_string(workspace.path("out/manifest.csv")).unwrap();
+    let failed = manifest
+        .lines()
+        .filter(|line| line.contains(",failed,"))
+        .count();
+    assert_eq!(
+        (failed, manifest.lines().count()),
+        (names.len() - 1, names.len() + 1),
+        "{manifest}"
+    );
+}
+
+#[test]
+fn the_largest_photograph_is_the_users_choice() {
+    let workspace = Workspace::new();
+    image::RgbImage::from_pixel(40, 30, image::Rgb([90, 40, 20]))
+        .save(workspace.path("a.png"))
+        .unwrap();
+    let run = |code, limit| {
+        let arguments = [
+            "preprocess",
+            "--mode",
+            "resize",
+            "--out",
+            limit,
+            "--max-pixels",
+            limit,
+            "a.png",
+        ];
+        workspace.vascx(code, &arguments)
+    };
+    run(0, "1200");
+    run(1, "1199").error_names(&["a.png", "40 × 30", "1199"]);
+}

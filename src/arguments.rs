@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Forward(ForwardArguments),
     /// Measure seconds per forward pass.
     Bench(BenchArguments),
+    /// Fetch models of the Hugging Face hub into its cache and print where they are.
+    Pull(PullArguments),
     /// List what this build and machine can compute on.
     Devices,
     /// Run the bundled demonstration models on the bundled photographs.
@@ -70,6 +72,13 @@ pub(crate) struct ConvertArguments {
     /// Print errors only.
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArguments {
+    /// Names such as Eyened/vascx:fovea/fovea_may26.pt, which every command takes as a model, too.
+    #[arg(required = true)]
+    pub(crate) names: Vec<String>,
 }
 
 #[derive(Debug, Args)]

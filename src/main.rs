@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Preprocess(arguments) => commands::preprocess::run(&arguments),
         Command::Forward(arguments) => commands::forward::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Pull(arguments) => commands::pull::run(&arguments),
         Command::Devices => commands::devices::run(),
         Command::Demo(arguments) => commands::demo::run(&arguments),
     };

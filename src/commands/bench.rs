@@ -12,6 +12,7 @@ use vascx::models::{
 };
 
 use super::layers::{self, Row};
+use super::pull::locate;
 use super::{Done, Failure, Result, keep_kernels};
 use crate::arguments::{BenchArchitecture, BenchArguments};
 
@@ -106,7 +107,10 @@ impl DeviceWork for Bench<'_> {
         if !precision.is_supported::<B>(device) {
             return Err(vascx::inference::Error::Precision(precision).into());
         }
-        let model = arguments.model.as_ref().map(Model::open).transpose()?;
+        let model = match &arguments.model {
+            Some(model) => Some(Model::open(locate(model)?)?),
+            None => None,
+        };
         let (ensemble, architecture, size) = match (&model, arguments.arch) {
             (Some(model), _) => {
                 let manifest = model.manifest();

@@ -5,6 +5,7 @@ use std::path::Path;
 use vascx::convert::{ArchitectureChoice, ConvertOptions, Model, Verification};
 use vascx::models::Precision;
 
+use super::pull::locate;
 use super::{Done, Failure, Result, print};
 use crate::arguments::ConvertArguments;
 
@@ -16,7 +17,11 @@ pub(crate) fn run(arguments: &ConvertArguments) -> Result {
         config: arguments.config.as_deref().map(read).transpose()?,
     };
     let dtype = arguments.dtype.into();
-    let model = Model::convert_ensemble(&arguments.checkpoints, &options)?;
+    let checkpoints = arguments.checkpoints.iter();
+    let checkpoints = checkpoints
+        .map(|path| locate(path))
+        .collect::<Result<Vec<_>>>()?;
+    let model = Model::convert_ensemble(&checkpoints, &options)?;
     model.save(&arguments.out, dtype, arguments.force)?;
     for note in model.notes() {
         eprintln!("note: {note}");

@@ -9,12 +9,13 @@ use vascx::convert::Model;
 use vascx::inference::{DeviceWork, write_tensor};
 use vascx::models::{Architecture, Precision, Prediction};
 
+use super::pull::locate;
 use super::{Done, Failure, Result, keep_kernels, print};
 use crate::arguments::ForwardArguments;
 
 pub(crate) fn run(arguments: &ForwardArguments) -> Result {
     keep_kernels(&arguments.kernels, arguments.device)?;
-    let model = Model::open(&arguments.model)?;
+    let model = Model::open(locate(&arguments.model)?)?;
     let image = read_image(&arguments.input)?;
     check_shape(&model.manifest().architecture, &image.shape)
         .map_err(|reason| Failure::file(&arguments.input, reason))?;

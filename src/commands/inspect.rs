@@ -3,11 +3,12 @@
 use vascx::convert::{Inspection, ModelManifest};
 use vascx::models::Architecture;
 
+use super::pull::locate;
 use super::{Done, Failure, Result, print};
 use crate::arguments::InspectArguments;
 
 pub(crate) fn run(arguments: &InspectArguments) -> Result {
-    let inspection = Inspection::of(&arguments.path)?;
+    let inspection = Inspection::of(locate(&arguments.path)?)?;
     if arguments.json {
         let json = serde_json::to_string_pretty(&inspection)
             .map_err(|error| Failure::file(&arguments.path, error))?;

@@ -9,6 +9,7 @@ pub(crate) mod inspect;
 mod layers;
 pub(crate) mod predict;
 pub(crate) mod preprocess;
+pub(crate) mod pull;
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use vascx::convert::Model;
 use vascx::inference::{AnyEnsemble, DeviceWork, Inputs, Job, Outcome, PredictOptions, Summary};
 use vascx::models::Precision;
 
+use super::pull::locate;
 use super::{Result, interrupt, keep_kernels};
 use crate::arguments::{PredictArguments, Switch};
 use crate::report::Reporter;
@@ -27,7 +28,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         device: arguments.device.to_string(),
     };
     keep_kernels(&arguments.kernels, arguments.device.first())?;
-    let model = Model::open(&arguments.model)?;
+    let model = Model::open(locate(&arguments.model)?)?;
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
     reporter.left_out(&inputs.left_out);
     for note in model.notes() {

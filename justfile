@@ -44,6 +44,11 @@ wgpu-check PYTHON="python3":
     cargo build --release --features wgpu
     {{PYTHON}} tools/compare/gpu.py run --device wgpu --only checks --dtypes f32
 
+# The report in a browser (Debian: chromium, nodejs); skips without one.
+report-test:
+    cargo build --bin vascx
+    node --test tests/report/
+
 # The main job on the bundled models and photographs.
 demo OUT="out/demo":
     cargo run --release -- demo --out {{OUT}}

@@ -35,6 +35,21 @@ pub(crate) enum Command {
     Devices,
     /// Run the bundled demonstration models on the bundled photographs.
     Demo(DemoArguments),
+    /// Make the report on a folder of results anew: a page to look through all its photographs.
+    Report(ReportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// Folder of results, as `run-models` writes it; report.html and report_files/ go there.
+    #[arg(value_name = "OUT")]
+    pub(crate) folder: PathBuf,
+    /// Folder with biomarkers.csv [default: OUT or its only subfolder that has one].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) biomarkers: Option<PathBuf>,
+    /// Print errors only.
+    #[arg(long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,10 @@
 //! VascX retinal model ensembles in pure Rust: define, convert, run.
 //!
-//! This crate re-exports its three parts:
+//! This crate re-exports its parts:
 //! * [`models`]: the networks in burn, generic over the backend;
 //! * [`convert`]: PyTorch checkpoints to model directories, offline;
-//! * [`inference`]: photographs in, answers out.
+//! * [`inference`]: photographs in, answers out;
+//! * [`pipeline`]: cohorts: the report on a folder of results.
 //!
 //! ```no_run
 //! use burn::backend::Flex;
@@ -24,6 +25,7 @@
 pub use vascx_convert as convert;
 pub use vascx_inference as inference;
 pub use vascx_models as models;
+pub use vascx_pipeline as pipeline;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Pull(arguments) => commands::pull::run(&arguments),
         Command::Devices => commands::devices::run(),
         Command::Demo(arguments) => commands::demo::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments),
     };
     match result {
         Ok(commands::Done::All) => SUCCESS.into(),

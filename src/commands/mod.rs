@@ -10,6 +10,7 @@ mod layers;
 pub(crate) mod predict;
 pub(crate) mod preprocess;
 pub(crate) mod pull;
+pub(crate) mod report;
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ pub(crate) enum Failure {
     Convert(#[from] vascx::convert::Error),
     #[error(transparent)]
     Inference(#[from] vascx::inference::Error),
+    #[error(transparent)]
+    Pipeline(#[from] vascx::pipeline::Error),
     #[error("{0}")]
     Other(String),
 }

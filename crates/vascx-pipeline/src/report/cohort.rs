@@ -1,0 +1,338 @@
+//! Photographs of a folder of results, with everything that its tables say about them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use csv::StringRecord;
+
+use super::bounds::{self, Field};
+use super::columns::{self, Column, Group, Reasons, cell, number};
+use super::findings::{Finding, Kind};
+use super::pictures::{self, Pictures};
+use super::thumbnails::{Key, Small};
+use crate::error::Result;
+use crate::table::Table;
+
+/// A cohort; photographs are sorted by id, and the values of all columns with them.
+pub(super) struct Cohort {
+    pub(super) photographs: Vec<Photograph>,
+    pub(super) columns: Vec<Column>,
+    pub(super) reasons: Reasons,
+    /// Files among the pictures that are none.
+    pub(super) ignored: usize,
+}
+
+/// One photograph.
+#[derive(Default)]
+pub(super) struct Photograph {
+    pub(super) id: String,
+    /// The file it was read from, where the manifest says so.
+    pub(super) path: String,
+    pub(super) pictures: Pictures,
+    pub(super) field: Field,
+    /// (x, y) in the crop's pixels.
+    pub(super) fovea: Option<[f32; 2]>,
+    pub(super) findings: Vec<Finding>,
+    /// Deviation of the biomarker that lies farthest off, 0 where none does.
+    pub(super) deviation: f32,
+    /// Names its small pictures.
+    pub(super) key: Option<Key>,
+    /// Whether there is a small picture of the layers, too.
+    pub(super) has_layers: bool,
+    /// Side of the crop in pixels, 0 without a crop.
+    pub(super) side: u32,
+    /// Whether `quality.csv` and `biomarkers.csv` have a row for it.
+    pub(super) has_quality: bool,
+    pub(super) has_biomarkers: bool,
+}
+
+impl Photograph {
+    /// Takes what its small pictures told.
+    pub(super) fn take(&mut self, small: Small) {
+        self.key = small.key;
+        self.has_layers = small.has_layers;
+        self.side = small.side;
+        if let Some(problem) = small.problem {
+            self.findings.push(Finding::new(Kind::Unreadable, problem));
+        }
+    }
+
+    /// The gravest of its findings' levels; 0 without findings.
+    pub(super) fn level(&self) -> u8 {
+        self.findings
+            .iter()
+            .map(|f| f.kind.level())
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// Tables of a folder of results.
+struct Tables {
+    manifest: Option<Table>,
+    bounds: Option<Table>,
+    fovea: Option<Table>,
+    quality: Option<Table>,
+    summary: Option<Table>,
+    biomarkers: Option<Table>,
+    /// The manifest beside the biomarkers, where they lie in a folder of their own.
+    measured: Option<Table>,
+}
+
+impl Tables {
+    fn read(folder: &Path, biomarkers: Option<&Path>) -> Result<Self> {
+        let read = |name: &str| Table::read(&folder.join(name));
+        let beside = |name: &str| match biomarkers {
+            Some(folder) => Table::read(&folder.join(name)),
+            None => Ok(None),
+        };
+        let measured = if biomarkers == Some(folder) {
+            None
+        } else {
+            beside("manifest.csv")?
+        };
+        let biomarkers = beside("biomarkers.csv")?;
+        Ok(Self {
+            manifest: read("manifest.csv")?,
+            bounds: read("bounds.csv")?,
+            fovea: read("fovea.csv")?,
+            quality: read("quality.csv")?,
+            summary: read("summary.csv")?,
+            biomarkers,
+            measured,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Table> {
+        [
+            &self.manifest,
+            &self.bounds,
+            &self.fovea,
+            &self.quality,
+            &self.summary,
+            &self.biomarkers,
+            &self.measured,
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+impl Cohort {
+    /// Reads what `folder` holds, and the folder of biomarkers.
+    pub(super) fn read(folder: &Path, biomarkers: Option<&Path>) -> Result<Self> {
+        let (pictures, ignored) = pictures::list(folder)?;
+        let tables = Tables::read(folder, biomarkers)?;
+        let mut photographs: BTreeMap<String, Photograph> = pictures
+            .into_iter()
+            .map(|(id, pictures)| {
+                let photograph = Photograph {
+                    id: id.clone(),
+                    pictures,
+                    ..Photograph::default()
+                };
+                (id, photograph)
+            })
+            .collect();
+        for (id, _) in tables.all().flat_map(Table::rows) {
+            if !photographs.contains_key(id) {
+                let photograph = Photograph {
+                    id: id.to_owned(),
+                    ..Photograph::default()
+                };
+                photographs.insert(id.to_owned(), photograph);
+            }
+        }
+        let mut cohort = Self {
+            photographs: photographs.into_values().collect(),
+            columns: Vec::new(),
+            reasons: Reasons::default(),
+            ignored,
+        };
+        cohort.take(&tables, biomarkers)?;
+        Ok(cohort)
+    }
+
+    fn take(&mut self, tables: &Tables, biomarkers: Option<&Path>) -> Result<()> {
+        let numbers: HashMap<String, usize> = self
+            .photographs
+            .iter()
+            .enumerate()
+            .map(|(number, photograph)| (photograph.id.clone(), number))
+            .collect();
+        let photographs = &mut self.photographs;
+        let mut each =
+            |table: Option<&Table>, take: &dyn Fn(&Table, &StringRecord, &mut Photograph)| {
+                if let Some(table) = table {
+                    for (id, row) in table.rows() {
+                        take(table, row, &mut photographs[numbers[id]]);
+                    }
+                }
+            };
+        each(tables.manifest.as_ref(), &take_manifest);
+        each(tables.measured.as_ref(), &take_measured);
+        each(tables.bounds.as_ref(), &take_bounds);
+        each(tables.fovea.as_ref(), &take_fovea);
+        each(tables.summary.as_ref(), &take_summary);
+        each(tables.quality.as_ref(), &|_, _, photograph| {
+            photograph.has_quality = true;
+        });
+        each(tables.biomarkers.as_ref(), &|_, _, photograph| {
+            photograph.has_biomarkers = true;
+        });
+        let mut add = |table: Option<&Table>, group, wanted: &dyn Fn(&str) -> bool| {
+            if let Some(table) = table {
+                columns::add(
+                    &mut self.columns,
+                    &mut self.reasons,
+                    table,
+                    group,
+                    &numbers,
+                    wanted,
+                );
+            }
+        };
+        add(tables.biomarkers.as_ref(), Group::Biomarker, &|_| true);
+        add(tables.quality.as_ref(), Group::Quality, &|_| true);
+        add(tables.summary.as_ref(), Group::Answer, &|name| {
+            name != "plausible"
+        });
+        let of_photograph = |name: &str| ["width", "height"].contains(&name);
+        add(tables.manifest.as_ref(), Group::Photograph, &of_photograph);
+        let Some(folder) = biomarkers else {
+            return Ok(());
+        };
+        if let Some(table) = Table::read_by(&folder.join("data_dictionary.csv"), "variable")? {
+            self.take_titles(&table);
+        }
+        if let Some(table) = Table::read(&folder.join("reasons.csv"))? {
+            self.take_reasons(&table, &numbers);
+        }
+        Ok(())
+    }
+
+    fn take_titles(&mut self, table: &Table) {
+        let (title, description) = (table.column("display_name"), table.column("description"));
+        for (name, row) in table.rows() {
+            for column in self.columns.iter_mut().filter(|column| column.name == name) {
+                let text = |index: Option<usize>| index.map_or("", |index| cell(row, index));
+                if !text(title).is_empty() {
+                    text(title).clone_into(&mut column.title);
+                }
+                text(description).clone_into(&mut column.description);
+            }
+        }
+    }
+
+    fn take_reasons(&mut self, table: &Table, numbers: &HashMap<String, usize>) {
+        let (Some(variable), Some(reason)) = (table.column("variable"), table.column("reason"))
+        else {
+            return;
+        };
+        let columns: HashMap<String, usize> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(number, column)| (column.name.clone(), number))
+            .collect();
+        for (id, row) in table.rows() {
+            let column = columns.get(cell(row, variable));
+            if let (Some(&photograph), Some(&column)) = (numbers.get(id), column) {
+                self.reasons.insert(photograph, column, cell(row, reason));
+            }
+        }
+    }
+}
+
+fn named<'a>(table: &Table, row: &'a StringRecord, name: &str) -> &'a str {
+    table.column(name).map_or("", |index| cell(row, index))
+}
+
+fn take_manifest(table: &Table, row: &StringRecord, photograph: &mut Photograph) {
+    let named = |name| named(table, row, name);
+    named("path").clone_into(&mut photograph.path);
+    let (status, error) = (named("status"), named("error"));
+    let mut find = |kind, text: String| photograph.findings.push(Finding::new(kind, text));
+    let reason = |otherwise: &str| {
+        if error.is_empty() {
+            otherwise.to_owned()
+        } else {
+            error.to_owned()
+        }
+    };
+    match status {
+        "" | "ok" => {}
+        "failed" => find(Kind::Failed, reason("no reason was written down")),
+        other => find(Kind::Excluded, reason(other)),
+    }
+    match named("field_of_view") {
+        "not_found" => photograph.field = Field::NotFound,
+        "corner_fit" => find(
+            Kind::Field,
+            "the field of view was fitted to the corners only; look whether its circle is right"
+                .into(),
+        ),
+        _ => {}
+    }
+    for name in ["warning", "warnings"] {
+        if !named(name).is_empty() {
+            find(Kind::Warning, named(name).to_owned());
+        }
+    }
+}
+
+/// Why an eye has no biomarkers, and what was odd while they were measured.
+fn take_measured(table: &Table, row: &StringRecord, photograph: &mut Photograph) {
+    let named = |name| named(table, row, name);
+    let (status, reason) = (named("status"), named("reason"));
+    if !["", "ok"].contains(&status) {
+        let text = if reason.is_empty() { status } else { reason };
+        photograph
+            .findings
+            .push(Finding::new(Kind::Undefined, text));
+    }
+    if !named("warnings").is_empty() {
+        photograph
+            .findings
+            .push(Finding::new(Kind::Warning, named("warnings")));
+    }
+}
+
+fn take_bounds(table: &Table, row: &StringRecord, photograph: &mut Photograph) {
+    if named(table, row, "success").eq_ignore_ascii_case("false") {
+        photograph.field = Field::NotFound;
+    } else if photograph.field != Field::NotFound {
+        photograph.field = bounds::field(named(table, row, "bounds"));
+    }
+}
+
+fn take_fovea(table: &Table, row: &StringRecord, photograph: &mut Photograph) {
+    // Older releases of the reference call the columns `mean_x` and `mean_y`.
+    let point = |names: [&str; 2]| {
+        Some([
+            number(named(table, row, names[0]))?,
+            number(named(table, row, names[1]))?,
+        ])
+    };
+    photograph.fovea = point(["x_fovea", "y_fovea"]).or_else(|| point(["mean_x", "mean_y"]));
+}
+
+fn take_summary(table: &Table, row: &StringRecord, photograph: &mut Photograph) {
+    let plausible = named(table, row, "plausible");
+    let holds = ["", "yes", "true", "1", "ok"];
+    if !holds
+        .iter()
+        .any(|word| plausible.eq_ignore_ascii_case(word))
+    {
+        let reason = plausible.strip_prefix("no").unwrap_or(plausible);
+        let reason = reason.trim_start_matches([':', ' ']);
+        let reason = if reason.is_empty() {
+            "the answers are not plausible"
+        } else {
+            reason
+        };
+        photograph
+            .findings
+            .push(Finding::new(Kind::Implausible, reason.to_owned()));
+    }
+}

@@ -185,6 +185,11 @@ impl TensorRef {
     }
 }
 
+/// The shortest decimal of an f32, so that 0.1 stays 0.1.
+pub(crate) fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
 /// The storage read last: several tensors may share one.
 #[derive(Default)]
 pub(crate) struct LastStorage(Option<(Box<str>, Vec<u8>)>);

@@ -10,7 +10,7 @@ use vascx_models::graph::{
 
 use super::message::{Graph, Node, Port};
 use super::stored::Stored;
-use crate::tensor::DType as Element;
+use crate::tensor::{DType as Element, shortest};
 
 /// Why a graph cannot be imported.
 pub(super) type Outcome<T> = std::result::Result<T, String>;
@@ -69,9 +69,7 @@ impl<'m> Call<'_, 'm> {
 
     pub(super) fn float(&self, name: &str, default: f32) -> f64 {
         let found = self.node.attributes.iter().find(|a| a.name == name);
-        // The shortest decimal of the f32, so that 0.01 stays 0.01.
-        let value = found.map_or(default, |attribute| attribute.float);
-        value.to_string().parse().unwrap_or(f64::from(value))
+        shortest(found.map_or(default, |attribute| attribute.float))
     }
 
     pub(super) fn ints(&self, name: &str) -> Option<&'m [i64]> {
@@ -443,11 +441,6 @@ impl<'m> Importer<'m> {
         }
         self.builder.call(Cast(dtype), vec![argument])
     }
-}
-
-/// The shortest decimal of an f32, so that 0.1 stays 0.1.
-fn shortest(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// An integer literal.

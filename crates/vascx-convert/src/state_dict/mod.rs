@@ -27,6 +27,9 @@ use tree::Tree;
 /// Largest pickle. Training state (optimisers, loops) is larger than a module tree.
 const MAX_PICKLE: u64 = 64 << 20;
 
+/// Tensors of one network that is looked for; a thousand layers have some seven thousand.
+const MAX_NETWORK: usize = 10_000;
+
 /// Tensors by name.
 pub(crate) type Tensors = BTreeMap<String, TensorRef>;
 
@@ -54,7 +57,7 @@ impl Choice<'_> {
     }
 
     fn fits_shapes(self, shapes: &ShapeMap) -> bool {
-        families::fits(shapes, self.architecture)
+        shapes.len() <= MAX_NETWORK && families::fits(shapes, self.architecture)
     }
 }
 

@@ -14,7 +14,7 @@ use vascx_models::graph::{
 
 use super::evaluate::{Evaluator, Outcome, Source};
 use super::value::{Tensor, Value};
-use crate::tensor::{DType as Stored, TensorRef};
+use crate::tensor::{DType as Stored, TensorRef, shortest};
 
 /// Memory that tensors share.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl<'a> Evaluator<'a, '_> {
         if from_constants && elements == 1 && tensor.shape.is_empty() {
             let value = (self.read)(&source)?;
             self.scalars
-                .extend(value.first().map(|&value| (node, f64::from(value))));
+                .extend(value.first().map(|&value| (node, shortest(value))));
         }
         self.sources.push(source);
         self.weights.insert(key, node);

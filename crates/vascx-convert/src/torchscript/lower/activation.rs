@@ -7,6 +7,7 @@ use vascx_models::graph::{
 
 use super::Arguments;
 use super::operands::tensor;
+use crate::tensor::shortest;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
 use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
@@ -104,6 +105,7 @@ impl<'a> Evaluator<'a, '_> {
         let lower = a.get(1, "lower").unwrap_or(Value::float(1.0 / 8.0));
         let upper = a.get(2, "upper").unwrap_or(Value::float(1.0 / 3.0));
         let slope = f64::midpoint(self.number(&lower)?, self.number(&upper)?);
+        let slope = shortest(slope as f32);
         self.emit(LeakyRelu { slope }, vec![x])
     }
 

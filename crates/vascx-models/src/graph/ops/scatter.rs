@@ -1,5 +1,6 @@
 //! Replacing rows by index.
 
+use burn::tensor::Scalar;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
@@ -38,18 +39,18 @@ impl Operator for ScatterRows {
         let [x, indices, rows] = take(arguments);
         let count = indices.shape()[0];
         let indices = in_range::<B>(indices.int(), shape[0] as i64);
-        let filled = |size: usize, fill: f64| {
-            let shape = [size, shape[1]];
-            Value::<B>::full(&shape, DType::Float, Literal::Float(fill), device).float()
+        let filled = |height: usize, fill: i64| {
+            let shape = [height, shape[1]];
+            Value::<B>::full(&shape, DType::Int, Literal::Int(fill), device).int()
         };
-        let rows = rows.cast(DType::Float, device).float();
-        let sums = B::float_select_add(filled(shape[0], 0.0), 0, indices.clone(), rows);
-        let counts = B::float_select_add(filled(shape[0], 0.0), 0, indices, filled(count, 1.0));
-        let Value::Bool(replaced) = Value::<B>::Float(counts).cast(DType::Bool, device) else {
+        let counts = B::int_select_add(filled(shape[0], 0), 0, indices.clone(), filled(count, 1));
+        let Value::Bool(replaced) = Value::<B>::Int(counts).cast(DType::Bool, device) else {
             unreachable!("cast to truth values")
         };
         let x = x.cast(DType::Float, device).float();
-        Value::Float(B::float_mask_where(x, replaced, sums))
+        let rows = rows.cast(DType::Float, device).float();
+        let rest = B::float_mask_fill(x, replaced, Scalar::Float(0.0));
+        Value::Float(B::float_select_add(rest, 0, indices, rows))
     }
 }
 

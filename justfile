@@ -67,6 +67,7 @@ fixtures PYTHON="python3":
     {{PYTHON}} tools/fixtures/onnx.py
     {{PYTHON}} tools/fixtures/programs.py
     {{PYTHON}} tools/fixtures/state_dicts.py
+    {{PYTHON}} tools/fixtures/wrappers.py
     {{PYTHON}} tools/fixtures/inference.py
     {{PYTHON}} tools/fixtures/field_of_view.py
     {{PYTHON}} tools/fixtures/jpeg.py

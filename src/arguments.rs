@@ -54,8 +54,8 @@ pub(crate) struct ReportArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArguments {
-    /// TorchScript release or state dict (.pt, .pth, .ckpt, .safetensors); several of the same
-    /// network become one ensemble.
+    /// TorchScript release, ONNX file or state dict (.pt, .pth, .ckpt, .safetensors, a folder of
+    /// the Hugging Face hub); several of the same network become one ensemble.
     #[arg(required = true)]
     pub(crate) checkpoints: Vec<PathBuf>,
     /// Model directory to write.
@@ -75,6 +75,10 @@ pub(crate) struct ConvertArguments {
     /// Configuration in the release's JSON format, for checkpoints that carry none.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) config: Option<PathBuf>,
+    /// Where the weights lie in a file that holds several: keys and beginnings of names, separated
+    /// by points, such as state_dict_ema or state_dict.student.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
     /// Element type of the written weights.
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: DTypeArgument,
@@ -100,6 +104,9 @@ pub(crate) struct PullArguments {
 pub(crate) struct InspectArguments {
     /// Checkpoint or model directory.
     pub(crate) path: PathBuf,
+    /// Where the weights lie in a file that holds several, as for `convert`.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -150,11 +150,121 @@ fn damaged_pickles_are_refused() {
         (b"\x80\x02(((.", "stack"),
         (b"\x80\x02t.", "mark"),
         (b"\x80\x02h\x05.", "memo slot 5"),
-        (b"\x80\x02i", "opcode 0x69"),
+        (b"\x80\x02\x82", "opcode 0x82"),
+        (b"\x80\x02i", "ends inside a line"),
+        (b"\x80\x06", "protocol 6"),
         (b"\x80\x02}.", "module"),
     ] {
         refused(&with_entry("data.pkl", pickle), &["data.pkl", named]);
     }
+}
+
+/// A `torch.save` file of this pickle, with the weights of a fixture beside it.
+fn state_dict(pickle: &[u8]) -> Vec<u8> {
+    let whole = std::fs::read(fixture("state_dicts/ensemble_0.pt")).unwrap();
+    let mut archive = ZipArchive::new(Cursor::new(whole)).unwrap();
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).unwrap();
+        let name = entry.name().unwrap().to_string();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        writer.start_file(&name, options).unwrap();
+        let replaced = name.ends_with("/data.pkl");
+        writer
+            .write_all(if replaced { pickle } else { &content })
+            .unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// The pickle of a fixture's weights under `state_dict`, with other items before it.
+fn beside(items: &[u8]) -> Vec<u8> {
+    let whole = std::fs::read(fixture("state_dicts/ensemble_0.pt")).unwrap();
+    let mut archive = ZipArchive::new(Cursor::new(whole)).unwrap();
+    let index = (0..archive.len()).find(|&index| {
+        let name = archive.name_for_index(index).unwrap().unwrap();
+        name.ends_with("/data.pkl")
+    });
+    let mut weights = Vec::new();
+    let mut entry = archive.by_index(index.unwrap()).unwrap();
+    entry.read_to_end(&mut weights).unwrap();
+    let weights = &weights[2..weights.len() - 1];
+    let key = b"X\x0a\x00\x00\x00state_dict";
+    [b"\x80\x02}(", items, key, weights, b"u."].concat()
+}
+
+#[test]
+fn objects_beside_weights_build_nothing() {
+    let workspace = Workspace::new();
+    for (index, attack) in [
+        &b"cos\nsystem\nX\x0b\x00\x00\x00touch pwned\x85R"[..],
+        b"X\x02\x00\x00\x00osX\x06\x00\x00\x00system\x93X\x0b\x00\x00\x00touch pwned\x85R",
+        b"(X\x0b\x00\x00\x00touch pwnedios\nsystem\n",
+        b"(cos\nsystem\nX\x0b\x00\x00\x00touch pwnedo",
+        b"cbuiltins\neval\nX\x01\x00\x00\x001\x85\x81",
+        // What a call gave is called, given a state and items.
+        b"cos\nsystem\n)R)R}X\x01\x00\x00\x00aK\x01sbX\x01\x00\x00\x00bK\x02s",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let item = [b"X\x01\x00\x00\x00a", attack].concat();
+        let file = format!("attack{index}.pt");
+        std::fs::write(workspace.path(&file), state_dict(&beside(&item))).unwrap();
+        let out = format!("model{index}");
+        workspace.vascx_in_one_gibibyte(0, &["convert", &file, "--out", &out]);
+        assert!(!workspace.path("pwned").exists(), "{file}");
+    }
+}
+
+#[test]
+fn objects_without_end_are_refused() {
+    let module = |children: &[u8]| {
+        let mut bytes = b"ca\nM\n)\x81q\x00}(X\x0b\x00\x00\x00_parameters}".to_vec();
+        bytes.extend(b"X\x08\x00\x00\x00_modules}(");
+        bytes.extend(children);
+        bytes.extend(b"uub");
+        bytes
+    };
+    // A tensor that makes the tree worth walking.
+    let tensor = b"X\x01\x00\x00\x00tctorch._utils\n_rebuild_tensor_v2\n(\
+        (X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ\
+        K\x00))\x89}tR";
+    let own = [&tensor[..], b"X\x01\x00\x00\x00ah\x00"].concat();
+    let own = [b"\x80\x02", &module(&own)[..], b"."].concat();
+    refused(&state_dict(&own), &["nest too deeply"]);
+    // Thirty levels of a module twice in the one above: 2^30 paths.
+    let mut shared = module(tensor);
+    for _ in 0..30 {
+        shared.extend(b"q\x01");
+        shared.extend(module(b"X\x01\x00\x00\x00ah\x01X\x01\x00\x00\x00bh\x01"));
+    }
+    let shared = [b"\x80\x02", &shared[..], b"."].concat();
+    refused(&state_dict(&shared), &["repeat too often"]);
+    // Two million objects and more, from one class.
+    let objects = [b"cos\nsystem\nq\x00", &b"h\x00)R"[..].repeat(1_100_000)[..]].concat();
+    let objects = [b"\x80\x02(", &objects[..], b"l."].concat();
+    refused(&state_dict(&objects), &["more than 2000000 values"]);
+    // One tensor, again and again, under names of a megabyte.
+    let name = vec![b'n'; 1 << 20];
+    let mut long = b"\x80\x02}(X\x00\x00\x10\x00".to_vec();
+    long.extend(&name);
+    long.extend(b"}(");
+    for index in 0..200_u8 {
+        long.extend([b"X\x02\x00\x00\x00", format!("{index:02x}").as_bytes()].concat());
+        if index == 0 {
+            long.extend(&tensor[6..]);
+            long.extend(b"q\x00");
+        } else {
+            long.extend(b"h\x00");
+        }
+    }
+    long.extend(b"uu.");
+    refused(&state_dict(&long), &["names of tensors are too long"]);
+    let class = [b"\x80\x02c", &name[..], b"\nM\n."].concat();
+    refused(&state_dict(&class), &["name is too long"]);
 }
 
 #[test]

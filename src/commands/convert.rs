@@ -15,6 +15,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> Result {
         names: arguments.names.clone(),
         architecture: arguments.arch.as_deref().map(architecture).transpose()?,
         config: arguments.config.as_deref().map(read).transpose()?,
+        key: arguments.key.clone(),
     };
     let dtype = arguments.dtype.into();
     let checkpoints = arguments.checkpoints.iter();

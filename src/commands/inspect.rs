@@ -1,6 +1,6 @@
 //! `vascx inspect`: what is inside a checkpoint or model directory.
 
-use vascx::convert::{Inspection, ModelManifest};
+use vascx::convert::{ConvertOptions, Inspection, ModelManifest};
 use vascx::models::Architecture;
 
 use super::pull::locate;
@@ -8,7 +8,11 @@ use super::{Done, Failure, Result, print};
 use crate::arguments::InspectArguments;
 
 pub(crate) fn run(arguments: &InspectArguments) -> Result {
-    let inspection = Inspection::of(locate(&arguments.path)?)?;
+    let options = ConvertOptions {
+        key: arguments.key.clone(),
+        ..ConvertOptions::default()
+    };
+    let inspection = Inspection::with(locate(&arguments.path)?, &options)?;
     if arguments.json {
         let json = serde_json::to_string_pretty(&inspection)
             .map_err(|error| Failure::file(&arguments.path, error))?;

@@ -11,14 +11,19 @@ from torch import nn
 
 
 def save_release(
-    ensemble: nn.Module, config: dict, example: torch.Tensor, path: Path, script: bool = False
+    ensemble: nn.Module,
+    config: dict,
+    example: torch.Tensor,
+    path: Path,
+    script: bool = False,
+    training: bool = False,
 ) -> None:
     """Traces `ensemble` on `example` (`[N, C, H, W]`) and saves it with `extra/config.yaml`.
 
     The configuration is written as JSON although the entry is called `.yaml`, as the published
-    releases do.
+    releases do. With `training`, the program is saved as it is while it is trained.
     """
-    ensemble.eval()
+    ensemble.train(training)
     with torch.no_grad():
         program = torch.jit.script(ensemble) if script else torch.jit.trace(ensemble, example)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -255,6 +255,17 @@ STATE_DICTS = {
             ("resnet152", 1),
         ]
     },
+    **{
+        f"timm {name}": (tm(name), CLASSIFICATION, 3, 64, 1)
+        for name in [
+            "resnet50",
+            "efficientnet_b0",
+            "efficientnet_b3",
+            "convnext_tiny",
+            "mobilenetv3_small_100",
+            "mobilenetv3_large_100",
+        ]
+    },
     "monai BasicUNet": TRACED["monai BasicUNet"],
     "monai DynUNet": (dynunet(), SEGMENTATION, 3, 64, 2),
     "monai DynUNet residual": (dynunet(res_block=True), SEGMENTATION, 3, 64, 1),

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
 use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
 
 use crate::error::{Error, Result};
+use crate::foreign;
 
 /// More entries than any release has; a bound on the work a hostile directory can cause.
 const MAX_ENTRIES: usize = 200_000;
@@ -22,15 +24,25 @@ pub(crate) struct Archive<R> {
 
 impl<R: Read + Seek> Archive<R> {
     pub(crate) fn open(mut reader: R) -> Result<Self> {
-        let foreign = |reason: String| Error::Foreign {
+        let refused = |reason: String| Error::Foreign {
             expected: "PyTorch ZIP archive",
             reason,
         };
         let length = reader.seek(std::io::SeekFrom::End(0))?;
         reader.rewind()?;
-        let zip = ZipArchive::new(reader).map_err(|error| foreign(error.to_string()))?;
+        // PyTorch's archives begin where the file begins. Searching for the beginning fails where
+        // ZIP64 records, which PyTorch always writes, are as long as the directory's first entry.
+        let config = Config {
+            archive_offset: ArchiveOffset::Known(0),
+        };
+        let zip = ZipArchive::with_config(config, reader).map_err(|error| {
+            refused(format!(
+                "it begins like one, but its directory, which lies at the end, cannot be read \
+                 ({error}); if it was downloaded or copied, it was cut short: fetch it again"
+            ))
+        })?;
         if zip.len() > MAX_ENTRIES {
-            return Err(foreign(format!(
+            return Err(refused(format!(
                 "{} entries, at most {MAX_ENTRIES} expected",
                 zip.len()
             )));
@@ -38,7 +50,7 @@ impl<R: Read + Seek> Archive<R> {
         let names = (0..zip.len())
             .map(|index| match zip.name_for_index(index) {
                 Some(Ok(name)) => Ok(name.into_owned()),
-                _ => Err(foreign(format!("entry {index} has an unreadable name"))),
+                _ => Err(refused(format!("entry {index} has an unreadable name"))),
             })
             .collect::<Result<Vec<_>>>()?;
         for name in &names {
@@ -50,11 +62,15 @@ impl<R: Read + Seek> Archive<R> {
         let top = match (tops.find(|top| !top.contains('/')), tops.next()) {
             (Some(top), None) => format!("{top}/"),
             (Some(_), Some(_)) => {
-                return Err(foreign("several top folders with a `data.pkl`".into()));
+                return Err(refused("several top folders with a `data.pkl`".into()));
             }
             (None, _) => {
-                return Err(Error::MissingEntry {
-                    entry: "data.pkl".into(),
+                let reason = foreign::archive(names.iter().map(String::as_str));
+                return Err(match reason {
+                    Some(reason) => refused(reason.into()),
+                    None => Error::MissingEntry {
+                        entry: "data.pkl".into(),
+                    },
                 });
             }
         };

@@ -11,11 +11,12 @@ use crate::answers;
 use crate::archive::Archive;
 use crate::config::ReleaseConfig;
 use crate::error::{Error, Result};
-use crate::families::{ArchitectureChoice, Recognised, ShapeMap, recognise};
+use crate::families::{ArchitectureChoice, Recognised, recognise};
+use crate::folder;
 use crate::manifest::ConvertOptions;
 use crate::onnx;
 use crate::release::Release;
-use crate::state_dict::{StateDict, Tensors, members_by_name};
+use crate::state_dict::{Choice, StateDict, Tensors, members_by_name, shapes};
 use crate::tensor::HostTensor;
 use crate::torchscript;
 
@@ -43,6 +44,9 @@ pub(crate) enum Kind {
 impl Kind {
     /// Tells the kind from the file's content.
     pub(crate) fn of(path: &Path) -> Result<Self> {
+        if folder::is_several(path) {
+            return Ok(Self::StateDict);
+        }
         let mut reader = BufReader::new(File::open(path)?);
         let mut start = Vec::new();
         reader.by_ref().take(2).read_to_end(&mut start)?;
@@ -65,7 +69,13 @@ impl Kind {
 
 /// Reads a checkpoint. Nothing in it is executed.
 pub(crate) fn import(path: &Path, options: &ConvertOptions) -> Result<Imported> {
-    let mut imported = match Kind::of(path)? {
+    let kind = Kind::of(path)?;
+    if options.key.is_some() && kind != Kind::StateDict {
+        return Err(Error::Mismatch(
+            "it carries its program, which says where its weights lie; leave --key out".into(),
+        ));
+    }
+    let mut imported = match kind {
         Kind::Program => import_release(path, options)?,
         Kind::Onnx => import_onnx(path, options)?,
         Kind::StateDict => import_state_dict(path, options)?,
@@ -114,7 +124,11 @@ fn typed<R: Read + Seek>(
         tensors.insert(name.to_owned(), tensor.clone());
     });
     let mut notes = Vec::new();
-    let members = members_by_name(tensors, &mut notes)?;
+    let by_choice = Choice {
+        key: None,
+        architecture: Some(choice),
+    };
+    let members = members_by_name(tensors, "", by_choice, &mut notes)?;
     let mut typed = place(&members, Some(choice), notes, |member, name| {
         release.tensor(name, &members[member][name])
     })?;
@@ -154,8 +168,12 @@ fn import_onnx(path: &Path, options: &ConvertOptions) -> Result<Imported> {
 }
 
 fn import_state_dict(path: &Path, options: &ConvertOptions) -> Result<Imported> {
-    let mut dict = StateDict::read(BufReader::new(File::open(path)?))?;
-    place_state_dict(&mut dict, options.architecture.as_ref())
+    let choice = Choice {
+        key: options.key.as_deref(),
+        architecture: options.architecture.as_ref(),
+    };
+    let mut dict = StateDict::open(path, choice)?;
+    place_state_dict(&mut dict, choice.architecture)
 }
 
 /// A state dict's weights in the network that they belong to.
@@ -168,14 +186,6 @@ pub(crate) fn place_state_dict<R: Read + Seek>(
     place(&members, choice, notes, |member, name| {
         dict.tensor(member, name)
     })
-}
-
-/// Shapes by name.
-pub(crate) fn shapes(tensors: &Tensors) -> ShapeMap {
-    let tensors = tensors.iter();
-    tensors
-        .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
-        .collect()
 }
 
 /// Every member's tensors under the names of the network they all belong to.
@@ -204,6 +214,11 @@ fn place(
                 };
                 notes.push(format!("{name}: all {used} tensors in place{dropped}"));
                 notes.extend(assumed);
+                notes.push(
+                    "a state dict does not tell what follows the last layer: nothing (no softmax \
+                     or sigmoid) assumed"
+                        .into(),
+                );
                 leader = Some(architecture);
             }
             Some(leader) if *leader != architecture => {
@@ -218,6 +233,8 @@ fn place(
             if let [inputs, outputs] = spec.shape[..] {
                 tensor = tensor.transposed(outputs, inputs);
             }
+            // Axes of one may be there or not.
+            tensor.shape.clone_from(&spec.shape);
             Ok((spec.name, tensor))
         });
         placed.push(weights.collect::<Result<_>>()?);

@@ -8,12 +8,13 @@ use crate::module_tree::ScriptModule;
 use crate::onnx;
 use crate::pickle;
 use crate::release::Release;
-use crate::state_dict::StateDict;
+use crate::state_dict::{Choice, StateDict};
 use crate::torchscript::{import, import_source};
 
 /// The unpickler and the module tree built from it.
 pub fn unpickle(bytes: &[u8]) {
-    if let Ok(pickle) = pickle::parse("data.pkl", bytes)
+    let _ = pickle::parse("data.pkl", bytes, pickle::Unknown::Opaque);
+    if let Ok(pickle) = pickle::parse("data.pkl", bytes, pickle::Unknown::Refused)
         && let Ok(root) = ScriptModule::from_pickle(&pickle)
     {
         let _ = root.outline(3, 40);
@@ -49,7 +50,7 @@ pub fn import_program(bytes: &[u8]) {
 
 /// Any of the formats of state dicts: reading, recognising, gathering every tensor.
 pub fn read_state_dict(bytes: &[u8]) {
-    if let Ok(mut dict) = StateDict::read(Cursor::new(bytes)) {
+    if let Ok(mut dict) = StateDict::read(Cursor::new(bytes), Choice::default()) {
         let _ = place_state_dict(&mut dict, None);
         let members: Vec<Vec<String>> = dict
             .members

@@ -1,18 +1,16 @@
 //! Describing a checkpoint or model directory without loading it onto a device.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::checkpoint::{Kind, shapes};
+use crate::checkpoint::Kind;
 use crate::error::Result;
 use crate::families::{Candidate, candidates};
 use crate::manifest::{ConvertOptions, ModelManifest};
 use crate::model::Model;
 use crate::release::Release;
-use crate::state_dict::StateDict;
+use crate::state_dict::{Choice, StateDict, shapes};
 
 /// What `vascx inspect` tells.
 #[derive(Debug, Serialize)]
@@ -49,8 +47,16 @@ impl Inspection {
     /// When the file cannot be read at all. A checkpoint of an unsupported architecture is
     /// described; [`Inspection::model`] then holds the reason.
     pub fn of(path: impl AsRef<Path>) -> Result<Self> {
+        Self::with(path, &ConvertOptions::default())
+    }
+
+    /// The same, with what the user says of a checkpoint.
+    ///
+    /// # Errors
+    /// Those of [`Inspection::of`].
+    pub fn with(path: impl AsRef<Path>, options: &ConvertOptions) -> Result<Self> {
         let path = path.as_ref();
-        if path.is_dir() {
+        if Model::is_directory(path) {
             let model = Model::open_directory(path)?;
             return Ok(Self {
                 kind: "model directory",
@@ -61,11 +67,11 @@ impl Inspection {
                 notes: Vec::new(),
             });
         }
-        let converted = Model::convert(path, &ConvertOptions::default());
+        let converted = Model::convert(path, options);
         let look = || match Kind::of(path)? {
             Kind::Program => Self::of_release(path, converted),
             Kind::Onnx => Ok(Self::of_onnx(&converted?)),
-            Kind::StateDict => Self::of_state_dict(path, converted),
+            Kind::StateDict => Self::of_state_dict(path, options, converted),
         };
         look().map_err(|error| error.in_file(path))
     }
@@ -102,8 +108,16 @@ impl Inspection {
         })
     }
 
-    fn of_state_dict(path: &Path, converted: Result<Model>) -> Result<Self> {
-        let dict = StateDict::read(BufReader::new(File::open(path)?))?;
+    fn of_state_dict(
+        path: &Path,
+        options: &ConvertOptions,
+        converted: Result<Model>,
+    ) -> Result<Self> {
+        let choice = Choice {
+            key: options.key.as_deref(),
+            architecture: options.architecture.as_ref(),
+        };
+        let dict = StateDict::open(path, choice)?;
         let (model, notes) = outcome(converted, dict.notes.clone());
         let candidates = dict
             .members

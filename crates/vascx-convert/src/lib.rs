@@ -26,6 +26,8 @@ mod checkpoint;
 mod config;
 mod error;
 mod families;
+mod folder;
+mod foreign;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod inspect;

@@ -162,6 +162,9 @@ pub struct ConvertOptions {
     /// Configuration as JSON text in the release's format, for a checkpoint that has none; takes
     /// the place of the one it has.
     pub config: Option<String>,
+    /// Where the weights of a state dict lie among others: keys of dictionaries and beginnings of
+    /// names, separated by points, such as `state_dict_ema` or `state_dict.student`.
+    pub key: Option<String>,
 }
 
 impl ModelManifest {

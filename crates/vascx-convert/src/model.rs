@@ -12,6 +12,7 @@ use vascx_models::{Ensemble, ParameterSpec, Precision, load_parameters, paramete
 
 use crate::checkpoint::{Imported, import};
 use crate::error::{Error, Result};
+use crate::folder;
 use crate::inspect::TensorInfo;
 use crate::manifest::{ConvertOptions, ModelManifest, Source};
 use crate::tensor::HostTensor;
@@ -34,11 +35,16 @@ impl Model {
     /// When the path is neither, or is damaged.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        if path.is_dir() {
+        if Self::is_directory(path) {
             Self::open_directory(path)
         } else {
             Self::convert(path, &ConvertOptions::default())
         }
+    }
+
+    /// Whether a path is a folder that [`Model::save`] wrote, rather than a checkpoint.
+    pub(crate) fn is_directory(path: &Path) -> bool {
+        path.join(MANIFEST_FILE).is_file()
     }
 
     /// Opens a model directory. Its weights are mapped into memory, and remain so as long as an
@@ -314,7 +320,11 @@ fn member_specs(manifest: &ModelManifest, member: usize) -> Result<Vec<Parameter
 /// Of the files one after the other.
 fn sha256(paths: &[impl AsRef<Path>]) -> Result<String> {
     let mut hasher = Sha256::new();
+    let mut files = Vec::new();
     for path in paths {
+        files.extend(folder::files(path.as_ref())?);
+    }
+    for path in files {
         let mut reader = BufReader::new(File::open(path)?);
         loop {
             let chunk = reader.fill_buf()?;

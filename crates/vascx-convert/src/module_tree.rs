@@ -77,9 +77,7 @@ impl Constant {
                 let values: Vec<Id> = items.iter().map(|item| item.1).collect();
                 Self::Dict(all(&keys)?.into_iter().zip(all(&values)?).collect())
             }
-            Value::Global(_) | Value::Object { .. } | Value::Opaque | Value::Storage(_) => {
-                Self::Other
-            }
+            Value::Global(_) | Value::Object(_) | Value::Opaque | Value::Storage(_) => Self::Other,
         })
     }
 }
@@ -90,17 +88,16 @@ impl ScriptModule {
         let mut remaining = MAX_MODULES;
         Self::build(pickle, pickle.root(), 0, &mut remaining)?.ok_or_else(|| Error::Foreign {
             expected: "TorchScript release",
-            reason: "its `data.pkl` does not hold a module; a state dict has no program and \
-                     cannot be converted yet"
-                .into(),
+            reason: "its `data.pkl` does not hold a module".into(),
         })
     }
 
     /// The module at `id`, or `None` when another kind of value is there.
     fn build(pickle: &Pickle, id: Id, depth: usize, remaining: &mut usize) -> Result<Option<Self>> {
-        let Value::Object { class, state } = pickle.get(id) else {
+        let Value::Object(object) = pickle.get(id) else {
             return Ok(None);
         };
+        let class = &object.class;
         let invalid = |reason: String| Error::entry("data.pkl", reason);
         if depth > MAX_DEPTH {
             return Err(invalid(format!(
@@ -110,7 +107,7 @@ impl ScriptModule {
         *remaining = remaining
             .checked_sub(1)
             .ok_or_else(|| invalid(format!("more than {MAX_MODULES} modules")))?;
-        let items = match state.map(|state| pickle.get(state)) {
+        let items = match object.state.map(|state| pickle.get(state)) {
             Some(Value::Dict(items)) => &items[..],
             _ => &[],
         };

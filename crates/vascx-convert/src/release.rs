@@ -8,7 +8,7 @@ use crate::archive::Archive;
 use crate::config::ReleaseConfig;
 use crate::error::Result;
 use crate::module_tree::{Constant, ScriptModule};
-use crate::pickle;
+use crate::pickle::{self, Unknown};
 use crate::tensor::{HostTensor, LastStorage, TensorRef};
 use crate::torchscript::Program;
 
@@ -42,7 +42,7 @@ impl<R: Read + Seek> Release<R> {
         archive.check_byte_order()?;
         let root = {
             let bytes = archive.read("data.pkl", MAX_PICKLE)?;
-            ScriptModule::from_pickle(&pickle::parse("data.pkl", &bytes)?)?
+            ScriptModule::from_pickle(&pickle::parse("data.pkl", &bytes, Unknown::Refused)?)?
         };
         let mut notes = Vec::new();
         let config = if archive.contains("extra/config.yaml") {
@@ -61,7 +61,7 @@ impl<R: Read + Seek> Release<R> {
         let mut program = read_program(&mut archive)?;
         if archive.contains("constants.pkl") {
             let bytes = archive.read("constants.pkl", MAX_PICKLE)?;
-            let pickle = pickle::parse("constants.pkl", &bytes)?;
+            let pickle = pickle::parse("constants.pkl", &bytes, Unknown::Refused)?;
             let constants = Constant::from_pickle(&pickle, pickle.root(), 0, &mut 100_000)?;
             if let Constant::Tuple(items) | Constant::List(items) = constants {
                 program.constants = items;

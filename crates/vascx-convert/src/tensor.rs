@@ -134,6 +134,12 @@ impl TensorRef {
         Ok(elements)
     }
 
+    /// Whether the view shows elements more than once, as an expanded tensor does.
+    pub(crate) fn repeats_itself(&self) -> bool {
+        let mut axes = self.shape.iter().zip(&self.stride);
+        axes.any(|(&size, &stride)| stride == 0 && size > 1)
+    }
+
     /// The values in row-major order as f32, from the bytes of the storage. Integers come out
     /// exact up to 2²⁴.
     pub(crate) fn gather(&self, path: &str, bytes: &[u8]) -> Result<HostTensor> {
@@ -177,6 +183,11 @@ impl TensorRef {
             values,
         })
     }
+}
+
+/// The shortest decimal of an f32, so that 0.1 stays 0.1.
+pub(crate) fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// The storage read last: several tensors may share one.

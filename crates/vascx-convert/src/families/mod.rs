@@ -1,5 +1,6 @@
 //! Which network a state dict belongs to, told from its names and shapes.
 
+mod dialect;
 mod monai;
 mod resnet;
 mod scheme;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use vascx_models::{Architecture, parameter_specs};
 
 use crate::error::{Error, Result};
+use dialect::Dialect;
 pub(crate) use scheme::Fit;
 use scheme::Scheme;
 pub(crate) use shapes::ShapeMap;
@@ -29,12 +31,16 @@ static FAMILIES: [Family; 8] = [
     torchvision::MOBILENET_V3,
 ];
 
+/// What timm's networks add to variances.
+const TIMM_EPSILON: f64 = 1e-5;
 const UNSURE_NORM: &str = "instance and group norm look alike: give --arch FILE.json";
 
 /// Networks that share a naming scheme.
 struct Family {
     name: &'static str,
     scheme: Scheme,
+    /// The last layer of a classifier, which users replace.
+    head: Option<&'static str>,
     /// The network whose shapes these are, or what is missing to tell.
     describe: fn(Shapes) -> std::result::Result<Described, String>,
     /// Whether an architecture is one of this family.
@@ -82,6 +88,8 @@ pub struct Candidate {
     pub problems: Vec<String>,
 }
 
+/// Names of a file listed in messages.
+const MAX_NAMES: usize = 6;
 /// Most problems listed per candidate.
 const MAX_PROBLEMS: usize = 4;
 
@@ -92,22 +100,39 @@ impl Family {
         shapes: &ShapeMap,
         exactly: Option<&Architecture>,
     ) -> std::result::Result<Recognised, String> {
-        let described = match exactly {
+        let dialect = Dialect::new(shapes, self.head);
+        let mut described = match exactly {
             Some(architecture) => Described {
                 name: self.name.into(),
                 architecture: architecture.clone(),
                 notes: Vec::new(),
             },
-            None => (self.describe)(Shapes(shapes))?,
+            None => (self.describe)(Shapes(&dialect.shapes))?,
         };
+        if exactly.is_none() && dialect.is_timm {
+            match &mut described.architecture {
+                Architecture::EfficientNet(config) => config.epsilon = TIMM_EPSILON,
+                Architecture::MobileNetV3(config) => config.epsilon = TIMM_EPSILON,
+                _ => {}
+            }
+        }
+        let mut notes = dialect.notes.clone();
+        notes.append(&mut described.notes);
         // Flex serves only to write the network's type down: parameters are lazy.
         let network = described.architecture.init::<Flex>(0, &Default::default());
         let network = network.map_err(|error| error.to_string())?;
+        let mut fit = self.scheme.fit(&parameter_specs(&network), &dialect.shapes);
+        for (_, source) in &mut fit.pairs {
+            *source = dialect.source(source);
+        }
+        for name in fit.left_over.iter_mut().chain(&mut fit.dropped) {
+            *name = dialect.source(name);
+        }
         Ok(Recognised {
-            fit: self.scheme.fit(&parameter_specs(&network), shapes),
+            fit,
             name: described.name,
             architecture: described.architecture,
-            notes: described.notes,
+            notes,
         })
     }
 
@@ -125,7 +150,8 @@ impl Family {
             }
             Err(reason) => (
                 self.name.to_owned(),
-                self.scheme.recognised(shapes),
+                self.scheme
+                    .recognised(&Dialect::new(shapes, self.head).shapes),
                 vec![reason.clone()],
             ),
         };
@@ -155,6 +181,18 @@ pub(crate) fn candidates(shapes: &ShapeMap) -> Vec<Candidate> {
         std::cmp::Reverse((fits, candidate.fits))
     });
     candidates
+}
+
+/// Whether exactly one network has these tensors, or the one chosen has.
+pub(crate) fn fits(shapes: &ShapeMap, choice: Option<&ArchitectureChoice>) -> bool {
+    let total = |family: &&Family| {
+        let attempt = family.attempt(shapes, None);
+        attempt.is_ok_and(|recognised| recognised.fit.is_total())
+    };
+    match choice {
+        Some(choice) => chosen(shapes, choice).is_ok(),
+        None => FAMILIES.iter().filter(total).count() == 1,
+    }
 }
 
 /// The one network that fits, or the one the user names.
@@ -227,9 +265,13 @@ fn only(shapes: &ShapeMap) -> Result<Recognised> {
             } else {
                 listed(&candidates)
             };
+            let first: Vec<&str> = shapes.keys().map(String::as_str).take(MAX_NAMES).collect();
             Err(Error::UnknownNetwork(format!(
-                "no known network has these tensors (a TorchScript release needs none to be \
-                 known):\n{list}"
+                "no known network has these tensors ({} …):\n{list}\nSave the network with its \
+                 program, which need not be known, in Python: \
+                 torch.jit.trace(model.eval(), example).save(\"model.pt\"); or choose other \
+                 weights of the file with --key",
+                first.join(", ")
             )))
         }
         _ => {

@@ -8,6 +8,7 @@ use super::{Described, Family};
 
 pub(super) const BASIC_UNET: Family = Family {
     name: "monai_basic_unet",
+    head: None,
     scheme: Scheme {
         layers: &[
             ("encoder.0.convs.{}.conv", "conv_0.conv_{}.conv"),
@@ -36,6 +37,7 @@ pub(super) const BASIC_UNET: Family = Family {
 
 pub(super) const DYN_UNET: Family = Family {
     name: "monai_dynunet",
+    head: None,
     scheme: Scheme {
         layers: &[
             ("input_block.conv{}.conv", "input_block.conv{}.conv"),

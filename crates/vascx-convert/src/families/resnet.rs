@@ -9,6 +9,7 @@ use super::{Described, Family};
 
 pub(super) const CLASSIFIER: Family = Family {
     name: "resnet",
+    head: Some("fc"),
     scheme: Scheme {
         layers: &[
             ("encoder.conv1", "conv1"),
@@ -33,6 +34,7 @@ pub(super) const CLASSIFIER: Family = Family {
 
 pub(super) const UNET: Family = Family {
     name: "smp_unet",
+    head: None,
     scheme: Scheme {
         layers: &[
             ("encoder.conv1", "encoder.conv1"),
@@ -90,7 +92,11 @@ fn describe_unet(shapes: Shapes) -> Result<Described, String> {
     Ok(Described {
         name: format!("smp_unet_resnet{}", u16::from(depth)),
         architecture: Architecture::ResNetUNet(config),
-        notes: Vec::new(),
+        notes: vec![
+            "a state dict does not tell how the decoder enlarges: nearest neighbours \
+             (`decoder_interpolation=\"nearest\"`, the library's default) assumed"
+                .into(),
+        ],
     })
 }
 

@@ -10,6 +10,7 @@ use super::{Described, Family};
 
 pub(super) const EFFICIENTNET: Family = Family {
     name: "efficientnet",
+    head: Some("classifier.1"),
     scheme: Scheme {
         layers: &[
             ("features.{}.conv", "features.{}.0"),
@@ -30,6 +31,7 @@ pub(super) const EFFICIENTNET: Family = Family {
 
 pub(super) const MOBILENET_V3: Family = Family {
     name: "mobilenet_v3",
+    head: Some("classifier.3"),
     scheme: Scheme {
         layers: &[
             ("features.{}.conv", "features.{}.0"),
@@ -48,6 +50,7 @@ pub(super) const MOBILENET_V3: Family = Family {
 
 pub(super) const CONVNEXT: Family = Family {
     name: "convnext",
+    head: Some("classifier.2"),
     scheme: Scheme {
         layers: &[
             ("features.0.conv", "features.0.0"),

@@ -8,6 +8,7 @@ use super::{Described, Family, UNSURE_NORM};
 
 pub(super) const FAMILY: Family = Family {
     name: "unet",
+    head: None,
     scheme: Scheme {
         layers: &[
             ("encoder.{}.layers.{}.conv", "encoder.{}.layers.{}.conv"),

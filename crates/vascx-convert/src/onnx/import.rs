@@ -8,7 +8,7 @@ use std::path::Path;
 use vascx_models::graph::GraphBuilder;
 
 use super::importer::Importer;
-use super::message::{Model, Tensor};
+use super::message::{Model, Port, Tensor};
 use super::stored::Stored;
 use crate::config::ReleaseConfig;
 use crate::error::{Error, Result};
@@ -79,14 +79,11 @@ pub(crate) fn import_bytes(
         let list = model.functions.join("\n  ");
         return Err(Error::Program(format!("operators of its own:\n  {list}")));
     }
-    let weights = stored(
-        model
-            .graph
-            .weights
-            .iter()
-            .map(|weight| (weight.name, weight)),
-    )?;
-    let constants = model.graph.nodes.iter().filter_map(|node| {
+    let graphs = model.graph.all();
+    let weights = graphs.iter().flat_map(|graph| &graph.weights);
+    let weights = stored(weights.map(|weight| (weight.name, weight)))?;
+    let nodes = graphs.iter().flat_map(|graph| &graph.nodes);
+    let constants = nodes.filter_map(|node| {
         let tensor = node
             .attributes
             .iter()
@@ -95,6 +92,11 @@ pub(crate) fn import_bytes(
     });
     let constants = stored(constants)?;
     let (members, sources) = evaluate(&model, &config, &weights, &constants, folder)?;
+    let mut inputs = model.graph.inputs.iter();
+    let image = inputs.find(|input| !weights.contains_key(input.name));
+    if image.is_some_and(Port::has_channels_last) {
+        notes.push("its images have their channels last; they are turned around for it".into());
+    }
     let mut imported = assemble(members, |index| Ok(sources[index].values(folder)?.values))?;
     imported.notes.splice(0..0, notes);
     Ok((imported, config))
@@ -145,7 +147,11 @@ fn evaluate<'m>(
     let mut tried: Vec<[usize; 4]> = Vec::new();
     let mut first = None;
     for mut example in examples(config) {
-        for (size, fixed) in example.iter_mut().zip(&input.shape) {
+        let mut shape = input.shape.clone();
+        if input.has_channels_last() {
+            shape[1..].rotate_right(1);
+        }
+        for (size, fixed) in example.iter_mut().zip(&shape) {
             let fixed = fixed.and_then(|fixed| usize::try_from(fixed).ok());
             *size = fixed.filter(|fixed| *fixed > 0).unwrap_or(*size);
         }
@@ -155,7 +161,7 @@ fn evaluate<'m>(
         tried.push(example);
         let builder = GraphBuilder::new(example).map_err(Error::Program)?;
         let mut importer = Importer::new(builder, model.opset, weights, constants, folder);
-        let node = importer.run(graph, input.name, output.name);
+        let node = importer.run(graph, input, output);
         if !importer.unsupported.is_empty() {
             let list = importer.unsupported.join("\n  ");
             return Err(Error::Program(format!("unsupported operators:\n  {list}")));

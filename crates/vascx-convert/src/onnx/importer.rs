@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use vascx_models::graph::{Arg, Cast, Cat, Constant, DType, Full, GraphBuilder, Literal, Meta, Op};
+use vascx_models::graph::{
+    Arg, Cast, Cat, Constant, DType, Full, GraphBuilder, Literal, Meta, Node as VertexNode, Op,
+    Permute,
+};
 
-use super::message::{Graph, Node};
+use super::message::{Graph, Node, Port};
 use super::stored::Stored;
-use crate::tensor::DType as Element;
+use crate::tensor::{DType as Element, shortest};
 
 /// Why a graph cannot be imported.
 pub(super) type Outcome<T> = std::result::Result<T, String>;
@@ -43,7 +46,7 @@ pub(super) struct Importer<'m> {
     folder: Option<&'m Path>,
     values: HashMap<&'m str, Value<'m>>,
     /// Nodes of the tensors of the file that are used.
-    nodes: HashMap<*const Stored<'m>, usize>,
+    loaded: HashMap<*const Stored<'m>, usize>,
     /// Where the graph's weights come from, in their order.
     pub(super) sources: Vec<&'m Stored<'m>>,
     names: HashMap<*const Stored<'m>, &'m str>,
@@ -66,9 +69,7 @@ impl<'m> Call<'_, 'm> {
 
     pub(super) fn float(&self, name: &str, default: f32) -> f64 {
         let found = self.node.attributes.iter().find(|a| a.name == name);
-        // The shortest decimal of the f32, so that 0.01 stays 0.01.
-        let value = found.map_or(default, |attribute| attribute.float);
-        value.to_string().parse().unwrap_or(f64::from(value))
+        shortest(found.map_or(default, |attribute| attribute.float))
     }
 
     pub(super) fn ints(&self, name: &str) -> Option<&'m [i64]> {
@@ -109,7 +110,7 @@ impl<'m> Importer<'m> {
             opset,
             folder,
             values: values.collect(),
-            nodes: HashMap::new(),
+            loaded: HashMap::new(),
             sources: Vec::new(),
             names: named
                 .map(|(&name, stored)| (std::ptr::from_ref(stored), name))
@@ -123,10 +124,54 @@ impl<'m> Importer<'m> {
     pub(super) fn run(
         &mut self,
         graph: &'m Graph<'m>,
-        input: &'m str,
-        output: &str,
+        input: &'m Port<'m>,
+        output: &Port,
     ) -> Outcome<usize> {
-        self.values.insert(input, Value::Tensor(0));
+        let mut image = 0;
+        if input.has_channels_last() {
+            image = self.node(Permute(vec![0, 2, 3, 1]), vec![Arg::Node(0)])?;
+        }
+        self.values.insert(input.name, Value::Tensor(image));
+        self.nodes(graph)?;
+        if !self.unsupported.is_empty() {
+            return Ok(0);
+        }
+        let answer = self.computed(output.name)?;
+        let answer = self.tensor(&answer)?;
+        // A file that does not tell answers as it is asked.
+        let last = match output.shape.len() {
+            4 => output.has_channels_last(),
+            _ => input.has_channels_last(),
+        };
+        if last && self.shape(answer)?.len() == 4 {
+            return self.permuted(answer, &[0, 3, 1, 2]);
+        }
+        Ok(answer)
+    }
+
+    /// The axes of a tensor in another order; turning them around and back is nothing.
+    pub(super) fn permuted(&mut self, node: usize, axes: &[usize]) -> Outcome<usize> {
+        if let VertexNode::Call(Op::Permute(Permute(before)), arguments) = self.builder.node(node)
+            && let [Arg::Node(source)] = arguments[..]
+            && before.len() == axes.len()
+        {
+            let both: Vec<usize> = axes.iter().map(|&axis| before[axis]).collect();
+            if both.iter().enumerate().all(|(index, &axis)| index == axis) {
+                return Ok(source);
+            }
+            return self.node(Permute(both), vec![Arg::Node(source)]);
+        }
+        self.node(Permute(axes.to_vec()), vec![Arg::Node(node)])
+    }
+
+    /// A value that is there.
+    pub(super) fn computed(&self, name: &str) -> Outcome<Value<'m>> {
+        let value = self.values.get(name).cloned();
+        value.ok_or_else(|| format!("`{name}` is never computed"))
+    }
+
+    /// Runs through the nodes of a graph, or of a branch of one.
+    pub(super) fn nodes(&mut self, graph: &'m Graph<'m>) -> Outcome<()> {
         for node in &graph.nodes {
             let place = format!("{} (node `{}`)", node.operator, node.name);
             let mut inputs = Vec::with_capacity(node.inputs.len());
@@ -156,12 +201,7 @@ impl<'m> Importer<'m> {
                 }
             }
         }
-        if !self.unsupported.is_empty() {
-            return Ok(0);
-        }
-        let value = self.values.get(output).cloned();
-        let value = value.ok_or_else(|| format!("`{output}` is never computed"))?;
-        self.tensor(&value)
+        Ok(())
     }
 
     /// Notes an operator that there is nothing for.
@@ -275,7 +315,7 @@ impl<'m> Importer<'m> {
 
     fn load(&mut self, stored: &'m Stored<'m>) -> Outcome<usize> {
         let key = std::ptr::from_ref(stored);
-        if let Some(&node) = self.nodes.get(&key) {
+        if let Some(&node) = self.loaded.get(&key) {
             return Ok(node);
         }
         let name = self.names.get(&key).copied().unwrap_or_default();
@@ -306,7 +346,7 @@ impl<'m> Importer<'m> {
             };
             self.node(table, Vec::new())?
         };
-        self.nodes.insert(key, node);
+        self.loaded.insert(key, node);
         Ok(node)
     }
 
@@ -401,11 +441,6 @@ impl<'m> Importer<'m> {
         }
         self.builder.call(Cast(dtype), vec![argument])
     }
-}
-
-/// The shortest decimal of an f32, so that 0.1 stays 0.1.
-fn shortest(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// An integer literal.

@@ -1,10 +1,11 @@
-//! The messages of an ONNX file that an import needs, borrowed from its bytes. Graphs inside
-//! attributes are not looked into: operators with a body are not supported.
+//! The messages of an ONNX file that an import needs, borrowed from its bytes.
 
 use super::wire::{Field, Fields, Result};
 
 /// Operations, weights or their arguments; more than any network has.
 const MAX_ITEMS: usize = 1 << 18;
+/// Graphs inside the attributes of graphs.
+const MAX_DEPTH: usize = 8;
 
 #[derive(Debug, Default)]
 pub(super) struct Model<'a> {
@@ -52,6 +53,8 @@ pub(super) struct Attribute<'a> {
     pub(super) ints: Vec<i64>,
     pub(super) floats: Vec<u8>,
     pub(super) tensor: Option<Tensor<'a>>,
+    /// A branch of an `If`.
+    pub(super) graph: Option<Graph<'a>>,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +104,7 @@ impl<'a> Model<'a> {
                 _ => {}
             }
         }
-        model.graph = Graph::parse(graph.ok_or("has no graph")?)?;
+        model.graph = Graph::parse(graph.ok_or("has no graph")?, 0)?;
         Ok(model)
     }
 }
@@ -134,11 +137,14 @@ fn function(bytes: &[u8]) -> Result<&str> {
 }
 
 impl<'a> Graph<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self> {
+    fn parse(bytes: &'a [u8], depth: usize) -> Result<Self> {
+        if depth > MAX_DEPTH {
+            return Err(format!("graphs nest deeper than {MAX_DEPTH} levels"));
+        }
         let mut graph = Self::default();
         for field in Fields(bytes) {
             match field? {
-                (1, field) => push(&mut graph.nodes, Node::parse(field.bytes()?)?)?,
+                (1, field) => push(&mut graph.nodes, Node::parse(field.bytes()?, depth)?)?,
                 (5, field) => push(&mut graph.weights, Tensor::parse(field.bytes()?)?)?,
                 (11, field) => push(&mut graph.inputs, Port::parse(field.bytes()?)?)?,
                 (12, field) => push(&mut graph.outputs, Port::parse(field.bytes()?)?)?,
@@ -147,6 +153,34 @@ impl<'a> Graph<'a> {
             }
         }
         Ok(graph)
+    }
+}
+
+impl Graph<'_> {
+    /// This graph and those inside its attributes.
+    pub(super) fn all(&self) -> Vec<&Self> {
+        let mut graphs = vec![self];
+        let mut index = 0;
+        while let Some(&graph) = graphs.get(index) {
+            let attributes = graph.nodes.iter().flat_map(|node| &node.attributes);
+            graphs.extend(attributes.filter_map(|attribute| attribute.graph.as_ref()));
+            index += 1;
+        }
+        graphs
+    }
+}
+
+impl Port<'_> {
+    /// Whether this is an image or map whose channels stand last, as TensorFlow has them: few, and
+    /// their number fixed, where the second axis is none or many.
+    pub(super) fn has_channels_last(&self) -> bool {
+        let few = |size: i64| (1..=64).contains(&size);
+        match self.shape[..] {
+            [_, second, _, Some(last)] => {
+                few(last) && second.is_none_or(|second| second > last && !few(second))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -191,7 +225,7 @@ impl<'a> Port<'a> {
 }
 
 impl<'a> Node<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self> {
+    fn parse(bytes: &'a [u8], depth: usize) -> Result<Self> {
         let mut node = Self::default();
         for field in Fields(bytes) {
             match field? {
@@ -199,7 +233,10 @@ impl<'a> Node<'a> {
                 (2, field) => push(&mut node.outputs, field.text()?)?,
                 (3, field) => node.name = field.text()?,
                 (4, field) => node.operator = field.text()?,
-                (5, field) => push(&mut node.attributes, Attribute::parse(field.bytes()?)?)?,
+                (5, field) => push(
+                    &mut node.attributes,
+                    Attribute::parse(field.bytes()?, depth)?,
+                )?,
                 (7, field) => node.domain = field.text()?,
                 _ => {}
             }
@@ -209,7 +246,7 @@ impl<'a> Node<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self> {
+    fn parse(bytes: &'a [u8], depth: usize) -> Result<Self> {
         let mut attribute = Self::default();
         for field in Fields(bytes) {
             match field? {
@@ -218,6 +255,7 @@ impl<'a> Attribute<'a> {
                 (3, field) => attribute.int = field.int()?,
                 (4, field) => attribute.text = field.bytes()?,
                 (5, field) => attribute.tensor = Some(Tensor::parse(field.bytes()?)?),
+                (6, field) => attribute.graph = Some(Graph::parse(field.bytes()?, depth + 1)?),
                 (7, field) => field.fixed_into(&mut attribute.floats)?,
                 (8, field) => field.ints(&mut attribute.ints)?,
                 _ => {}

@@ -1,58 +1,69 @@
-//! The globals that PyTorch's own writers put into a checkpoint. There are no others.
+//! The classes and functions that pickles refer to.
+
+use std::sync::Arc;
 
 use crate::tensor::DType;
 
-/// A class or function that a pickle may refer to.
+/// What is done with a class or function that is not on the short list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// A release names nothing else; anything else is an error.
+    Refused,
+    /// Training state beside weights names anything. What it would make is an opaque object.
+    Opaque,
+}
+
+/// A class or function that a pickle may refer to. None of them is ever called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Global {
-    /// A TorchScript class, by qualified name (`__torch__.…`).
-    Class(Box<str>),
+    /// A TorchScript class (`__torch__.…`), or whatever is not known, by qualified name.
+    Class(Arc<str>),
     /// `torch._utils._rebuild_tensor_v2`.
     RebuildTensor,
-    /// `torch._utils._rebuild_parameter`.
+    /// `torch._utils._rebuild_parameter`: the first argument.
     RebuildParameter,
+    /// `torch._tensor._rebuild_from_type_v2`: the first argument called with the third.
+    RebuildFromType,
     /// `collections.OrderedDict`.
     OrderedDict,
+    /// `set` and `frozenset`: their items.
+    Set,
+    /// `copyreg._reconstructor`: an object of its first argument, before protocol 2.
+    Reconstructor,
     /// `torch.FloatStorage` and its like.
     Storage(DType),
     /// `torch.jit._pickle.build_intlist` and its like: the list itself.
     TypedList,
     /// `torch.jit._pickle.restore_type_tag`: the first argument.
     RestoreTypeTag,
-    /// Lightning's dictionary of hyper-parameters: a plain dictionary.
-    AttributeDict,
-    /// Something training state is made of (NumPy scalars, sets, counters). What a call of it
-    /// would give is of no interest: the answer is a value that nothing looks into.
-    Opaque,
 }
 
 impl Global {
-    pub(crate) fn lookup(module: &str, name: &str) -> Option<Self> {
-        Some(match (module, name) {
-            ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
-            ("collections", "OrderedDict") => Self::OrderedDict,
-            ("torch", storage) => Self::Storage(DType::from_storage_class(storage)?),
+    pub(super) fn lookup(module: &str, name: &str, unknown: Unknown) -> Option<Self> {
+        let class = || Self::Class(format!("{module}.{name}").into());
+        if module == "__torch__" || module.starts_with("__torch__.") {
+            return Some(class());
+        }
+        let known = match (module, name) {
+            ("torch._utils", "_rebuild_tensor_v2") => Some(Self::RebuildTensor),
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
+                Some(Self::RebuildParameter)
+            }
+            ("torch._tensor", "_rebuild_from_type_v2") => Some(Self::RebuildFromType),
+            ("collections", "OrderedDict") => Some(Self::OrderedDict),
+            ("__builtin__" | "builtins", "set" | "frozenset") => Some(Self::Set),
+            ("copy_reg" | "copyreg", "_reconstructor") => Some(Self::Reconstructor),
+            ("torch", storage) => DType::from_storage_class(storage).map(Self::Storage),
             (
                 "torch.jit._pickle",
                 "build_intlist" | "build_floatlist" | "build_boollist" | "build_tensorlist",
-            ) => Self::TypedList,
-            ("torch.jit._pickle", "restore_type_tag") => Self::RestoreTypeTag,
-            (
-                "lightning.fabric.utilities.data"
-                | "lightning_fabric.utilities.data"
-                | "pytorch_lightning.utilities.parsing",
-                "AttributeDict",
-            ) => Self::AttributeDict,
-            ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")
-            | ("numpy", "dtype")
-            | ("_codecs", "encode")
-            | ("__builtin__", "set")
-            | ("collections", "Counter") => Self::Opaque,
-            _ if module == "__torch__" || module.starts_with("__torch__.") => {
-                Self::Class(format!("{module}.{name}").into())
-            }
-            _ => return None,
-        })
+            ) => Some(Self::TypedList),
+            ("torch.jit._pickle", "restore_type_tag") => Some(Self::RestoreTypeTag),
+            _ => None,
+        };
+        match unknown {
+            Unknown::Refused => known,
+            Unknown::Opaque => known.or_else(|| Some(class())),
+        }
     }
 }

@@ -1,34 +1,32 @@
 //! The pickle stack machine.
 
+use super::input::Input;
+use super::{Id, Pickle, Unknown, Value};
+use crate::error::Result;
 use std::collections::HashMap;
-
-use super::{Global, Id, Pickle, Value};
-use crate::error::{Error, Result};
-use crate::tensor::{StorageRef, TensorRef};
 
 /// Values a pickle may hold. A five-member ensemble of thousand-layer networks needs about 200 000.
 const MAX_VALUES: usize = 2_000_000;
 
-/// Longest shape of a tensor; PyTorch itself stops at 64.
-const MAX_RANK: usize = 8;
-
 /// Parses the pickle `bytes` of archive entry `entry`.
-pub(crate) fn parse(entry: &str, bytes: &[u8]) -> Result<Pickle> {
-    Ok(parse_first(entry, bytes)?.0)
+pub(crate) fn parse(entry: &str, bytes: &[u8], unknown: Unknown) -> Result<Pickle> {
+    Ok(parse_first(entry, bytes, unknown)?.0)
 }
 
 /// Parses the pickle that `bytes` begin with; also returns its length.
-pub(crate) fn parse_first(entry: &str, bytes: &[u8]) -> Result<(Pickle, usize)> {
+pub(crate) fn parse_first(entry: &str, bytes: &[u8], unknown: Unknown) -> Result<(Pickle, usize)> {
     let mut machine = Machine {
         input: Input {
             entry,
             bytes,
             position: 0,
         },
+        unknown,
         values: Vec::new(),
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        tensors: 0,
     };
     let root = machine.run()?;
     let pickle = Pickle {
@@ -38,77 +36,32 @@ pub(crate) fn parse_first(entry: &str, bytes: &[u8]) -> Result<(Pickle, usize)> 
     Ok((pickle, machine.input.position))
 }
 
-/// The bytes and how far they were read.
-struct Input<'a> {
-    entry: &'a str,
-    bytes: &'a [u8],
-    position: usize,
-}
-
-impl<'a> Input<'a> {
-    fn error(&self, reason: impl std::fmt::Display) -> Error {
-        Error::entry(self.entry, format!("byte {}: {reason}", self.position))
-    }
-
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let end = self.position.checked_add(count);
-        let Some(slice) = end.and_then(|end| self.bytes.get(self.position..end)) else {
-            return Err(self.error("ends early"));
-        };
-        self.position += count;
-        Ok(slice)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let slice = self.take(N)?;
-        Ok(slice
-            .try_into()
-            .expect("`take` gives as many bytes as asked for"))
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        Ok(self.array::<1>()?[0])
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn text(&mut self, length: usize) -> Result<&'a str> {
-        let bytes = self.take(length)?;
-        std::str::from_utf8(bytes).map_err(|_| self.error("a string is not UTF-8"))
-    }
-
-    fn line(&mut self) -> Result<&'a str> {
-        let rest = &self.bytes[self.position..];
-        let Some(length) = rest.iter().position(|&byte| byte == b'\n') else {
-            return Err(self.error("ends inside a line"));
-        };
-        let line = self.text(length)?;
-        self.position += 1;
-        Ok(line)
-    }
-}
-
-struct Machine<'a> {
-    input: Input<'a>,
-    values: Vec<Value>,
+pub(super) struct Machine<'a> {
+    pub(super) input: Input<'a>,
+    pub(super) unknown: Unknown,
+    pub(super) values: Vec<Value>,
     stack: Vec<Id>,
     /// Stack heights at the open marks.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    pub(super) tensors: usize,
 }
 
 impl Machine<'_> {
+    #[allow(clippy::too_many_lines)] // A table: one arm per opcode.
     fn run(&mut self) -> Result<Id> {
         loop {
             match self.input.byte()? {
                 // PROTO
                 0x80 => {
                     let version = self.input.byte()?;
-                    if version > 4 {
+                    if version > 5 {
                         return Err(self.input.error(format!("pickle protocol {version}")));
                     }
+                }
+                // FRAME: how many bytes may be read ahead.
+                0x95 => {
+                    self.input.take(8)?;
                 }
                 b'.' => return self.pop(), // STOP
                 b'N' => self.push(Value::None)?,
@@ -125,20 +78,40 @@ impl Machine<'_> {
                     let value = i32::from_le_bytes(self.input.array()?);
                     self.push(Value::Int(value.into()))?;
                 }
-                0x8a => self.long()?,
+                b'I' | b'L' => self.decimal()?,
+                0x8a => self.long(1)?,
+                0x8b => self.long(4)?,
+                b'F' => {
+                    let value = self.input.number_line()?;
+                    self.push(Value::Float(value))?;
+                }
                 b'G' => {
                     let value = f64::from_be_bytes(self.input.array()?);
                     self.push(Value::Float(value))?;
                 }
-                b'X' => {
-                    let length = self.input.u32()? as usize;
-                    self.string(length)?;
+                b'X' => self.string(4)?,
+                0x8c => self.string(1)?,
+                0x8d => self.string(8)?,
+                b'V' => {
+                    let line = self.input.line()?;
+                    self.push(Value::Str(line.into()))?;
                 }
-                0x8c => {
-                    let length = self.input.byte()? as usize;
-                    self.string(length)?;
-                }
+                b'S' => self.quoted()?,
+                // Texts of Python 2.
+                b'U' => self.bytes(1, true)?,
+                b'T' => self.bytes(4, true)?,
+                b'C' => self.bytes(1, false)?,
+                b'B' => self.bytes(4, false)?,
+                0x8e | 0x96 => self.bytes(8, false)?,
                 b'(' => self.mark()?,
+                b'0' => self.drop_top()?,
+                b'1' => {
+                    self.pop_mark()?;
+                }
+                b'2' => {
+                    let top = self.top()?;
+                    self.push_id(top)?;
+                }
                 b')' => self.push(Value::Tuple(Box::default()))?,
                 b't' => {
                     let items = self.pop_mark()?;
@@ -148,16 +121,26 @@ impl Machine<'_> {
                     let items = self.pop_many(usize::from(opcode - 0x84))?;
                     self.push(Value::Tuple(items.into()))?;
                 }
-                b']' => self.push(Value::List(Vec::new()))?,
+                // Lists and sets.
+                b']' | 0x8f => self.push(Value::List(Vec::new()))?,
+                b'l' | 0x91 => {
+                    let items = self.pop_mark()?;
+                    self.push(Value::List(items))?;
+                }
                 b'a' => {
                     let item = self.pop()?;
                     self.extend_list(&[item])?;
                 }
-                b'e' => {
+                b'e' | 0x90 => {
                     let items = self.pop_mark()?;
                     self.extend_list(&items)?;
                 }
                 b'}' => self.push(Value::Dict(Vec::new()))?,
+                b'd' => {
+                    let items = self.pop_mark()?;
+                    self.push(Value::Dict(Vec::new()))?;
+                    self.extend_dict(&items)?;
+                }
                 b's' => {
                     let items = self.pop_many(2)?;
                     self.extend_dict(&items)?;
@@ -165,6 +148,10 @@ impl Machine<'_> {
                 b'u' => {
                     let items = self.pop_mark()?;
                     self.extend_dict(&items)?;
+                }
+                b'p' => {
+                    let slot = self.input.number_line()?;
+                    self.put(slot)?;
                 }
                 b'q' => {
                     let slot = self.input.byte()?.into();
@@ -174,6 +161,11 @@ impl Machine<'_> {
                     let slot = self.input.u32()?;
                     self.put(slot)?;
                 }
+                0x94 => self.put(self.memo.len() as u32)?,
+                b'g' => {
+                    let slot = self.input.number_line()?;
+                    self.get(slot)?;
+                }
                 b'h' => {
                     let slot = self.input.byte()?.into();
                     self.get(slot)?;
@@ -182,8 +174,34 @@ impl Machine<'_> {
                     let slot = self.input.u32()?;
                     self.get(slot)?;
                 }
-                b'c' => self.global()?,
-                0x81 => self.new_object()?,
+                b'c' => {
+                    let (module, name) = (self.input.line()?, self.input.line()?);
+                    self.global(module, name)?;
+                }
+                0x93 => self.stack_global()?,
+                0x81 => {
+                    let operands = self.pop_many(2)?;
+                    self.new_object(operands[0], operands[1])?;
+                }
+                // With named arguments.
+                0x92 => {
+                    let operands = self.pop_many(3)?;
+                    self.new_object(operands[0], operands[1])?;
+                }
+                // INST and OBJ: classes of Python 2 with their arguments.
+                b'i' => {
+                    let (module, name) = (self.input.line()?, self.input.line()?);
+                    self.pop_mark()?;
+                    self.global(module, name)?;
+                    let class = self.pop()?;
+                    self.instance(class)?;
+                }
+                b'o' => {
+                    let operands = self.pop_mark()?;
+                    let class = operands.first().copied();
+                    let class = class.ok_or_else(|| self.input.error("an object of no class"))?;
+                    self.instance(class)?;
+                }
                 b'R' => self.reduce()?,
                 b'b' => self.build()?,
                 b'Q' => self.persistent_id()?,
@@ -197,7 +215,7 @@ impl Machine<'_> {
         }
     }
 
-    fn push(&mut self, value: Value) -> Result<()> {
+    pub(super) fn push(&mut self, value: Value) -> Result<()> {
         if self.values.len() >= MAX_VALUES {
             return Err(self.input.error(format!("more than {MAX_VALUES} values")));
         }
@@ -206,7 +224,7 @@ impl Machine<'_> {
         self.push_id(id)
     }
 
-    fn push_id(&mut self, id: Id) -> Result<()> {
+    pub(super) fn push_id(&mut self, id: Id) -> Result<()> {
         if self.stack.len() >= MAX_VALUES {
             return Err(self.input.error("the stack overflows"));
         }
@@ -219,11 +237,11 @@ impl Machine<'_> {
         self.marks.last().copied().unwrap_or(0)
     }
 
-    fn pop(&mut self) -> Result<Id> {
+    pub(super) fn pop(&mut self) -> Result<Id> {
         Ok(self.pop_many(1)?[0])
     }
 
-    fn pop_many(&mut self, count: usize) -> Result<Vec<Id>> {
+    pub(super) fn pop_many(&mut self, count: usize) -> Result<Vec<Id>> {
         match self.stack.len().checked_sub(count) {
             Some(start) if start >= self.floor() => Ok(self.stack.split_off(start)),
             _ => Err(self.input.error("the stack is empty")),
@@ -238,7 +256,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn pop_mark(&mut self) -> Result<Vec<Id>> {
+    pub(super) fn pop_mark(&mut self) -> Result<Vec<Id>> {
         let start = self
             .marks
             .pop()
@@ -246,13 +264,22 @@ impl Machine<'_> {
         Ok(self.stack.split_off(start))
     }
 
-    fn top(&mut self) -> Result<Id> {
+    /// POP takes a mark away, too, where one is on top.
+    fn drop_top(&mut self) -> Result<()> {
+        if self.marks.last() == Some(&self.stack.len()) {
+            self.marks.pop();
+            return Ok(());
+        }
+        self.pop().map(|_| ())
+    }
+
+    pub(super) fn top(&mut self) -> Result<Id> {
         let top = self.pop()?;
         self.stack.push(top);
         Ok(top)
     }
 
-    fn value(&self, id: Id) -> &Value {
+    pub(super) fn value(&self, id: Id) -> &Value {
         &self.values[id.0 as usize]
     }
 
@@ -271,17 +298,58 @@ impl Machine<'_> {
         self.push_id(id)
     }
 
+    /// A text in UTF-8 behind its length.
     fn string(&mut self, length: usize) -> Result<()> {
+        let length = self.input.length(length)?;
         let text = self.input.text(length)?;
         self.push(Value::Str(text.into()))
     }
 
-    /// LONG1: a little-endian two's-complement integer of up to 255 bytes.
-    fn long(&mut self) -> Result<()> {
-        let length = self.input.byte()? as usize;
+    /// Bytes behind their length; `text` where Python 2 may have meant a text.
+    fn bytes(&mut self, length: usize, text: bool) -> Result<()> {
+        let length = self.input.length(length)?;
+        let bytes = self.input.take(length)?;
+        self.push(match std::str::from_utf8(bytes) {
+            Ok(string) if text => Value::Str(string.into()),
+            _ => Value::Opaque,
+        })
+    }
+
+    /// STRING: a text as Python 2 prints it, which names of tensors need no escapes for.
+    fn quoted(&mut self) -> Result<()> {
+        let line = self.input.line()?;
+        let inner = ['\'', '"']
+            .iter()
+            .find_map(|&quote| line.strip_prefix(quote)?.strip_suffix(quote));
+        let inner = inner.ok_or_else(|| self.input.error("a text without quotes"))?;
+        self.push(if inner.contains('\\') {
+            Value::Opaque
+        } else {
+            Value::Str(inner.into())
+        })
+    }
+
+    /// INT and LONG: an integer as text; `00` and `01` are truth values.
+    fn decimal(&mut self) -> Result<()> {
+        let line = self.input.line()?;
+        let digits = line.strip_suffix('L').unwrap_or(line);
+        let value = match (line, digits.parse()) {
+            ("00" | "01", _) => Value::Bool(line == "01"),
+            (_, Ok(value)) => Value::Int(value),
+            _ if !digits.is_empty() && digits.bytes().skip(1).all(|b| b.is_ascii_digit()) => {
+                Value::Opaque
+            }
+            _ => return Err(self.input.error("an integer without digits")),
+        };
+        self.push(value)
+    }
+
+    /// LONG1 and LONG4: a little-endian two's-complement integer behind its length.
+    fn long(&mut self, length: usize) -> Result<()> {
+        let length = self.input.length(length)?;
         let bytes = self.input.take(length)?;
         if length > 8 {
-            return Err(self.input.error("an integer of more than 64 bits"));
+            return self.push(Value::Opaque);
         }
         let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
         let mut wide = [if negative { 0xff } else { 0 }; 8];
@@ -296,6 +364,8 @@ impl Machine<'_> {
                 list.extend_from_slice(items);
                 Ok(())
             }
+            // The items of a queue, say.
+            Value::Object(_) if self.unknown == Unknown::Opaque => Ok(()),
             _ => Err(self.input.error("appends to something that is no list")),
         }
     }
@@ -306,171 +376,19 @@ impl Machine<'_> {
             return Err(self.input.error("a dictionary key lacks its value"));
         }
         let target = self.top()?;
-        match &mut self.values[target.0 as usize] {
-            Value::Dict(dict) => {
-                dict.extend(pairs.iter().map(|&[key, value]| (key, value)));
+        let items = match &mut self.values[target.0 as usize] {
+            Value::Dict(items) => Some(items),
+            Value::Object(object) if self.unknown == Unknown::Opaque => Some(&mut object.items),
+            _ => None,
+        };
+        match items {
+            Some(items) => {
+                items.extend(pairs.iter().map(|&[key, value]| (key, value)));
                 Ok(())
             }
             _ => Err(self
                 .input
                 .error("sets items of something that is no dictionary")),
-        }
-    }
-
-    fn global(&mut self) -> Result<()> {
-        let module = self.input.line()?;
-        let name = self.input.line()?;
-        match Global::lookup(module, name) {
-            Some(global) => self.push(Value::Global(global)),
-            None => Err(Error::UnknownGlobal {
-                entry: self.input.entry.to_owned(),
-                global: format!("{module}.{name}"),
-            }),
-        }
-    }
-
-    fn new_object(&mut self) -> Result<()> {
-        let operands = self.pop_many(2)?;
-        let object = match (self.value(operands[0]), self.value(operands[1])) {
-            (Value::Global(Global::Class(class)), Value::Tuple(arguments))
-                if arguments.is_empty() =>
-            {
-                Value::Object {
-                    class: class.clone(),
-                    state: None,
-                }
-            }
-            (Value::Global(Global::AttributeDict), Value::Tuple(arguments))
-                if arguments.is_empty() =>
-            {
-                Value::Dict(Vec::new())
-            }
-            _ => {
-                return Err(self
-                    .input
-                    .error("creates an object of something that is no class"));
-            }
-        };
-        self.push(object)
-    }
-
-    fn build(&mut self) -> Result<()> {
-        let new_state = self.pop()?;
-        let target = self.top()?;
-        if matches!(self.value(target), Value::Opaque) {
-            return Ok(());
-        }
-        if !matches!(self.value(new_state), Value::Dict(_)) {
-            return Err(self.input.error("an object's state is no dictionary"));
-        }
-        match &mut self.values[target.0 as usize] {
-            Value::Object {
-                state: state @ None,
-                ..
-            } => *state = Some(new_state),
-            // The attributes of an OrderedDict (`_metadata` of a state dict) carry no tensors.
-            Value::Dict(_) => {}
-            _ => {
-                return Err(self
-                    .input
-                    .error("sets the state of something that has none"));
-            }
-        }
-        Ok(())
-    }
-
-    fn reduce(&mut self) -> Result<()> {
-        let operands = self.pop_many(2)?;
-        let (Value::Global(function), Value::Tuple(arguments)) =
-            (self.value(operands[0]), self.value(operands[1]))
-        else {
-            return Err(self.input.error("calls something that is no function"));
-        };
-        let result = match (function, &arguments[..]) {
-            (Global::RebuildTensor, &[storage, offset, shape, stride, _, _, ..]) => {
-                let tensor = self.tensor(storage, offset, shape, stride)?;
-                return self.push(Value::Tensor(Box::new(tensor)));
-            }
-            (Global::OrderedDict, []) => return self.push(Value::Dict(Vec::new())),
-            (Global::Opaque, _) => return self.push(Value::Opaque),
-            (Global::RebuildParameter, &[tensor, ..]) => tensor,
-            (Global::TypedList, &[list]) => list,
-            (Global::RestoreTypeTag, &[value, _]) => value,
-            (function, arguments) => {
-                let count = arguments.len();
-                return Err(self
-                    .input
-                    .error(format!("calls {function:?} with {count} arguments")));
-            }
-        };
-        self.push_id(result)
-    }
-
-    fn tensor(&self, storage: Id, offset: Id, shape: Id, stride: Id) -> Result<TensorRef> {
-        let Value::Storage(storage) = self.value(storage) else {
-            return Err(self.input.error("a tensor without a storage"));
-        };
-        let tensor = TensorRef {
-            storage: (**storage).clone(),
-            offset: self.size(offset)?,
-            shape: self.sizes(shape)?,
-            stride: self.sizes(stride)?,
-        };
-        tensor
-            .validate()
-            .map_err(|reason| self.input.error(reason))?;
-        Ok(tensor)
-    }
-
-    fn size(&self, id: Id) -> Result<usize> {
-        match *self.value(id) {
-            Value::Int(value) => usize::try_from(value)
-                .map_err(|_| self.input.error(format!("a size or stride of {value}"))),
-            _ => Err(self.input.error("a size that is no integer")),
-        }
-    }
-
-    fn sizes(&self, id: Id) -> Result<Vec<usize>> {
-        match self.value(id) {
-            Value::Tuple(sizes) if sizes.len() <= MAX_RANK => {
-                sizes.iter().map(|&size| self.size(size)).collect()
-            }
-            _ => Err(self
-                .input
-                .error(format!("a shape that is no tuple of up to {MAX_RANK}"))),
-        }
-    }
-
-    /// `("storage", class, key, device, numel)`; the device it was saved from means nothing here.
-    /// The legacy format adds a view into the storage, which is always `None` in state dicts.
-    fn persistent_id(&mut self) -> Result<()> {
-        let id = self.pop()?;
-        let storage = match self.value(id) {
-            Value::Tuple(parts) => match (&parts[..parts.len().min(5)], parts.get(5)) {
-                (&[kind, class, key, _device, numel], view)
-                    if view.is_none_or(|&view| matches!(self.value(view), Value::None))
-                        && parts.len() <= 6 =>
-                {
-                    match (self.value(kind), self.value(class), self.value(key)) {
-                        (
-                            Value::Str(kind),
-                            Value::Global(Global::Storage(dtype)),
-                            Value::Str(key),
-                        ) if &**kind == "storage" => Some(StorageRef {
-                            key: key.clone(),
-                            dtype: *dtype,
-                            elements: self.size(numel)?,
-                        }),
-                        _ => None,
-                    }
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        match storage {
-            Some(storage) => self.push(Value::Storage(Box::new(storage))),
-            None => Err(self.input.error("a persistent id that is no storage")),
         }
     }
 }

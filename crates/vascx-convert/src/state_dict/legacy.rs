@@ -6,24 +6,43 @@ use std::io::{Read, Seek, SeekFrom};
 use super::MAX_PICKLE;
 use super::storages::Storages;
 use crate::error::{Error, Result};
-use crate::pickle::{self, Pickle, Value};
+use crate::pickle::{self, Pickle, Unknown, Value};
 
-/// The pickled number that such a file begins with.
-const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+/// The number that such a file begins with, as `LONG1` and as text, without what a protocol puts
+/// before it.
+const MAGIC: [&[u8]; 2] = [
+    b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",
+    b"L119547037146038801333356L\n.",
+];
 /// The only version of the format.
 const PROTOCOL: i64 = 1001;
 
-pub(super) fn is_legacy(start: &[u8]) -> bool {
-    start.starts_with(MAGIC)
+/// Length of the pickled number that such a file begins with.
+pub(super) fn begins(start: &[u8]) -> Option<usize> {
+    let mut rest = start;
+    if let [0x80, _, after @ ..] = rest {
+        rest = after;
+    }
+    if let [0x95, after @ ..] = rest {
+        rest = after.get(8..)?;
+    }
+    let magic = MAGIC.iter().find(|magic| rest.starts_with(magic))?;
+    Some(start.len() - rest.len() + magic.len())
 }
 
-/// The pickled object, and where its storages lie. `length` is that of the file.
-pub(super) fn read<R: Read + Seek>(mut reader: R, length: u64) -> Result<(Pickle, Storages<R>)> {
+/// The pickled object, and where its storages lie. `begin` is where the number ends, `length` that
+/// of the file.
+pub(super) fn read<R: Read + Seek>(
+    mut reader: R,
+    begin: usize,
+    length: u64,
+) -> Result<(Pickle, Storages<R>)> {
     let mut bytes = Vec::new();
     reader.by_ref().take(MAX_PICKLE).read_to_end(&mut bytes)?;
-    let mut position = MAGIC.len();
+    let mut position = begin;
     let mut next = |name: &str| -> Result<(Pickle, usize)> {
-        let (pickle, read) = pickle::parse_first(name, &bytes[position..])?;
+        let rest = bytes.get(position..).unwrap_or_default();
+        let (pickle, read) = pickle::parse_first(name, rest, Unknown::Opaque)?;
         position += read;
         Ok((pickle, position))
     };
@@ -49,7 +68,7 @@ pub(super) fn read<R: Read + Seek>(mut reader: R, length: u64) -> Result<(Pickle
         let short = || Error::entry(key, "the file ends before this storage does");
         let size = *sizes
             .get(&**key)
-            .ok_or_else(|| Error::entry(key, "no tensor refers to this storage"))?;
+            .ok_or_else(|| Error::entry(key, "a storage of an element type that is not known"))?;
         reader.seek(SeekFrom::Start(place as u64))?;
         let mut count = [0; 8];
         reader.read_exact(&mut count).map_err(|_| short())?;

@@ -1,38 +1,52 @@
 //! Names of tensors: what wrappers put in front is stripped, numbered members are told apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Tensors;
+use super::nested::keys;
+use super::{Choice, Tensors};
 use crate::error::{Error, Result};
 
 /// Attributes under which wrappers keep the network.
-const WRAPPERS: [&str; 7] = [
-    "module",
-    "model",
-    "net",
-    "network",
-    "_orig_mod",
-    "ensemble",
-    "wrapped",
-];
+const WRAPPERS: [&str; 6] = ["module", "model", "net", "network", "ensemble", "wrapped"];
 /// Attributes under which ensembles keep a list of members.
 const LISTS: [&str; 3] = ["models", "members", "nets"];
 /// What training modules hold beside the network; no network has these.
-const BESIDE: [&str; 6] = [
+const BESIDE: [&str; 12] = [
     "criterion",
     "loss",
     "loss_fn",
     "loss_function",
     "metrics",
     "n_averaged",
+    "initted",
+    "step",
+    "global_step",
+    "num_updates",
+    "discriminator",
+    "critic",
 ];
+/// What torch.compile puts before the names of a module, wherever it stands.
+const COMPILED: &str = "_orig_mod";
+/// Levels of prefixes that are tried.
+const MAX_PREFIX: usize = 8;
+/// Beginnings of names that are tried.
+const MAX_GROUPS: usize = 64;
+/// Names listed in messages.
+const MAX_LISTED: usize = 6;
 
-/// Strips prefixes that all names share and splits an ensemble into its members.
-pub(crate) fn members(mut tensors: Tensors, notes: &mut Vec<String>) -> Result<Vec<Tensors>> {
-    let names = tensors.len();
-    tensors.retain(|name, _| !BESIDE.contains(&first(name)));
-    if tensors.len() < names {
-        let left_out = names - tensors.len();
+/// Strips prefixes that all names share and splits an ensemble into its members. `path` leads to
+/// the state dict, for messages.
+pub(crate) fn members(
+    tensors: Tensors,
+    path: &str,
+    choice: Choice,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Tensors>> {
+    let mut tensors = without_compiled(tensors)?;
+    let beside = |name: &str| BESIDE.contains(&first(name));
+    let left_out = tensors.keys().filter(|name| beside(name)).count();
+    if (1..tensors.len()).contains(&left_out) {
+        tensors.retain(|name, _| !beside(name));
         notes.push(format!("{left_out} tensors of losses and metrics left out"));
     }
     let mut stripped = String::new();
@@ -45,7 +59,13 @@ pub(crate) fn members(mut tensors: Tensors, notes: &mut Vec<String>) -> Result<V
             stripped.push_str(&list);
             split(below(tensors, &list))?
         }
-        None => vec![tensors],
+        None => {
+            let path = format!("{path}.{stripped}");
+            let path = path.trim_matches('.');
+            let (prefix, tensors) = by_fit(tensors, path, choice, notes)?;
+            stripped.push_str(&prefix);
+            vec![tensors]
+        }
     };
     if !stripped.is_empty() {
         notes.push(format!("prefix `{stripped}` stripped from all names"));
@@ -57,6 +77,109 @@ pub(crate) fn members(mut tensors: Tensors, notes: &mut Vec<String>) -> Result<V
         tensors
     });
     Ok(members.collect())
+}
+
+fn without_compiled(tensors: Tensors) -> Result<Tensors> {
+    if !tensors.keys().any(|name| name.contains(COMPILED)) {
+        return Ok(tensors);
+    }
+    let mut plain = Tensors::new();
+    for (name, tensor) in tensors {
+        let parts = name.split('.').filter(|part| *part != COMPILED);
+        let short = parts.collect::<Vec<_>>().join(".");
+        if plain.insert(short, tensor).is_some() {
+            return Err(Error::tensor(&name, "is there twice, compiled and not"));
+        }
+    }
+    Ok(plain)
+}
+
+/// Strips whatever all names begin with, as far as a network then fits. Networks that stand beside
+/// something else are not taken without being asked for: what is beside may belong to the answer.
+fn by_fit(
+    tensors: Tensors,
+    path: &str,
+    choice: Choice,
+    notes: &mut Vec<String>,
+) -> Result<(String, Tensors)> {
+    if choice.fits(&tensors) {
+        return Ok((String::new(), tensors));
+    }
+    let mut stripped = String::new();
+    let mut inner = tensors.clone();
+    for _ in 0..MAX_PREFIX {
+        let Some(name) = inner.keys().next() else {
+            break;
+        };
+        let prefix = format!("{}.", first(name));
+        if !inner.keys().all(|name| name.starts_with(&prefix)) {
+            break;
+        }
+        inner = below(inner, &prefix);
+        stripped.push_str(&prefix);
+        if choice.fits(&inner) {
+            return Ok((stripped, inner));
+        }
+    }
+    let groups: BTreeSet<&str> = inner.keys().map(|name| first(name)).collect();
+    let fits = |group: &&str| {
+        let prefix = format!("{group}.");
+        let group = inner.range(prefix.clone()..).map_while(|(name, tensor)| {
+            let name = name.strip_prefix(&prefix)?.to_owned();
+            Some((name, tensor.shape.clone()))
+        });
+        choice.fits_shapes(&group.collect())
+    };
+    let fitting: Vec<&str> = groups
+        .iter()
+        .copied()
+        .take(MAX_GROUPS)
+        .filter(fits)
+        .collect();
+    let path = format!("{path}.{stripped}");
+    let path = path.trim_matches('.');
+    let plain: Vec<&str> = fitting
+        .iter()
+        .copied()
+        .filter(|name| !is_average(name))
+        .collect();
+    match plain[..] {
+        _ if fitting.is_empty() => Ok((String::new(), tensors)),
+        [plain] if fitting.len() == groups.len() && fitting.len() > 1 => {
+            let averages: Vec<&str> = fitting
+                .iter()
+                .copied()
+                .filter(|name| *name != plain)
+                .collect();
+            notes.push(format!(
+                "weights taken from `{plain}`; averages are there, too; choose them with {}",
+                keys(path, &averages)
+            ));
+            let prefix = format!("{plain}.");
+            stripped.push_str(&prefix);
+            Ok((stripped, below(inner, &prefix)))
+        }
+        _ => {
+            let names = tensors.keys().map(String::as_str);
+            let others = names.filter(|name| !fitting.iter().any(|group| name.contains(group)));
+            let others: Vec<&str> = others.take(MAX_LISTED).collect();
+            let others = match &others[..] {
+                [] => String::new(),
+                others => format!(", beside {}", others.join(", ")),
+            };
+            Err(Error::UnknownNetwork(format!(
+                "tensors of known networks lie below {}{others}; take one alone with {}",
+                fitting.join(", "),
+                keys(path, &fitting)
+            )))
+        }
+    }
+}
+
+/// Whether a name says that its weights are moving averages.
+fn is_average(name: &str) -> bool {
+    let mut words = name.split('_');
+    words.any(|word| matches!(word, "ema" | "swa" | "averaged"))
 }
 
 fn first(name: &str) -> &str {
@@ -71,11 +194,13 @@ fn shared_prefix(tensors: &Tensors, known: &[&str]) -> Option<String> {
     shared.then_some(prefix)
 }
 
-fn below(tensors: Tensors, prefix: &str) -> Tensors {
-    let tensors = tensors.into_iter();
-    tensors
-        .map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor))
-        .collect()
+/// The tensors whose names begin like this, without it.
+pub(super) fn below(tensors: Tensors, prefix: &str) -> Tensors {
+    let tensors = tensors.into_iter().filter_map(|(name, tensor)| {
+        let name = name.strip_prefix(prefix)?.to_owned();
+        Some((name, tensor))
+    });
+    tensors.collect()
 }
 
 /// Members by their number, which must count from 0.
@@ -129,7 +254,7 @@ mod tests {
     }
 
     fn names(source: &[&str]) -> Result<Vec<Vec<String>>> {
-        let members = members(dict(source), &mut Vec::new())?.into_iter();
+        let members = members(dict(source), "", Choice::default(), &mut Vec::new())?.into_iter();
         Ok(members
             .map(|tensors| tensors.into_keys().collect())
             .collect())

@@ -25,9 +25,21 @@ enum Place<R> {
         reader: R,
         ranges: BTreeMap<String, Range<u64>>,
     },
+    /// Several files; see [`in_part`].
+    Parts(Vec<Storages<R>>),
+}
+
+/// The key of a storage in one of several files.
+pub(super) fn in_part(part: usize, key: &str) -> Box<str> {
+    format!("{part}/{key}").into()
 }
 
 impl<R: Read + Seek> Storages<R> {
+    /// Those of several files, whose keys are made with [`in_part`].
+    pub(super) fn parts(parts: Vec<Self>) -> Self {
+        Self::new(Place::Parts(parts))
+    }
+
     pub(super) fn archive(archive: Archive<R>) -> Self {
         Self::new(Place::Archive(Box::new(archive)))
     }
@@ -78,8 +90,19 @@ impl<R: Read + Seek> Storages<R> {
     pub(super) fn tensor(&mut self, name: &str, tensor: &TensorRef) -> Result<HostTensor> {
         let key = &tensor.storage.key;
         let place = &mut self.place;
+        if let Place::Parts(parts) = place {
+            let part = key.split_once('/').and_then(|(part, key)| {
+                let part = parts.get_mut(part.parse::<usize>().ok()?)?;
+                Some((part, key))
+            });
+            let (part, key) = part.ok_or_else(|| Error::tensor(name, "lies in no file"))?;
+            let mut inner = tensor.clone();
+            inner.storage.key = key.into();
+            return part.tensor(name, &inner);
+        }
         self.last.gather(name, tensor, |length| match place {
             Place::Archive(archive) => archive.read_storage(&format!("data/{key}"), length),
+            Place::Parts(_) => unreachable!("handled above"),
             Place::Ranges { reader, ranges } => {
                 let range = ranges
                     .get(&**key)

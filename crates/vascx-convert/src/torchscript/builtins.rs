@@ -26,6 +26,13 @@ impl<'a> Evaluator<'a, '_> {
             // Once something is unknown, so is all that follows from it; it was reported.
             return Ok(Value::Unknown);
         }
+        // Contexts of the profiler and of gradients mean nothing to a graph.
+        let context = name.starts_with("ops.profiler.")
+            || name.starts_with("__torch__.torch.autograd.") && name.ends_with(".__new__")
+            || name == "__init__" && matches!(first, Some(Value::None));
+        if context {
+            return Ok(Value::None);
+        }
         if let ("unchecked_unwrap_optional" | "_unwrap_optional", Some(value)) = (name, &first) {
             return Ok(value.clone());
         }

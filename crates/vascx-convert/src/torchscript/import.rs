@@ -26,8 +26,15 @@ pub(crate) fn import<R: Read + Seek + Send>(release: &mut Release<R>) -> Result<
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    let (members, sources) = members;
-    assemble(members, |index| Ok(read(release, &sources[index])?.values))
+    let (members, sources, was_training) = members;
+    let mut imported = assemble(members, |index| Ok(read(release, &sources[index])?.values))?;
+    if was_training {
+        imported.notes.push(
+            "the network was saved while it was trained; read as evaluated, as after model.eval()"
+                .into(),
+        );
+    }
+    Ok(imported)
 }
 
 fn read<R: Read + Seek>(release: &mut Release<R>, source: &Source) -> Result<HostTensor> {
@@ -43,15 +50,15 @@ fn evaluate<R: Read + Seek>(
     release: &mut Release<R>,
     program: &super::Program,
     root: &ScriptModule,
-) -> Result<(Vec<Member>, Vec<Source>)> {
+) -> Result<(Vec<Member>, Vec<Source>, bool)> {
     let mut best: Option<(usize, String)> = None;
     for example in examples(&release.config) {
         let builder = GraphBuilder::new(example).map_err(Error::Program)?;
-        let mut integers = |source: &Source| {
+        let mut numbers = |source: &Source| {
             let tensor = read(release, source).map_err(|error| error.to_string())?;
-            Ok(tensor.values.iter().map(|&value| value as i64).collect())
+            Ok(tensor.values)
         };
-        let mut evaluator = Evaluator::new(program, builder, &mut integers);
+        let mut evaluator = Evaluator::new(program, builder, &mut numbers);
         let image = evaluator.fresh(Arg::Node(0));
         let answer = evaluator
             .method(root, &"".into(), "forward", vec![image], Vec::new())
@@ -62,7 +69,7 @@ fn evaluate<R: Read + Seek>(
         }
         let reached = evaluator.storages.len();
         match answer.and_then(|answer| take_apart(&mut evaluator, answer)) {
-            Ok(members) => return Ok((members, evaluator.sources)),
+            Ok(members) => return Ok((members, evaluator.sources, evaluator.was_training)),
             Err(reason) => {
                 if best
                     .as_ref()
@@ -120,8 +127,8 @@ pub(crate) fn import_source(source: &str) {
         attributes: Vec::new(),
     };
     let builder = GraphBuilder::new([2, 3, 32, 32]).expect("a small image");
-    let mut no_integers = |_: &Source| Err("there are no tensors".to_owned());
-    let mut evaluator = Evaluator::new(&program, builder, &mut no_integers);
+    let mut no_numbers = |_: &Source| Err("there are no tensors".to_owned());
+    let mut evaluator = Evaluator::new(&program, builder, &mut no_numbers);
     let image = evaluator.fresh(Arg::Node(0));
     if let Ok(answer) = evaluator.method(&root, &"".into(), "forward", vec![image], Vec::new()) {
         let _ = take_apart(&mut evaluator, answer);

@@ -49,6 +49,8 @@ pub(super) enum StatementKind {
     If(Expression, Vec<Statement>, Vec<Statement>),
     For(Vec<Target>, Expression, Vec<Statement>),
     While(Expression, Vec<Statement>),
+    /// Contexts that mean nothing to a graph, such as the profiler's.
+    With(Vec<Expression>, Vec<Statement>),
     Raise,
     Assert(Expression),
     Break,

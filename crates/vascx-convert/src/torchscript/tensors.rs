@@ -14,7 +14,7 @@ use vascx_models::graph::{
 
 use super::evaluate::{Evaluator, Outcome, Source};
 use super::value::{Tensor, Value};
-use crate::tensor::{DType as Stored, TensorRef};
+use crate::tensor::{DType as Stored, TensorRef, shortest};
 
 /// Memory that tensors share.
 #[derive(Debug)]
@@ -71,6 +71,7 @@ impl<'a> Evaluator<'a, '_> {
                 ));
             }
             let values = (self.read)(&source)?;
+            let values: Vec<i64> = values.into_iter().map(|value| value as i64).collect();
             let is_bool = tensor.storage.dtype == Stored::Bool;
             if let ([value], true) = (&values[..], tensor.shape.is_empty()) {
                 return Ok(if is_bool {
@@ -98,6 +99,11 @@ impl<'a> Evaluator<'a, '_> {
             source.path.clone()
         };
         let node = self.builder.parameter(name, tensor.shape.clone())?;
+        if from_constants && elements == 1 && tensor.shape.is_empty() {
+            let value = (self.read)(&source)?;
+            self.scalars
+                .extend(value.first().map(|&value| (node, shortest(value))));
+        }
         self.sources.push(source);
         self.weights.insert(key, node);
         Ok(self.fresh(Arg::Node(node)))

@@ -38,6 +38,17 @@ fn operators_one_by_one() {
 }
 
 #[test]
+fn images_with_their_channels_last() {
+    check_lines("channels_last");
+    let path = crate::comparison::fixture("onnx/channels_last.onnx");
+    let model = Model::convert(path, &ConvertOptions::default()).unwrap();
+    let manifest = serde_json::to_string(model.manifest()).unwrap();
+    // What turns images around twice is left out.
+    assert!(!manifest.contains("permute"), "{manifest}");
+    assert!(model.notes().join("\n").contains("channels last"));
+}
+
+#[test]
 fn the_oldest_version_with_values_in_another_file() {
     check_lines("older");
 }

@@ -57,6 +57,37 @@ fn masks_made_by_slice_assignment_and_devices_named_in_the_program() {
 }
 
 #[test]
+fn layers_that_few_networks_have() {
+    check("programs/layers_traced.pt", Task::Segmentation, 1);
+    check("programs/encoder_traced.pt", Task::Classification, 1);
+}
+
+#[test]
+fn weights_computed_from_others_are_computed_once() {
+    check("programs/parametrised_traced.pt", Task::Classification, 2);
+    let path = fixture("programs/parametrised_traced.pt");
+    let model = Model::convert(path, &ConvertOptions::default()).unwrap();
+    let manifest = serde_json::to_string(model.manifest()).unwrap();
+    // The steps of the series and of the reflections.
+    for operator in ["mat_mul", "where", "arange"] {
+        assert!(
+            !manifest.contains(operator),
+            "{operator} is computed on every run"
+        );
+    }
+}
+
+/// A release is used evaluated, whatever it was doing when it was saved.
+#[test]
+fn programs_saved_in_training_mode_are_evaluated() {
+    check("programs/trained_scripted.pt", Task::Segmentation, 2);
+    let path = fixture("programs/trained_scripted.pt");
+    let model = Model::convert(path, &ConvertOptions::default()).unwrap();
+    let notes = model.notes().join("\n");
+    assert!(notes.contains("while it was trained"), "{notes}");
+}
+
+#[test]
 fn half_precision_weights_lose_no_more_than_their_rounding() {
     let model = Model::convert(fixture("models/unet_m1.pt"), &ConvertOptions::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use vascx_models::Precision;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-const FIXTURES: [&str; 10] = [
+const FIXTURES: [&str; 15] = [
     "unet.pth",
     "resnet18.ckpt",
     "resnet50.safetensors",
@@ -19,6 +19,11 @@ const FIXTURES: [&str; 10] = [
     "convnext.pt",
     "mobilenet_v3_small.pth",
     "mobilenet_v3_large.pt",
+    "timm_efficientnet.pth",
+    "timm_mobilenet_v3_small.pth",
+    "timm_convnext.safetensors",
+    "resnet18_head.pth",
+    "efficientnet_head.pth",
 ];
 
 fn convert(file: &str, options: &ConvertOptions) -> vascx_convert::Result<Model> {
@@ -36,7 +41,8 @@ fn error_of(model: &Model, name: &str) -> f32 {
 fn every_family_answers_like_pytorch_and_verifies() {
     let folder = tempfile::tempdir().unwrap();
     for file in FIXTURES {
-        let model = convert(file, &ConvertOptions::default()).unwrap();
+        let model = convert(file, &ConvertOptions::default());
+        let model = model.unwrap_or_else(|error| panic!("{file}: {error}"));
         let name = file.split('.').next().unwrap();
         let error = error_of(&model, name);
         println!("{name}: relative error {error:e}");
@@ -65,6 +71,24 @@ fn members_come_from_one_file_or_several() {
     let error = Model::convert_ensemble(&other, &ConvertOptions::default());
     let message = error.err().unwrap().to_string();
     assert!(message.contains("another network"), "{message}");
+}
+
+/// Whatever weights do not tell is said.
+#[test]
+fn assumptions_are_noted() {
+    for (file, parts) in [
+        ("smp_unet.pt", &["nearest neighbours", "no softmax"][..]),
+        ("monai_basic_unet.pt", &["leaky ReLU", "instance"]),
+        ("timm_efficientnet.pth", &["timm's", "tf_"]),
+        ("resnet18_head.pth", &["`fc.1`", "dropout"]),
+        ("efficientnet_head.pth", &["`classifier`", "dropout"]),
+    ] {
+        let model = convert(file, &ConvertOptions::default()).unwrap();
+        let notes = model.notes().join("\n");
+        for part in parts {
+            assert!(notes.contains(part), "{file}: `{part}` is not in: {notes}");
+        }
+    }
 }
 
 /// A traced archive and the state dict of the same network give the same answers.

@@ -38,6 +38,7 @@ pub use ops::{
     pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, MaxPool},
     reduce::{ArgMax, CumSum, Reduce, ReduceKind, Softmax},
     resize::{Resize, ResizeMode},
+    scatter::ScatterRows,
     shape::{Cat, Expand, Flip, Permute, Reshape, Size, Squeeze, Unsqueeze},
 };
 

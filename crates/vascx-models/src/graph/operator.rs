@@ -18,6 +18,7 @@ use super::ops::{
     pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, MaxPool},
     reduce::{ArgMax, CumSum, Reduce, Softmax},
     resize::Resize,
+    scatter::ScatterRows,
     shape::{Cat, Expand, Flip, Permute, Reshape, Size, Squeeze, Unsqueeze},
 };
 use super::value::Value;
@@ -165,6 +166,7 @@ operators![
     Reshape,
     Resize,
     Roll,
+    ScatterRows,
     Size,
     Slice,
     SliceAssign,

@@ -1,7 +1,8 @@
 //! Convolutions and pooling windows.
 
 use vascx_models::graph::{
-    Arg, AvgPool, Conv, ConvTranspose, MaxPool, Pad, PadMode, Reduce, ReduceKind,
+    Arg, AvgPool, Binary, BinaryKind, Conv, ConvTranspose, DType, Full, MaxPool, Pad, PadMode,
+    Reduce, ReduceKind, Slice,
 };
 
 use super::Outputs;
@@ -43,73 +44,188 @@ fn pads(call: &Call) -> Outcome<[[i64; 2]; 2]> {
     }
 }
 
-impl<'m> Importer<'m> {
-    /// The tensor and symmetric padding; what is not symmetric is added to the tensor.
-    fn padded(&mut self, call: &Call<'_, 'm>, fill: f64) -> Outcome<(Arg, [usize; 2])> {
-        let x = self.argument(call.need(0)?)?;
-        let [before, after] = pads(call)?;
-        if before == after {
-            let size = |value: i64| usize::try_from(value).map_err(|_| format!("pads of {value}"));
-            return Ok((x, [size(before[0])?, size(before[1])?]));
+/// What a convolution or pooling sees at a time.
+#[derive(Clone, Copy)]
+struct Window {
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+}
+
+impl Window {
+    /// How many pixels from the first to the last of a window.
+    fn reach(&self) -> Outcome<[usize; 2]> {
+        let mut reach = [0; 2];
+        for axis in 0..2 {
+            let pixels = self.kernel[axis].saturating_sub(1);
+            let far = pixels.checked_mul(self.dilation[axis]);
+            let far = far.filter(|&far| far < 1 << 20 && self.stride[axis] > 0);
+            reach[axis] = far.ok_or("an impossible window")?;
         }
-        let all = vec![
-            x,
-            float(fill),
-            int(before[1]),
-            int(after[1]),
-            int(before[0]),
-            int(after[0]),
-        ];
-        Ok((self.builder.call(Pad(PadMode::Constant), all)?, [0, 0]))
+        Ok(reach)
+    }
+}
+
+impl<'m> Importer<'m> {
+    /// The tensor and symmetric padding; what is not symmetric is added to the tensor. Automatic
+    /// padding is such that the answer has a pixel for every step that begins inside.
+    fn padded(
+        &mut self,
+        call: &Call<'_, 'm>,
+        window: Window,
+        fill: f64,
+    ) -> Outcome<(Arg, [usize; 2])> {
+        let x = self.argument(call.need(0)?)?;
+        let automatic = call.text("auto_pad", "NOTSET");
+        if !matches!(automatic, "SAME_UPPER" | "SAME_LOWER") {
+            let [before, after] = pads(call)?;
+            if before == after {
+                let size =
+                    |value: i64| usize::try_from(value).map_err(|_| format!("pads of {value}"));
+                return Ok((x, [size(before[0])?, size(before[1])?]));
+            }
+            let pads = [[before[0], after[0]], [before[1], after[1]]].map(|pads| pads.map(int));
+            return Ok((self.widened(x, pads, fill)?, [0, 0]));
+        }
+        let Arg::Node(node) = x else {
+            return Err("a window over a number".into());
+        };
+        let reach = window.reach()?;
+        let even = reach.map(|reach| reach % 2 == 0);
+        if window.stride == [1, 1] && even == [true, true] {
+            return Ok((x, reach.map(|reach| reach / 2)));
+        }
+        let mut pads = [[int(0); 2]; 2];
+        for axis in 0..2 {
+            let size = self.builder.size(node, 2 + axis)?;
+            let (stride, reach) = (int(window.stride[axis] as i64), int(reach[axis] as i64));
+            let mut calculate = |kind, x, y| self.builder.call(Binary(kind), vec![x, y]);
+            // (⌈size / stride⌉ − 1) · stride + reach + 1 − size.
+            let before = calculate(BinaryKind::Sub, size, int(1))?;
+            let steps = calculate(BinaryKind::FloorDiv, before, stride)?;
+            let last = calculate(BinaryKind::Mul, steps, stride)?;
+            let needed = calculate(BinaryKind::Add, last, reach)?;
+            let total = calculate(BinaryKind::Sub, needed, before)?;
+            let total = calculate(BinaryKind::Max, total, int(0))?;
+            let less = calculate(BinaryKind::FloorDiv, total, int(2))?;
+            let more = calculate(BinaryKind::Sub, total, less)?;
+            pads[axis] = match automatic {
+                "SAME_UPPER" => [less, more],
+                _ => [more, less],
+            };
+        }
+        Ok((self.widened(x, pads, fill)?, [0, 0]))
+    }
+
+    /// Pads rows before and after, then columns.
+    fn widened(&mut self, x: Arg, [rows, columns]: [[Arg; 2]; 2], fill: f64) -> Outcome<Arg> {
+        let all = vec![x, float(fill), columns[0], columns[1], rows[0], rows[1]];
+        self.builder.call(Pad(PadMode::Constant), all)
     }
 
     fn convolution(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
-        if !matches!(call.text("auto_pad", "NOTSET"), "NOTSET" | "VALID") {
-            return self.unsupported(call, " with automatic padding");
-        }
         let weight = self.tensor(call.need(1)?)?;
-        if self.shape(weight)?.len() != 4 {
+        let &[_, _, height, width] = &self.shape(weight)?[..] else {
             return self.unsupported(call, " over other than two axes");
+        };
+        let window = Window {
+            kernel: [height, width],
+            stride: pair(call, "strides", [1, 1])?,
+            dilation: pair(call, "dilations", [1, 1])?,
+        };
+        let groups = usize::try_from(call.int("group", 1)).map_err(|_| "negative groups")?;
+        let bias = match call.get(2) {
+            Some(bias) => Some(Arg::Node(self.tensor(bias)?)),
+            None => None,
+        };
+        if call.node.operator == "ConvTranspose" {
+            return self.transposed(call, window, Arg::Node(weight), bias, groups);
         }
-        let transposed = call.node.operator == "ConvTranspose";
-        let [before, after] = pads(call)?;
-        if transposed && (before != after || call.ints("output_shape").is_some()) {
+        let (x, padding) = self.padded(call, window, 0.0)?;
+        let conv = Conv {
+            stride: window.stride,
+            padding,
+            dilation: window.dilation,
+            groups,
+        };
+        self.emit(
+            conv,
+            [x, Arg::Node(weight)].into_iter().chain(bias).collect(),
+        )
+    }
+
+    fn transposed(
+        &mut self,
+        call: &Call<'_, 'm>,
+        window: Window,
+        weight: Arg,
+        bias: Option<Arg>,
+        groups: usize,
+    ) -> Outputs<'m> {
+        if call.ints("output_shape").is_some() {
             return self.unsupported(call, " to a given size");
         }
-        let (x, padding) = self.padded(call, 0.0)?;
-        let mut all = vec![x, Arg::Node(weight)];
-        if let Some(bias) = call.get(2) {
-            all.push(Arg::Node(self.tensor(bias)?));
+        let x = self.argument(call.need(0)?)?;
+        let output_padding = pair(call, "output_padding", [0, 0])?;
+        let automatic = call.text("auto_pad", "NOTSET");
+        let [mut before, mut after] = pads(call)?;
+        if matches!(automatic, "SAME_UPPER" | "SAME_LOWER") {
+            let reach = window.reach()?;
+            for axis in 0..2 {
+                let total = reach[axis] as i64 + 1 + output_padding[axis] as i64
+                    - window.stride[axis] as i64;
+                let (less, more) = (total.max(0) / 2, total.max(0) - total.max(0) / 2);
+                (before[axis], after[axis]) = match automatic {
+                    "SAME_UPPER" => (less, more),
+                    _ => (more, less),
+                };
+            }
         }
-        let conv = Conv {
-            stride: pair(call, "strides", [1, 1])?,
-            padding,
-            dilation: pair(call, "dilations", [1, 1])?,
-            groups: usize::try_from(call.int("group", 1)).map_err(|_| "negative groups")?,
+        let size = |value: i64| usize::try_from(value).map_err(|_| format!("pads of {value}"));
+        let symmetric = before == after;
+        let padding = if symmetric {
+            [size(before[0])?, size(before[1])?]
+        } else {
+            [0, 0]
         };
-        if transposed {
-            let output_padding = pair(call, "output_padding", [0, 0])?;
-            return self.emit(
-                ConvTranspose {
-                    conv,
-                    output_padding,
-                },
-                all,
-            );
+        let conv = ConvTranspose {
+            conv: Conv {
+                stride: window.stride,
+                padding,
+                dilation: window.dilation,
+                groups,
+            },
+            output_padding,
+        };
+        let all = [x, weight].into_iter().chain(bias).collect();
+        let mut y = self.builder.call(conv, all)?;
+        // What is to be cut away on one side more than on the other is cut from the whole.
+        for axis in (0..2).filter(|_| !symmetric) {
+            let (start, end) = (size(before[axis])? as i64, size(after[axis])? as i64);
+            let slice = Slice {
+                axis: 2 + axis,
+                step: 1,
+            };
+            let end = if end == 0 { i64::MAX } else { -end };
+            y = self.builder.call(slice, vec![y, int(start), int(end)])?;
         }
-        self.emit(conv, all)
+        Ok(vec![self.value(y)])
     }
 
     fn pool(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
-        if !matches!(call.text("auto_pad", "NOTSET"), "NOTSET" | "VALID") {
-            return self.unsupported(call, " with automatic padding");
-        }
-        let kernel = pair(call, "kernel_shape", [1, 1])?;
-        let stride = pair(call, "strides", [1, 1])?;
-        let dilation = pair(call, "dilations", [1, 1])?;
+        let window = Window {
+            kernel: pair(call, "kernel_shape", [1, 1])?,
+            stride: pair(call, "strides", [1, 1])?,
+            dilation: pair(call, "dilations", [1, 1])?,
+        };
+        let Window {
+            kernel,
+            stride,
+            dilation,
+        } = window;
         let ceil = call.int("ceil_mode", 0) != 0;
         if call.node.operator == "MaxPool" {
-            let (x, padding) = self.padded(call, f64::NEG_INFINITY)?;
+            let (x, padding) = self.padded(call, window, f64::NEG_INFINITY)?;
             let pool = MaxPool {
                 kernel,
                 stride,
@@ -120,21 +236,37 @@ impl<'m> Importer<'m> {
             return self.emit(pool, vec![x]);
         }
         let count_padding = call.int("count_include_pad", 0) != 0;
-        let [before, after] = pads(call)?;
+        let (x, padding) = self.padded(call, window, 0.0)?;
+        let apart = Arg::Node(self.tensor(call.need(0)?)?) != x;
         // How a window beyond the border counts differs between versions and runtimes, unless only
         // the pixels inside count.
-        if dilation != [1, 1] || ceil && count_padding || before != after && !count_padding {
+        if dilation != [1, 1] || ceil && (count_padding || apart) {
             return self.unsupported(call, " with such gaps, padding or rounding up");
         }
-        let (x, padding) = self.padded(call, 0.0)?;
         let pool = AvgPool {
             kernel,
             stride,
             padding,
             ceil,
-            count_padding,
+            count_padding: count_padding || apart,
         };
-        self.emit(pool, vec![x])
+        if !apart || count_padding {
+            return self.emit(pool, vec![x]);
+        }
+        // Only pixels inside count: the mean with zeros, divided by the share of the pixels.
+        let sizes = self.tensor(call.need(0)?)?;
+        let mut shape = self.sizes(sizes)?;
+        shape[..2].fill(int(1));
+        let ones = [float(1.0)].into_iter().chain(shape).collect();
+        let ones = self.builder.call(Full(DType::Float), ones)?;
+        let inside = Call {
+            node: call.node,
+            inputs: &[Some(self.value(ones))],
+        };
+        let (inside, _) = self.padded(&inside, window, 0.0)?;
+        let share = self.builder.call(pool.clone(), vec![inside])?;
+        let mean = self.builder.call(pool, vec![x])?;
+        self.emit(Binary(BinaryKind::Div), vec![mean, share])
     }
 
     fn global_pool(&mut self, kind: ReduceKind, call: &Call<'_, 'm>) -> Outputs<'m> {

@@ -9,6 +9,7 @@ use crate::onnx::importer::{Call, Importer, Outcome, Value, dtype_of, float, int
 pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
     Some(match call.node.operator {
         "Dropout" if call.get(2).is_some() => importer.unsupported(call, " in training mode"),
+        "If" => importer.branch(call),
         "Identity" | "Dropout" => call.need(0).map(|value| vec![value.clone()]),
         "Constant" => importer.constant_value(call),
         "ConstantOfShape" => importer.filled(call),
@@ -20,6 +21,30 @@ pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Opt
 }
 
 impl<'m> Importer<'m> {
+    /// The branch that a known condition chooses, such as one on a size; the graph then holds only
+    /// where it does.
+    fn branch(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        let Ok(condition) = self.numbers(call.need(0)?) else {
+            return self.unsupported(call, " on the values of a tensor");
+        };
+        let condition = *condition.first().ok_or("has no condition")?;
+        let name = if self.builder.pin(condition)?.is_true() {
+            "then_branch"
+        } else {
+            "else_branch"
+        };
+        let attributes = call.node.attributes.iter();
+        let mut graphs = attributes.filter(|attribute| attribute.name == name);
+        let graph = graphs.next().and_then(|attribute| attribute.graph.as_ref());
+        let graph = graph.ok_or_else(|| format!("has no `{name}`"))?;
+        self.nodes(graph)?;
+        if !self.unsupported.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outputs = graph.outputs.iter();
+        outputs.map(|output| self.computed(output.name)).collect()
+    }
+
     fn constant_value(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         if let Some(value) = self.constant(call) {
             return Ok(vec![value]);

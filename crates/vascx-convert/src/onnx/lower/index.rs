@@ -1,6 +1,9 @@
 //! Picking by range or index.
 
-use vascx_models::graph::{Arg, CumSum, Flip, Gather, IndexSelect, Literal, Slice, Squeeze};
+use vascx_models::graph::{
+    Arg, Binary, BinaryKind, CumSum, Flip, Gather, IndexSelect, Literal, Reshape, ScatterRows,
+    Slice, Squeeze,
+};
 
 use super::Outputs;
 use crate::onnx::importer::{Call, Importer, Outcome, Value, int};
@@ -10,6 +13,7 @@ pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Opt
     Some(match call.node.operator {
         "Slice" => importer.slice(call),
         "Gather" => importer.gather(call),
+        "ScatterND" => importer.scatter(call),
         "GatherElements" => importer.gather_elements(call),
         "CumSum" => importer.cumulative_sum(call),
         _ => return None,
@@ -105,6 +109,59 @@ impl<'m> Importer<'m> {
         }
         let index = self.tensor(index)?;
         self.emit(IndexSelect(axis), vec![Arg::Node(x), Arg::Node(index)])
+    }
+
+    /// Replaces the parts of a tensor that indices, along the last axis of theirs, lead to.
+    fn scatter(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        if call.text("reduction", "none") != "none" {
+            return self.unsupported(call, " that adds or multiplies");
+        }
+        let x = self.tensor(call.need(0)?)?;
+        let indices = self.tensor(call.need(1)?)?;
+        let rows = self.tensor(call.need(2)?)?;
+        let (sizes, steps) = (self.sizes(x)?, self.shape(indices)?);
+        let Some(depth) = steps
+            .last()
+            .copied()
+            .filter(|depth| (1..=sizes.len()).contains(depth))
+        else {
+            return Err("indices of no axes of the tensor".into());
+        };
+        let last = steps.len() - 1;
+        // One index into the axes that are indexed, taken as one.
+        let mut place = Arg::Literal(Literal::Int(0));
+        for (axis, &size) in sizes[..depth].iter().enumerate() {
+            let slice = Slice {
+                axis: last,
+                step: 1,
+            };
+            let (start, end) = (int(axis as i64), int(axis as i64 + 1));
+            let part = self
+                .builder
+                .call(slice, vec![Arg::Node(indices), start, end])?;
+            let mut calculate = |kind, x, y| self.builder.call(Binary(kind), vec![x, y]);
+            // Negative ones count from the end.
+            let part = calculate(BinaryKind::Remainder, part, size)?;
+            let row = calculate(BinaryKind::Mul, place, size)?;
+            place = calculate(BinaryKind::Add, row, part)?;
+        }
+        let place = self.node(Reshape, vec![place, int(-1)])?;
+        let count = self.builder.size(place, 0)?;
+        let mut product = int(1);
+        for &size in &sizes[depth..] {
+            product = self
+                .builder
+                .call(Binary(BinaryKind::Mul), vec![product, size])?;
+        }
+        let dtype = self.dtype(Arg::Node(x));
+        let matrix = self.node(Reshape, vec![Arg::Node(x), int(-1), product])?;
+        let rows = self.node(Reshape, vec![Arg::Node(rows), count, product])?;
+        let all = [matrix, place, rows].map(Arg::Node).to_vec();
+        let replaced = self.node(ScatterRows, all)?;
+        let all = std::iter::once(Arg::Node(replaced)).chain(sizes).collect();
+        let whole = self.builder.call(Reshape, all)?;
+        let whole = self.cast(whole, dtype)?;
+        Ok(vec![self.value(whole)])
     }
 
     fn gather_elements(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {

@@ -67,6 +67,7 @@ impl<'m> Importer<'m> {
                     mode,
                     align_corners,
                     factors: None,
+                    antialias: false,
                 },
                 all,
             );
@@ -98,6 +99,7 @@ impl<'m> Importer<'m> {
                 mode,
                 align_corners,
                 factors,
+                antialias: false,
             },
             all,
         )

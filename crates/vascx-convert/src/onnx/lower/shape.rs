@@ -164,10 +164,10 @@ impl<'m> Importer<'m> {
             Some(order) => order
                 .iter()
                 .map(|&axis| self.axis(axis, rank))
-                .collect::<Outcome<_>>()?,
+                .collect::<Outcome<Vec<_>>>()?,
             None => (0..rank).rev().collect(),
         };
-        self.emit(Permute(order), vec![Arg::Node(x)])
+        Ok(vec![Value::Tensor(self.permuted(x, &order)?)])
     }
 
     fn squeeze(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {

@@ -157,6 +157,11 @@ impl<'a> Evaluator<'a, '_> {
             format!("{path}.{name}")
         };
         match module.attribute(name) {
+            // A model is used evaluated, whatever it was doing when it was saved.
+            Some(Attribute::Constant(Constant::Bool(training))) if name == "training" => {
+                self.was_training |= training;
+                Ok(Value::bool(false))
+            }
             Some(Attribute::Module(module)) => Ok(Value::Module(module, below.into())),
             Some(Attribute::Tensor(tensor)) => self.weight(below, tensor, false),
             Some(Attribute::Constant(constant)) => self.python(constant, &below),

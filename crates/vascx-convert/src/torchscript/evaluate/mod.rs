@@ -42,8 +42,8 @@ enum Flow<'a> {
     Return(Value<'a>),
 }
 
-/// Reads the integers of a tensor that is not a weight.
-pub(super) type ReadIntegers<'r> = dyn FnMut(&Source) -> Outcome<Vec<i64>> + 'r;
+/// Reads the numbers of a tensor that is not a weight.
+pub(super) type ReadNumbers<'r> = dyn FnMut(&Source) -> Outcome<Vec<f32>> + 'r;
 
 pub(super) struct Evaluator<'a, 'r> {
     pub(super) program: &'a Program,
@@ -52,7 +52,11 @@ pub(super) struct Evaluator<'a, 'r> {
     /// Weights already in the graph, by storage and view.
     pub(super) weights: HashMap<String, usize>,
     pub(super) sources: Vec<Source>,
-    pub(super) read: &'r mut ReadIntegers<'r>,
+    pub(super) read: &'r mut ReadNumbers<'r>,
+    /// Constants of one number, by node.
+    pub(super) scalars: HashMap<usize, f64>,
+    /// Whether a module was saved while it was trained.
+    pub(super) was_training: bool,
     /// Unsupported operators with their places.
     pub(super) unsupported: Vec<String>,
     steps: usize,
@@ -66,7 +70,7 @@ impl<'a, 'r> Evaluator<'a, 'r> {
     pub(super) fn new(
         program: &'a Program,
         builder: GraphBuilder,
-        read: &'r mut ReadIntegers<'r>,
+        read: &'r mut ReadNumbers<'r>,
     ) -> Self {
         Self {
             program,
@@ -75,6 +79,8 @@ impl<'a, 'r> Evaluator<'a, 'r> {
             weights: HashMap::new(),
             sources: Vec::new(),
             read,
+            scalars: HashMap::new(),
+            was_training: false,
             unsupported: Vec::new(),
             steps: 0,
             places: Vec::new(),
@@ -225,6 +231,15 @@ impl<'a, 'r> Evaluator<'a, 'r> {
                         Flow::Next | Flow::Continue => {}
                     }
                 }
+            }
+            StatementKind::With(contexts, body) => {
+                for context in contexts {
+                    let context = self.expression(context, frame)?;
+                    if !matches!(context, Value::None) {
+                        return Err(format!("enters {}", context.kind()));
+                    }
+                }
+                return self.block(body, frame);
             }
             StatementKind::While(condition, body) => loop {
                 self.step()?;

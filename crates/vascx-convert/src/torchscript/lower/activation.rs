@@ -1,11 +1,13 @@
 //! Activation functions.
 
 use vascx_models::graph::{
-    Arg, Binary, BinaryKind, Clamp, Elu, LeakyRelu, Meta, Reshape, Softmax, Unary, UnaryKind, Where,
+    Arg, Binary, BinaryKind, Clamp, Elu, LeakyRelu, Meta, Reshape, Slice, Softmax, Unary,
+    UnaryKind, Where,
 };
 
 use super::Arguments;
 use super::operands::tensor;
+use crate::tensor::shortest;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
 use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
@@ -21,6 +23,9 @@ pub(super) fn lower<'a>(
             evaluator.clamp(name, a)
         }
         "gelu" => evaluator.gelu(a),
+        "glu" => evaluator.glu(a),
+        "rrelu" => evaluator.rrelu(a),
+        "threshold" => evaluator.threshold(a),
         "leaky_relu" => evaluator.leaky_relu(a),
         "elu" | "celu" | "selu" => evaluator.elu(name, a),
         "softplus" => evaluator.softplus(a),
@@ -72,6 +77,44 @@ impl<'a> Evaluator<'a, '_> {
             }),
             vec![x],
         )
+    }
+
+    /// The first half of an axis times the sigmoid of the second.
+    fn glu(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = self.argument(&a.need(0, "self")?)?;
+        let rank = self.rank(x)?;
+        let axis = self.axis(&a.get(1, "dim").unwrap_or(Value::int(-1)), rank)?;
+        let Arg::Node(node) = x else {
+            return Err("a gate of a number".into());
+        };
+        let size = self.builder.size(node, axis)?;
+        let half = self.then(Binary(BinaryKind::FloorDiv), vec![size, int(2)])?;
+        let slice = Slice { axis, step: 1 };
+        let values = self.then(slice.clone(), vec![x, int(0), half])?;
+        let gates = self.then(slice, vec![x, half, int(i64::MAX)])?;
+        let gates = self.then(Unary(UnaryKind::Sigmoid), vec![gates])?;
+        self.emit(Binary(BinaryKind::Mul), vec![values, gates])
+    }
+
+    /// Evaluated, the slope is the middle of the range that it is drawn from.
+    fn rrelu(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = self.argument(&a.need(0, "self")?)?;
+        if self.flag(a.get(3, "training"), false)? {
+            return Ok(self.unsupported("rrelu in training mode, which draws lots"));
+        }
+        let lower = a.get(1, "lower").unwrap_or(Value::float(1.0 / 8.0));
+        let upper = a.get(2, "upper").unwrap_or(Value::float(1.0 / 3.0));
+        let slope = f64::midpoint(self.number(&lower)?, self.number(&upper)?);
+        let slope = shortest(slope as f32);
+        self.emit(LeakyRelu { slope }, vec![x])
+    }
+
+    fn threshold(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = self.argument(&a.need(0, "self")?)?;
+        let limit = self.argument(&a.need(1, "threshold")?)?;
+        let value = self.argument(&a.need(2, "value")?)?;
+        let above = self.then(Binary(BinaryKind::Greater), vec![x, limit])?;
+        self.emit(Where, vec![above, x, value])
     }
 
     fn leaky_relu(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {

@@ -1,7 +1,7 @@
 //! Elementwise arithmetic, comparisons and logic.
 
 use vascx_models::graph::{
-    Binary, BinaryKind, Cast, DType, Literal, Meta, Unary, UnaryKind, Where,
+    Arg, Binary, BinaryKind, Cast, DType, Literal, Meta, Unary, UnaryKind, Where,
 };
 
 use super::Arguments;
@@ -96,7 +96,17 @@ impl<'a> Evaluator<'a, '_> {
 
     fn combine(&mut self, kind: BinaryKind, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let (x, y) = (a.need(0, "self")?, a.need(1, "other")?);
-        let arguments = vec![self.argument(&x)?, self.argument(&y)?];
+        let mut arguments = vec![self.argument(&x)?, self.argument(&y)?];
+        // A size times a constant, as for resampling by a factor, remains a number.
+        if matches!(x, Value::Number(_)) != matches!(y, Value::Number(_)) {
+            for argument in &mut arguments {
+                if let Arg::Node(node) = argument
+                    && let Some(&value) = self.scalars.get(node)
+                {
+                    *argument = Arg::Literal(Literal::Float(value));
+                }
+            }
+        }
         self.emit(Binary(kind), arguments)
     }
 

@@ -21,6 +21,7 @@ pub(super) fn lower<'a>(
     Some(match name {
         "scaled_dot_product_attention" => evaluator.attention(a),
         "_native_multi_head_attention" => evaluator.multi_head_attention(a),
+        "_transformer_encoder_layer_fwd" => evaluator.encoder_layer(a),
         _ => return None,
     })
 }
@@ -79,15 +80,6 @@ impl<'a> Evaluator<'a, '_> {
 
     /// Self-attention with its projections, as PyTorch's fast path for evaluation calls it.
     fn multi_head_attention(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let call = |this: &mut Self, name: &str, all: Vec<Value<'a>>| {
-            this.operator(
-                name,
-                &Arguments {
-                    positional: all,
-                    named: Vec::new(),
-                },
-            )
-        };
         let (query, key) = (a.need(0, "query")?, a.need(1, "key")?);
         let (query_node, key_node) = (self.argument(&query)?, self.argument(&key)?);
         let Arg::Node(node) = query_node else {
@@ -102,8 +94,7 @@ impl<'a> Evaluator<'a, '_> {
         let heads = a.need(4, "num_head")?;
         let heads = int(self.integer(&heads)?);
         let each = self.then(Binary(BinaryKind::FloorDiv), vec![width, heads])?;
-        let all = call(
-            self,
+        let all = self.by_name(
             "linear",
             vec![query, a.need(5, "qkv_weight")?, a.need(6, "qkv_bias")?],
         )?;
@@ -112,21 +103,81 @@ impl<'a> Evaluator<'a, '_> {
         let all = self.emit(Permute(vec![2, 0, 3, 1, 4]), vec![all])?;
         let mut parts = Vec::new();
         for index in 0..3 {
-            parts.push(call(
-                self,
+            parts.push(self.by_name(
                 "select",
                 vec![all.clone(), Value::int(0), Value::int(index)],
             )?);
         }
-        let mixed = call(self, "scaled_dot_product_attention", parts)?;
+        let mixed = self.by_name("scaled_dot_product_attention", parts)?;
         let mixed = self.argument(&mixed)?;
         let mixed = self.then(Permute(vec![0, 2, 1, 3]), vec![mixed])?;
         let mixed = self.emit(Reshape, vec![mixed, batch, length, width])?;
-        let answer = call(
-            self,
+        let answer = self.by_name(
             "linear",
             vec![mixed, a.need(7, "proj_weight")?, a.need(8, "proj_bias")?],
         )?;
         Ok(Value::Tuple(Rc::new(vec![answer, Value::Unknown])))
+    }
+
+    /// A layer of a transformer's encoder, as PyTorch's fast path for evaluation calls it.
+    fn encoder_layer(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        // Positions: source, width, heads, four of the attention, GELU, norm first, epsilon, four
+        // of the norms, four of the two layers, mask, type of mask.
+        if a.get(18, "mask").is_some() {
+            return Ok(self.unsupported("a transformer's encoder with a mask"));
+        }
+        let gelu = self.flag(a.get(7, "use_gelu"), false)?;
+        let norm_first = self.flag(a.get(8, "norm_first"), false)?;
+        let width = Value::list(vec![a.need(1, "embed_dim")?]);
+        let epsilon = a.need(9, "eps")?;
+        let norm = |this: &mut Self, x: Value<'a>, first: usize| -> Outcome<Value<'a>> {
+            let (weight, bias) = (a.need(first, "weight")?, a.need(first + 1, "bias")?);
+            this.by_name(
+                "layer_norm",
+                vec![x, width.clone(), weight, bias, epsilon.clone()],
+            )
+        };
+        let attend = |this: &mut Self, x: Value<'a>| -> Outcome<Value<'a>> {
+            let mut all = vec![x.clone(), x.clone(), x, a.need(1, "embed_dim")?];
+            all.push(a.need(2, "num_heads")?);
+            for index in 3..7 {
+                all.push(a.need(index, "weight")?);
+            }
+            match this.by_name("_native_multi_head_attention", all)? {
+                Value::Tuple(items) => Ok(items[0].clone()),
+                other => Ok(other),
+            }
+        };
+        let layers = |this: &mut Self, x: Value<'a>| -> Outcome<Value<'a>> {
+            let x = this.by_name(
+                "linear",
+                vec![x, a.need(14, "weight")?, a.need(15, "bias")?],
+            )?;
+            let x = this.by_name(if gelu { "gelu" } else { "relu" }, vec![x])?;
+            this.by_name(
+                "linear",
+                vec![x, a.need(16, "weight")?, a.need(17, "bias")?],
+            )
+        };
+        let mut x = a.need(0, "src")?;
+        for (part, first) in [(&attend as &dyn Fn(&mut Self, _) -> _, 10), (&layers, 12)] {
+            let input = if norm_first {
+                norm(self, x.clone(), first)?
+            } else {
+                x.clone()
+            };
+            let change = part(self, input)?;
+            x = self.by_name("add", vec![x, change])?;
+            if !norm_first {
+                x = norm(self, x, first)?;
+            }
+        }
+        Ok(x)
+    }
+
+    /// Another operator, by its name.
+    fn by_name(&mut self, name: &str, positional: Vec<Value<'a>>) -> Outcome<Value<'a>> {
+        let named = Vec::new();
+        self.operator(name, &Arguments { positional, named })
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn lower<'a>(
         | "new_empty" | "zeros_like" | "ones_like" | "full_like" | "empty_like" | "arange"
         | "linspace" => evaluator.create(name, a),
         "meshgrid" => evaluator.meshgrid(a),
+        "eye" => evaluator.eye(a),
         _ => return None,
     })
 }
@@ -166,5 +167,31 @@ impl<'a> Evaluator<'a, '_> {
         let first = self.emit(Expand, vec![x, height, width])?;
         let second = self.emit(Expand, vec![y, height, width])?;
         Ok(Value::list(vec![first, second]))
+    }
+
+    /// Ones on the diagonal.
+    fn eye(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let height = self.argument(&a.need(0, "n")?)?;
+        let width = match a.positional.get(1) {
+            Some(Value::Number(width)) if a.positional.len() != 5 => *width,
+            _ => height,
+        };
+        let diagonal = self.compared([height, width], 0, BinaryKind::Equal)?;
+        self.emit(Cast(DType::Float), vec![diagonal])
+    }
+
+    /// Where column − row − `offset` compares with 0, for a matrix of a size.
+    pub(super) fn compared(
+        &mut self,
+        [height, width]: [Arg; 2],
+        offset: i64,
+        kind: BinaryKind,
+    ) -> Outcome<Arg> {
+        let rows = self.then(Arange(DType::Int), vec![int(0), height, int(1)])?;
+        let rows = self.then(Unsqueeze(1), vec![rows])?;
+        let columns = self.then(Arange(DType::Int), vec![int(0), width, int(1)])?;
+        let columns = self.then(Unsqueeze(0), vec![columns])?;
+        let shifted = self.then(Binary(BinaryKind::Sub), vec![columns, int(offset)])?;
+        self.then(Binary(kind), vec![shifted, rows])
     }
 }

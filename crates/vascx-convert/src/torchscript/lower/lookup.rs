@@ -1,11 +1,19 @@
 //! Picking by index.
 
-use vascx_models::graph::{Arg, Binary, BinaryKind, DType, Gather, IndexSelect, Meta, Reshape};
+use std::rc::Rc;
+
+use vascx_models::graph::{
+    Arange, Arg, ArgMax, Binary, BinaryKind, Cast, Cat, DType, Gather, IndexSelect, Literal, Meta,
+    Reshape, Unary, UnaryKind, Unsqueeze, Where,
+};
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
 use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
+
+/// Most values that the largest are looked for of, one after the other.
+const MAX_TOP: i64 = 64;
 
 /// What an operator of this family becomes.
 pub(super) fn lower<'a>(
@@ -14,12 +22,69 @@ pub(super) fn lower<'a>(
     a: &Arguments<'a>,
 ) -> Option<Outcome<Value<'a>>> {
     Some(match name {
+        "one_hot" => evaluator.one_hot(a),
+        "topk" => evaluator.topk(a),
         "index" | "index_select" | "embedding" | "gather" => evaluator.lookup(name, a),
         _ => return None,
     })
 }
 
 impl<'a> Evaluator<'a, '_> {
+    /// One where the class is, zero elsewhere, along a new last axis.
+    fn one_hot(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = self.argument(&a.need(0, "self")?)?;
+        let rank = self.rank(x)?;
+        let classes = a.get(1, "num_classes").unwrap_or(Value::int(-1));
+        let classes = self.integer(&classes)?;
+        if classes <= 0 {
+            return Ok(self.unsupported("one_hot without a number of classes"));
+        }
+        let x = self.then(Unsqueeze(rank), vec![x])?;
+        let all = self.then(Arange(DType::Int), vec![int(0), int(classes), int(1)])?;
+        let same = self.then(Binary(BinaryKind::Equal), vec![x, all])?;
+        self.emit(Cast(DType::Int), vec![same])
+    }
+
+    /// The largest values of an axis and their places: the largest, then the largest of the rest.
+    fn topk(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let mut x = self.argument(&a.need(0, "self")?)?;
+        let count = a.need(1, "k")?;
+        let count = self.integer(&count)?;
+        if !(1..=MAX_TOP).contains(&count) {
+            return Ok(
+                self.unsupported(&format!("topk of {count}; at most {MAX_TOP} are supported"))
+            );
+        }
+        let rank = self.rank(x)?;
+        let axis = self.axis(&a.get(2, "dim").unwrap_or(Value::int(-1)), rank)?;
+        let largest = self.flag(a.get(3, "largest"), true)?;
+        let Arg::Node(node) = x else {
+            return Err("the largest of a number".into());
+        };
+        let source = x;
+        if !largest {
+            x = self.then(Unary(UnaryKind::Neg), vec![x])?;
+        }
+        // The numbers of the places, shaped to lie along the axis.
+        let size = self.builder.size(node, axis)?;
+        let numbers = self.then(Arange(DType::Int), vec![int(0), size, int(1)])?;
+        let mut along = vec![int(1); rank];
+        along[axis] = size;
+        let numbers = self.then(Reshape, std::iter::once(numbers).chain(along).collect())?;
+        let never = Arg::Literal(Literal::Float(f64::NEG_INFINITY));
+        let (mut values, mut places) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let place = self.then(ArgMax { axis, keep: true }, vec![x])?;
+            values.push(self.then(Gather(axis), vec![source, place])?);
+            places.push(place);
+            let taken = self.then(Binary(BinaryKind::Equal), vec![numbers, place])?;
+            x = self.then(Where, vec![taken, never, x])?;
+        }
+        let values = self.emit(Cat(axis), values)?;
+        let places = self.emit(Cat(axis), places)?;
+        Ok(Value::Tuple(Rc::new(vec![values, places])))
+    }
+
     fn lookup(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
         let rank = self.rank(x)?;

@@ -7,11 +7,13 @@ mod attention;
 mod convolution;
 mod copy;
 mod create;
+mod grid;
 mod join;
 mod linear;
 mod lookup;
 mod norm;
 mod operands;
+mod parametrisation;
 mod pool;
 mod rearrange;
 mod reduce;
@@ -33,17 +35,19 @@ type Family = for<'a, 'e, 'r> fn(
     &Arguments<'a>,
 ) -> Option<Outcome<Value<'a>>>;
 
-const FAMILIES: [Family; 15] = [
+const FAMILIES: [Family; 17] = [
     activation::lower,
     arithmetic::lower,
     attention::lower,
     convolution::lower,
     copy::lower,
     create::lower,
+    grid::lower,
     join::lower,
     linear::lower,
     lookup::lower,
     norm::lower,
+    parametrisation::lower,
     pool::lower,
     rearrange::lower,
     reduce::lower,

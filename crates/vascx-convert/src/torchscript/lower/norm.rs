@@ -63,7 +63,11 @@ impl<'a> Evaluator<'a, '_> {
                     // With statistics of its own, a batch of one is what instance norm sees.
                     if name == "batch_norm" {
                         if shape[0] != 1 {
-                            return Ok(self.unsupported("batch_norm in training mode"));
+                            return Ok(self.unsupported(
+                                "batch_norm without stored statistics or in training mode, whose \
+                                 answer depends on the other images of a batch (save the network \
+                                 after model.eval())",
+                            ));
                         }
                         if let Arg::Node(node) = x {
                             let size = self.builder.size(node, 0)?;

@@ -17,6 +17,7 @@ pub(super) fn lower<'a>(
 ) -> Option<Outcome<Value<'a>>> {
     Some(match name {
         "repeat" | "tile" => evaluator.repeat(a),
+        "repeat_interleave" => evaluator.repeat_each(a),
         "pixel_shuffle" | "pixel_unshuffle" | "channel_shuffle" => evaluator.shuffle(name, a),
         "roll" => evaluator.roll(a),
         "flip" => evaluator.flip(a),
@@ -57,6 +58,27 @@ impl<'a> Evaluator<'a, '_> {
             x = self.then(Reshape, std::iter::once(x).chain(flat).collect())?;
         }
         Ok(self.fresh(x))
+    }
+
+    /// Every item of an axis several times, one after the other.
+    fn repeat_each(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let x = self.argument(&a.need(0, "self")?)?;
+        let count = a.need(1, "repeats")?;
+        let (Value::Number(count), Some(axis)) = (count, a.get(2, "dim")) else {
+            return Ok(self.unsupported("repeat_interleave by a tensor or of all axes"));
+        };
+        let rank = self.rank(x)?;
+        let axis = self.axis(&axis, rank)?;
+        let Arg::Node(node) = x else {
+            return Err("repeats a number".into());
+        };
+        let mut flat = self.sizes(node)?;
+        flat[axis] = self.then(Binary(BinaryKind::Mul), vec![flat[axis], count])?;
+        let apart = self.then(Unsqueeze(axis + 1), vec![x])?;
+        let mut spread = vec![int(-1); rank + 1];
+        spread[axis + 1] = count;
+        let spread = self.then(Expand, std::iter::once(apart).chain(spread).collect())?;
+        self.emit(Reshape, std::iter::once(spread).chain(flat).collect())
     }
 
     fn shuffle(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {

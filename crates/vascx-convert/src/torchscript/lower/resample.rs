@@ -19,7 +19,9 @@ pub(super) fn lower<'a>(
         "upsample_nearest2d"
         | "upsample_bilinear2d"
         | "upsample_bicubic2d"
-        | "_upsample_nearest_exact2d" => evaluator.upsample(name, a),
+        | "_upsample_nearest_exact2d"
+        | "_upsample_bilinear2d_aa"
+        | "_upsample_bicubic2d_aa" => evaluator.upsample(name, a),
         "pad" | "constant_pad_nd" | "reflection_pad2d" | "replication_pad2d" => {
             evaluator.pad(name, a)
         }
@@ -30,9 +32,10 @@ pub(super) fn lower<'a>(
 impl<'a> Evaluator<'a, '_> {
     fn upsample(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
-        let (mode, aligned) = match name {
+        let antialias = name.ends_with("_aa");
+        let (mode, aligned) = match name.trim_end_matches("_aa").trim_start_matches('_') {
             "upsample_nearest2d" => (ResizeMode::Nearest, false),
-            "_upsample_nearest_exact2d" => (ResizeMode::NearestExact, false),
+            "upsample_nearest_exact2d" => (ResizeMode::NearestExact, false),
             "upsample_bilinear2d" => (ResizeMode::Bilinear, true),
             _ => (ResizeMode::Bicubic, true),
         };
@@ -77,6 +80,7 @@ impl<'a> Evaluator<'a, '_> {
                 mode,
                 align_corners,
                 factors,
+                antialias,
             },
             all,
         )

@@ -166,6 +166,15 @@ impl Parser {
                 self.expect(":")?;
                 StatementKind::While(condition, self.block()?)
             }
+            "with" => {
+                self.next();
+                let mut contexts = vec![self.expression()?];
+                while self.accept(",") {
+                    contexts.push(self.expression()?);
+                }
+                self.expect(":")?;
+                StatementKind::With(contexts, self.block()?)
+            }
             "return" => {
                 self.next();
                 let value = if *self.peek() == Token::Newline {

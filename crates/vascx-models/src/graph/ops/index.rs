@@ -148,7 +148,7 @@ impl Operator for IndexSelect {
 }
 
 /// Brings indices into `0..size`.
-fn in_range<B: Backend>(
+pub(super) fn in_range<B: Backend>(
     indices: burn::tensor::ops::IntTensor<B>,
     size: i64,
 ) -> burn::tensor::ops::IntTensor<B> {

@@ -11,4 +11,5 @@ pub(crate) mod pad;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod resize;
+pub(crate) mod scatter;
 pub(crate) mod shape;

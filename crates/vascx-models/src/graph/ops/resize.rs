@@ -19,6 +19,9 @@ pub struct Resize {
     pub align_corners: bool,
     /// Factors the program resamples by; without them the sizes decide.
     pub factors: Option<[f64; 2]>,
+    /// Whether pixels of a smaller answer are means over what they stand for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub antialias: bool,
 }
 
 /// How values between pixels are found.
@@ -61,6 +64,7 @@ impl Operator for Resize {
             self.align_corners || self.factors.is_none_or(|factors| factors[axis] == ratio)
         });
         let mode = match self.mode {
+            _ if self.antialias => None,
             ResizeMode::Nearest => Some(InterpolateMode::Nearest),
             ResizeMode::Bilinear => Some(InterpolateMode::Bilinear),
             // burn's cubic kernel and exact centres are not PyTorch's.
@@ -69,7 +73,7 @@ impl Operator for Resize {
         if input == shape && by_sizes {
             return x;
         }
-        if self.mode != ResizeMode::Bicubic {
+        if self.mode != ResizeMode::Bicubic && !self.antialias {
             let axis = |axis: usize| {
                 let (input, output) = (input[2 + axis], shape[2 + axis]);
                 let scale = self.scale(axis, input, output);
@@ -142,8 +146,33 @@ impl Resize {
         }
     }
 
+    /// The same with the kernel spread over all that the output pixel stands for.
+    fn means(&self, index: f64, scale: f64, input: usize) -> Vec<(i64, f64)> {
+        let spread = scale.max(1.0);
+        let bicubic = self.mode == ResizeMode::Bicubic;
+        let reach = if bicubic { 2.0 } else { 1.0 } * spread;
+        let centre = scale * (index + 0.5);
+        let first = (centre - reach + 0.5).max(0.0).floor() as i64;
+        let end = ((centre + reach + 0.5).floor() as i64).min(input as i64);
+        let weight = |source: i64| {
+            let distance = (source as f64 - centre + 0.5) / spread;
+            if bicubic {
+                cubic(distance, -0.5)
+            } else {
+                (1.0 - distance.abs()).max(0.0)
+            }
+        };
+        let total: f64 = (first..end).map(weight).sum();
+        (first..end)
+            .map(|source| (source, weight(source) / total))
+            .collect()
+    }
+
     /// Source pixels and weights of one output pixel.
     fn taps(&self, index: f64, scale: f64, input: usize) -> Vec<(i64, f64)> {
+        if self.antialias {
+            return self.means(index, scale, input);
+        }
         let position = self.position(index, scale);
         match self.mode {
             ResizeMode::Nearest | ResizeMode::NearestExact => {
@@ -160,7 +189,7 @@ impl Resize {
                 (-1..3)
                     .map(|offset| {
                         let source = first + f64::from(offset);
-                        (source as i64, cubic(position - source))
+                        (source as i64, cubic(position - source, -0.75))
                     })
                     .collect()
             }
@@ -168,14 +197,13 @@ impl Resize {
     }
 }
 
-/// Keys' cubic convolution kernel with PyTorch's a = −0.75.
-fn cubic(distance: f64) -> f64 {
-    const A: f64 = -0.75;
+/// Keys' cubic convolution kernel; PyTorch has a = −0.75, and −0.5 where it takes means.
+fn cubic(distance: f64, a: f64) -> f64 {
     let x = distance.abs();
     if x <= 1.0 {
-        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+        ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
     } else if x < 2.0 {
-        ((A * x - 5.0 * A) * x + 8.0 * A) * x - 4.0 * A
+        ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
     } else {
         0.0
     }
@@ -194,6 +222,7 @@ mod tests {
             mode,
             align_corners,
             factors: factor.map(|factor| [1.0, factor]),
+            antialias: false,
         };
         // Values of PyTorch 2.x's F.interpolate on [1, 2, 4].
         for (op, expected) in [

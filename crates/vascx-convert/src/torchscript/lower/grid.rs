@@ -1,0 +1,166 @@
+//! Sampling at the points of a grid, and grids of affine maps.
+
+use vascx_models::graph::{
+    Arange, Arg, Binary, BinaryKind, Cast, Cat, DType, Expand, Gather, Literal, Reshape, Slice,
+    Unary, UnaryKind, Unsqueeze,
+};
+
+use super::Arguments;
+use crate::torchscript::evaluate::{Evaluator, Outcome, items};
+use crate::torchscript::tensors::int;
+use crate::torchscript::value::Value;
+
+/// What an operator of this family becomes.
+pub(super) fn lower<'a>(
+    evaluator: &mut Evaluator<'a, '_>,
+    name: &str,
+    a: &Arguments<'a>,
+) -> Option<Outcome<Value<'a>>> {
+    Some(match name {
+        "affine_grid_generator" => evaluator.affine_grid(a),
+        "grid_sampler" | "grid_sampler_2d" => evaluator.grid_sample(a),
+        _ => return None,
+    })
+}
+
+impl<'a> Evaluator<'a, '_> {
+    fn calculate(&mut self, kind: BinaryKind, x: Arg, y: Arg) -> Outcome<Arg> {
+        self.then(Binary(kind), vec![x, y])
+    }
+
+    /// Where maps `[N, 2, 3]` take the pixels of an image, from −1 to 1: `[N, H, W, 2]`.
+    fn affine_grid(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let theta = self.argument(&a.need(0, "theta")?)?;
+        let size = a.need(1, "size")?;
+        let [_, _, height, width] = &items(&size)?[..] else {
+            return Ok(self.unsupported("affine_grid_generator of other than four axes"));
+        };
+        let (height, width) = (self.argument(height)?, self.argument(width)?);
+        let aligned = self.flag(a.get(2, "align_corners"), false)?;
+        let mut base = Vec::new();
+        for (size, shape) in [
+            (width, [int(1), int(1), int(-1)]),
+            (height, [int(1), int(-1), int(1)]),
+        ] {
+            let index = self.then(Arange(DType::Float), vec![int(0), size, int(1)])?;
+            let twice = self.calculate(BinaryKind::Mul, index, int(2))?;
+            let (shifted, span) = if aligned {
+                let span = self.calculate(BinaryKind::Sub, size, int(1))?;
+                (twice, self.calculate(BinaryKind::Max, span, int(1))?)
+            } else {
+                (self.calculate(BinaryKind::Add, twice, int(1))?, size)
+            };
+            let ratio = self.calculate(BinaryKind::Div, shifted, span)?;
+            let place = self.calculate(BinaryKind::Sub, ratio, int(1))?;
+            base.push(self.then(Reshape, std::iter::once(place).chain(shape).collect())?);
+        }
+        let mut coordinates = Vec::new();
+        for row in 0..2 {
+            let mut entry = |column: i64| -> Outcome<Arg> {
+                let [row_slice, column_slice] = [1, 2].map(|axis| Slice { axis, step: 1 });
+                let part = self.then(row_slice, vec![theta, int(row), int(row + 1)])?;
+                self.then(column_slice, vec![part, int(column), int(column + 1)])
+            };
+            let factors = [entry(0)?, entry(1)?];
+            let mut sum = entry(2)?;
+            for (factor, place) in factors.into_iter().zip(&base) {
+                let product = self.calculate(BinaryKind::Mul, factor, *place)?;
+                sum = self.calculate(BinaryKind::Add, sum, product)?;
+            }
+            coordinates.push(self.then(Unsqueeze(3), vec![sum])?);
+        }
+        self.emit(Cat(3), coordinates)
+    }
+
+    /// An image `[N, C, H, W]` at the points `[N, h, w, 2]`, from −1 to 1, of a grid.
+    fn grid_sample(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let image = self.argument(&a.need(0, "input")?)?;
+        let grid = self.argument(&a.need(1, "grid")?)?;
+        let mode = a.get(2, "interpolation_mode").unwrap_or(Value::int(0));
+        let padding = a.get(3, "padding_mode").unwrap_or(Value::int(0));
+        let (mode, padding) = (self.integer(&mode)?, self.integer(&padding)?);
+        let aligned = self.flag(a.get(4, "align_corners"), false)?;
+        let (Arg::Node(node), Arg::Node(points)) = (image, grid) else {
+            return Err("samples a number".into());
+        };
+        if self.node_shape(node)?.len() != 4 || mode > 1 || padding > 1 {
+            return Ok(
+                self.unsupported("grid_sampler other than bilinear or nearest, by zeros or border")
+            );
+        }
+        let sizes = self.sizes(node)?;
+        let points = self.sizes(points)?;
+        let (mut lows, mut shares, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        for (column, size) in [(1, sizes[2]), (0, sizes[3])] {
+            let part = Slice { axis: 3, step: 1 };
+            let place = self.then(part, vec![grid, int(column), int(column + 1)])?;
+            let from_zero = self.calculate(BinaryKind::Add, place, int(1))?;
+            let end = self.calculate(BinaryKind::Sub, size, int(1))?;
+            let scaled =
+                self.calculate(BinaryKind::Mul, from_zero, if aligned { end } else { size })?;
+            let scaled = if aligned {
+                scaled
+            } else {
+                self.calculate(BinaryKind::Sub, scaled, int(1))?
+            };
+            let mut pixel = self.calculate(BinaryKind::Div, scaled, int(2))?;
+            if padding == 1 {
+                pixel = self.calculate(BinaryKind::Max, pixel, int(0))?;
+                pixel = self.calculate(BinaryKind::Min, pixel, end)?;
+            }
+            let kind = if mode == 0 {
+                UnaryKind::Floor
+            } else {
+                UnaryKind::Round
+            };
+            let low = self.then(Unary(kind), vec![pixel])?;
+            shares.push(self.calculate(BinaryKind::Sub, pixel, low)?);
+            lows.push(low);
+            ends.push(end);
+        }
+        let pixels = self.calculate(BinaryKind::Mul, sizes[2], sizes[3])?;
+        let flat = self.then(Reshape, vec![image, sizes[0], sizes[1], pixels])?;
+        let corners: &[[i64; 2]] = if mode == 0 {
+            &[[0, 0], [0, 1], [1, 0], [1, 1]]
+        } else {
+            &[[0, 0]]
+        };
+        let mut sum = None;
+        for corner in corners {
+            let mut weight = Arg::Literal(Literal::Float(1.0));
+            let mut index = int(0);
+            for axis in 0..2 {
+                let place = self.calculate(BinaryKind::Add, lows[axis], int(corner[axis]))?;
+                let (low, end) = (self.calculate(BinaryKind::Max, place, int(0))?, ends[axis]);
+                let inside = self.calculate(BinaryKind::Min, low, end)?;
+                let same = self.calculate(BinaryKind::Equal, inside, place)?;
+                let same = self.then(Cast(DType::Float), vec![same])?;
+                weight = self.calculate(BinaryKind::Mul, weight, same)?;
+                if mode == 0 {
+                    let one = Arg::Literal(Literal::Float(1.0));
+                    let share = match corner[axis] {
+                        0 => self.calculate(BinaryKind::Sub, one, shares[axis])?,
+                        _ => shares[axis],
+                    };
+                    weight = self.calculate(BinaryKind::Mul, weight, share)?;
+                }
+                let row = self.calculate(BinaryKind::Mul, index, sizes[2 + axis])?;
+                index = self.calculate(BinaryKind::Add, row, inside)?;
+            }
+            let index = self.then(Cast(DType::Int), vec![index])?;
+            let index = self.then(Reshape, vec![index, points[0], int(1), int(-1)])?;
+            let index = self.then(Expand, vec![index, int(-1), sizes[1], int(-1)])?;
+            let values = self.then(Gather(2), vec![flat, index])?;
+            let shape = vec![values, points[0], sizes[1], points[1], points[2]];
+            let values = self.then(Reshape, shape)?;
+            let shape = vec![weight, points[0], int(1), points[1], points[2]];
+            let weight = self.then(Reshape, shape)?;
+            let part = self.calculate(BinaryKind::Mul, values, weight)?;
+            sum = Some(match sum {
+                None => part,
+                Some(sum) => self.calculate(BinaryKind::Add, sum, part)?,
+            });
+        }
+        Ok(self.fresh(sum.expect("there are corners")))
+    }
+}

@@ -3,6 +3,7 @@
 
 mod archives;
 mod comparison;
+mod configurations;
 mod onnx;
 mod releases;
 mod state_dicts;

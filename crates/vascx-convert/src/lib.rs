@@ -36,6 +36,7 @@ mod module_tree;
 mod onnx;
 mod pickle;
 mod release;
+mod replace;
 mod state_dict;
 mod tensor;
 mod torchscript;
@@ -51,4 +52,5 @@ pub use manifest::{
     Source, Task,
 };
 pub use model::Model;
+pub use replace::discard_unfinished;
 pub use verify::Verification;

@@ -61,6 +61,14 @@ deny:
 fuzz TARGET SECONDS="600":
     RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024
 
+# Faults in every write, sync and rename of a small run, by strace.
+faults:
+    cargo test --release --test faults -- --include-ignored --nocapture
+
+# 20 000 tiny photographs in constant memory, and 2 000 to the folder of a resumed run.
+soak:
+    cargo test --release --test soak -- --ignored --nocapture
+
 # Regenerate the test fixtures (see CONTRIBUTING.md for the Python environment).
 fixtures PYTHON="python3":
     {{PYTHON}} tools/fixtures/models.py

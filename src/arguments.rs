@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vascx::convert::Task;
 use vascx::inference::{
-    BatchSize, DecodeLimits, Device, Devices, KeypointRule, PreprocessMode,
+    BatchSize, DecodeLimits, Device, Devices, Durability, Existing, KeypointRule, PreprocessMode,
 };
 use vascx::models::Precision;
 
@@ -15,6 +15,10 @@ use vascx::models::Precision;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Threads to compute on [default: RAYON_NUM_THREADS, else the processors that this process may
+    /// use]; never more than processors.
+    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -155,9 +159,8 @@ pub(crate) struct PredictArguments {
     pub(crate) overlay: bool,
     #[command(flatten)]
     pub(crate) photographs: PhotographArguments,
-    /// Leave out what an earlier run of the same model with the same settings has done.
-    #[arg(long)]
-    pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
     /// Print errors only.
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -183,6 +186,71 @@ impl PhotographArguments {
     }
 }
 
+/// Of commands that write a folder of results.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArguments {
+    /// Leave out what an earlier run of the same model with the same settings has done; results of
+    /// other photographs stay.
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(crate) resume: bool,
+    /// Replace the results of another model, other settings or other photographs.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Whether results survive a loss of power (full) or only the end of the program (fast), which
+    /// may save time on network file systems.
+    #[arg(long, default_value = "full")]
+    pub(crate) durability: DurabilityArgument,
+    /// Memory that photographs may take while they are under way, such as 500MB or 2GB; one that
+    /// takes more alone fails [default: half of what is free].
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    pub(crate) memory: Option<u64>,
+}
+
+/// Bytes, or thousands, millions or thousands of millions of them.
+fn parse_memory(text: &str) -> Result<u64, String> {
+    let units = [
+        ("KB", 1000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("B", 1),
+        ("", 1),
+    ];
+    let upper = text.trim().to_uppercase();
+    let parts = units
+        .iter()
+        .find_map(|(unit, bytes)| Some((upper.strip_suffix(unit)?, *bytes)));
+    let (number, bytes) = parts.unwrap_or((upper.as_str(), 1));
+    match number.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 => Ok((number * f64::from(bytes)) as u64),
+        _ => Err("expected a size such as 500MB or 2GB".into()),
+    }
+}
+
+impl OutputArguments {
+    pub(crate) fn existing(&self) -> Existing {
+        match (self.resume, self.overwrite) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Overwrite,
+            _ => Existing::Refuse,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DurabilityArgument {
+    Full,
+    Fast,
+}
+
+impl From<DurabilityArgument> for Durability {
+    fn from(argument: DurabilityArgument) -> Self {
+        match argument {
+            DurabilityArgument::Full => Self::Full,
+            DurabilityArgument::Fast => Self::Fast,
+        }
+    }
+}
+
 /// Of commands that compute on a GPU.
 #[derive(Debug, Args)]
 pub(crate) struct KernelArguments {
@@ -205,6 +273,8 @@ pub(crate) struct PreprocessArguments {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) photographs: PhotographArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
     /// Print errors only.
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -294,6 +364,9 @@ pub(crate) struct DemoArguments {
     /// Folder for the results.
     #[arg(long, default_value = "out/demo")]
     pub(crate) out: PathBuf,
+    /// Replace the results of another build of this program.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// cpu, ndarray, cuda[:index] or wgpu.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: Device,

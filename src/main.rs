@@ -3,6 +3,8 @@
 mod arguments;
 mod commands;
 mod report;
+mod signals;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -18,9 +20,11 @@ const SOME_FAILED: u8 = 1;
 const NOTHING_RAN: u8 = 2;
 
 fn main() -> ExitCode {
+    signals::make_limits_errors();
     // Clap exits with 2 on bad arguments, which is our code for that as well.
     let cli = Cli::parse();
-    let result = match cli.command {
+    let prepared = commands::prepare(cli.threads);
+    let result = prepared.and_then(|()| match cli.command {
         Command::Convert(arguments) => commands::convert::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),
@@ -31,13 +35,19 @@ fn main() -> ExitCode {
         Command::Devices => commands::devices::run(),
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
-    };
-    match result {
-        Ok(commands::Done::All) => SUCCESS.into(),
-        Ok(commands::Done::Some) => SOME_FAILED.into(),
+    });
+    let code = match result {
+        Ok(commands::Done::All) => SUCCESS,
+        Ok(commands::Done::Some) => SOME_FAILED,
         Err(error) => {
-            eprintln!("error: {error}");
-            NOTHING_RAN.into()
+            terminal::end_bar();
+            terminal::tell_all(format_args!("error: {error}"));
+            if let Some(hint) = error.hint() {
+                terminal::tell_all(format_args!("hint: {hint}"));
+            }
+            NOTHING_RAN
         }
-    }
+    };
+    terminal::flush();
+    code.into()
 }

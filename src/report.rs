@@ -1,35 +1,38 @@
 //! Telling the user how a run goes: a progress bar on a terminal, plain lines otherwise.
 
+use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use vascx::inference::{LeftOut, Outcome, Status, Summary};
 
-use crate::commands::{Failure, print};
+use crate::commands::print_result;
+use crate::terminal::{self, escaped, tell};
 
 pub(crate) struct Reporter {
-    bar: ProgressBar,
+    photographs: usize,
+    resumed: AtomicUsize,
     quiet: bool,
+    /// Whether every photograph has a line.
+    lines: bool,
 }
 
 impl Reporter {
     pub(crate) fn new(photographs: usize, quiet: bool) -> Self {
-        // `stderr` draws nothing when it is no terminal.
-        let target = if quiet {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        let bar = ProgressBar::with_draw_target(Some(photographs as u64), target);
-        let template = "{bar:30} {pos}/{len} photographs, {per_sec}, {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+        let on_terminal = std::io::stderr().is_terminal();
+        if !quiet && on_terminal {
+            terminal::begin_bar(photographs);
         }
-        Self { bar, quiet }
+        Self {
+            photographs,
+            resumed: AtomicUsize::new(0),
+            quiet,
+            lines: !quiet && !on_terminal,
+        }
     }
 
     pub(crate) fn note(&self, note: &str) {
-        self.bar.suspend(|| eprintln!("note: {note}"));
+        tell(format_args!("note: {note}"));
     }
 
     /// What folders hold beside photographs.
@@ -42,39 +45,44 @@ impl Reporter {
     /// Announces the model that the following outcomes belong to.
     pub(crate) fn heading(&self, name: &str) {
         if !self.quiet {
-            self.bar.suspend(|| eprintln!("{name}"));
+            tell(name);
         }
     }
 
     /// Something the user should know although the work goes on.
     pub(crate) fn warn(&self, warning: &str) {
-        self.bar.suspend(|| eprintln!("warning: {warning}"));
+        tell(format_args!("warning: {warning}"));
     }
 
-    /// Failures and warnings are always told; failures also stand in the manifest.
+    /// Failures and warnings are always told; failures also stand in the manifest. What an earlier
+    /// run has done is only counted.
     pub(crate) fn outcome(&self, outcome: &Outcome) {
+        if outcome.resumed {
+            self.resumed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let resumed = self.resumed.swap(0, Ordering::Relaxed);
+        if resumed > 0 && !self.quiet && !self.lines {
+            terminal::resumed(resumed, self.photographs);
+        }
         let id = &outcome.input.id;
         match outcome.status {
-            Status::Failed(reason) => self.bar.suspend(|| eprintln!("failed: {reason}")),
-            Status::Done if self.bar.is_hidden() && !self.quiet => eprintln!("done: {id}"),
+            Status::Failed(reason) => tell(format_args!("failed: {reason}")),
+            Status::Done if self.lines => tell(format_args!("done: {id}")),
             Status::Done => {}
         }
         if let Some(warning) = outcome.warning {
             self.warn(&format!("{id}: {warning}"));
         }
-        self.bar.inc(1);
+        terminal::advance();
     }
 
     /// `first_apart`: whether the first chunk's time says nothing about the others'.
-    pub(crate) fn finish(
-        &self,
-        summary: Summary,
-        out: &Path,
-        first_apart: bool,
-    ) -> Result<(), Failure> {
-        self.bar.finish_and_clear();
+    pub(crate) fn finish(&self, summary: Summary, out: &Path, first_apart: bool) {
+        terminal::end_bar();
+        terminal::flush();
         if self.quiet {
-            return Ok(());
+            return;
         }
         let Summary {
             succeeded,
@@ -104,9 +112,9 @@ impl Reporter {
             ),
             (None, _) => String::new(),
         };
-        let out = out.display();
-        print(format_args!(
+        let out = escaped(&out.to_string_lossy());
+        print_result(format_args!(
             "{succeeded} done, {failed} failed{resumed}{left}{pace}; results in {out}"
-        ))
+        ));
     }
 }

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use vascx::convert::{ArchitectureChoice, ConvertOptions, Model, Verification};
+use vascx::convert::{ArchitectureChoice, ConvertOptions, Model, Verification, discard_unfinished};
 use vascx::models::Precision;
 
 use super::pull::locate;
-use super::{Done, Failure, Result, print};
+use super::{Done, Failure, Result, print_result};
 use crate::arguments::ConvertArguments;
+use crate::signals::at_interrupt;
+use crate::terminal::tell;
 
 pub(crate) fn run(arguments: &ConvertArguments) -> Result {
     let options = ConvertOptions {
@@ -18,6 +20,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> Result {
         key: arguments.key.clone(),
     };
     let dtype = arguments.dtype.into();
+    at_interrupt(discard_unfinished)?;
     let checkpoints = arguments.checkpoints.iter();
     let checkpoints = checkpoints
         .map(|path| locate(path))
@@ -25,29 +28,29 @@ pub(crate) fn run(arguments: &ConvertArguments) -> Result {
     let model = Model::convert_ensemble(&checkpoints, &options)?;
     model.save(&arguments.out, dtype, arguments.force)?;
     for note in model.notes() {
-        eprintln!("note: {note}");
+        tell(format_args!("note: {note}"));
     }
     if !arguments.quiet {
         let manifest = model.manifest();
-        print(format_args!(
+        print_result(format_args!(
             "{}: {}, {} of {} members → {}",
             manifest.source.file,
             manifest.task.name(),
             manifest.architecture.family(),
             manifest.members,
             arguments.out.display()
-        ))?;
+        ));
     }
     if arguments.verify {
         let verification = model.verify(&arguments.out, dtype)?;
         if !arguments.quiet {
-            report(&verification, dtype)?;
+            report(&verification, dtype);
         }
     }
     Ok(Done::All)
 }
 
-fn report(verification: &Verification, dtype: Precision) -> Result<()> {
+fn report(verification: &Verification, dtype: Precision) {
     let Verification {
         tensors,
         values,
@@ -55,12 +58,12 @@ fn report(verification: &Verification, dtype: Precision) -> Result<()> {
         difference,
         rounding,
     } = verification;
-    print(format_args!(
+    print_result(format_args!(
         "verified: {tensors} tensors of {values} values equal to the checkpoint's rounded to {}; \
          answers to a random image {image:?} differ by {difference:.1e} of the largest, by \
          {rounding:.1e} from those without rounding",
         dtype.name()
-    ))
+    ));
 }
 
 /// A name, or the content of a `.json` file.

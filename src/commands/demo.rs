@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use vascx::convert::Model;
-use vascx::inference::{Input, Inputs, Job, Outcome, Overlay, Photograph, PredictOptions, Summary};
+use vascx::inference::{
+    Existing, Input, Inputs, Job, Outcome, Overlay, Photograph, PredictOptions, Summary,
+    check_outputs,
+};
 use vascx::models::Precision;
 
 use super::predict::Predict;
-use super::{Failure, Result};
+use super::{BUILD, Failure, Result};
 use crate::arguments::DemoArguments;
 use crate::report::Reporter;
 
@@ -17,6 +20,17 @@ const MODELS: [&str; 4] = ["artery_vein", "disc", "fovea", "quality"];
 pub(crate) fn run(arguments: &DemoArguments) -> Result {
     let root = find_bundle()?;
     let inputs = Inputs::resolve(&[root.join("examples/images")], false)?.photographs;
+    let drawings = drawings(&inputs, &arguments.out.join("overlays"));
+    let photographs = inputs.iter().map(|input| input.path.as_path());
+    check_outputs(photographs, drawings.values().map(PathBuf::as_path))?;
+    // They are ours where the jobs' results are, which the jobs see to.
+    let first = arguments.out.join(MODELS[0]).join("journal.jsonl");
+    if let Some(other) = drawings.values().find(|drawing| drawing.exists())
+        && !arguments.overwrite
+        && !first.exists()
+    {
+        return Err(vascx::inference::Error::Occupied(other.clone()).into());
+    }
     let reporter = Reporter::new(MODELS.len() * inputs.len(), arguments.quiet);
     let mut total = Summary::default();
     let mut overlays: BTreeMap<String, Overlay> = BTreeMap::new();
@@ -27,9 +41,14 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
             inputs: inputs.clone(),
             out: arguments.out.join(name),
             options: PredictOptions::default(),
-            overlay: false,
-            resume: false,
+            existing: if arguments.overwrite {
+                Existing::Overwrite
+            } else {
+                Existing::Refuse
+            },
             device: arguments.device.to_string(),
+            build: BUILD.to_owned(),
+            ..Job::default()
         };
         let each = |outcome: Outcome| {
             let Input { id, path } = outcome.input;
@@ -53,8 +72,8 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
         total.failed += summary.failed;
         total.left += summary.left;
     }
-    save_overlays(&arguments.out.join("overlays"), overlays)?;
-    reporter.finish(total, &arguments.out, false)?;
+    save_overlays(overlays, &drawings)?;
+    reporter.finish(total, &arguments.out, false);
     Ok(total.into())
 }
 
@@ -76,10 +95,24 @@ fn find_bundle() -> Result<PathBuf> {
     })
 }
 
-fn save_overlays(folder: &Path, overlays: BTreeMap<String, Overlay>) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
+/// Where the photographs with all that was found on them go, by id.
+fn drawings(inputs: &[Input], folder: &Path) -> BTreeMap<String, PathBuf> {
+    let drawing = |input: &Input| {
+        let path = folder.join(format!("{}.png", input.id));
+        (input.id.clone(), path)
+    };
+    inputs.iter().map(drawing).collect()
+}
+
+fn save_overlays(
+    overlays: BTreeMap<String, Overlay>,
+    drawings: &BTreeMap<String, PathBuf>,
+) -> Result<()> {
     for (id, overlay) in overlays {
-        overlay.save(&folder.join(format!("{id}.png")))?;
+        let path = &drawings[&id];
+        let folder = path.parent().unwrap_or(path);
+        std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
+        overlay.save(path)?;
     }
     Ok(())
 }

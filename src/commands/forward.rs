@@ -1,21 +1,25 @@
 //! `vascx forward`: the bare ensemble on a tensor.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use vascx::convert::Model;
-use vascx::inference::{DeviceWork, write_tensor};
+use vascx::inference::{DeviceWork, check_outputs, write_tensor};
 use vascx::models::{Architecture, Precision, Prediction};
 
 use super::pull::locate;
-use super::{Done, Failure, Result, keep_kernels, print};
+use super::{Done, Failure, Result, keep_kernels, model_files, print_result};
 use crate::arguments::ForwardArguments;
 
 pub(crate) fn run(arguments: &ForwardArguments) -> Result {
     keep_kernels(&arguments.kernels, arguments.device)?;
-    let model = Model::open(locate(&arguments.model)?)?;
+    let model = locate(&arguments.model)?;
+    let read = [vec![arguments.input.clone()], model_files(&model)].concat();
+    let written = [arguments.output.as_path()];
+    check_outputs(read.iter().map(PathBuf::as_path), written)?;
+    let model = Model::open(model)?;
     let image = read_image(&arguments.input)?;
     check_shape(&model.manifest().architecture, &image.shape)
         .map_err(|reason| Failure::file(&arguments.input, reason))?;
@@ -28,11 +32,11 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result {
         .to_vec()
         .map_err(|error| Failure::Other(format!("the device gave no f32: {error}")))?;
     write_tensor(&arguments.output, "prediction", &prediction.shape, &values)?;
-    print(format_args!(
+    print_result(format_args!(
         "{}: prediction {:?}",
         arguments.output.display(),
         prediction.shape.to_vec()
-    ))?;
+    ));
     Ok(Done::All)
 }
 

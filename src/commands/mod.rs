@@ -14,12 +14,13 @@ pub(crate) mod report;
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use vascx::inference::{Device, Summary, keep_autotune};
 
 use crate::arguments::KernelArguments;
+
+/// The commit that this program was built from; empty where that is not known.
+pub(crate) const BUILD: &str = env!("VASCX_BUILD");
 
 /// How far a command got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,22 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What the user can type against it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        use vascx::inference::Error;
+        match self {
+            Self::Inference(Error::Occupied(_)) => Some("--overwrite replaces what is there"),
+            Self::Inference(Error::OtherJob { .. }) => Some(
+                "--overwrite replaces them; --resume keeps those of the same model and settings, \
+                 and adds to them",
+            ),
+            Self::Inference(Error::Stopped { .. }) => {
+                Some("the same command with --resume goes on from there")
+            }
+            _ => None,
+        }
+    }
+
     /// A problem with a file.
     fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
         Self::Other(format!("{}: {reason}", path.display()))
@@ -63,6 +80,19 @@ impl Failure {
 /// What a command or a part of it comes to.
 pub(crate) type Result<T = Done> = std::result::Result<T, Failure>;
 
+/// What all commands need: instructions that exist, and threads. Threads wait for each other awake, so
+/// that more of them than processors would only be in each other's way.
+pub(crate) fn prepare(threads: Option<usize>) -> Result<()> {
+    vascx::models::check_instruction_set().map_err(Failure::Other)?;
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let asked = threads.or_else(|| std::env::var("RAYON_NUM_THREADS").ok()?.parse().ok());
+    // 0 asks rayon for its default.
+    let threads = asked.filter(|&threads| threads > 0).unwrap_or(processors);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.min(processors));
+    let built = pool.build_global();
+    built.map_err(|error| Failure::Other(format!("cannot start threads: {error}")))
+}
+
 /// Prints a line. A reader that has seen enough, such as `head`, is no failure.
 pub(crate) fn print(line: impl std::fmt::Display) -> Result<()> {
     match writeln!(std::io::stdout(), "{line}") {
@@ -71,6 +101,19 @@ pub(crate) fn print(line: impl std::fmt::Display) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Prints what a command that has written its results to files says at its end. That it cannot be
+/// printed changes nothing about them.
+pub(crate) fn print_result(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The files that a model is read from.
+fn model_files(model: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(model).into_iter().flatten();
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    files.chain([model.to_owned()]).collect()
 }
 
 /// Keeps a GPU's kernels where the user says, else where programs keep such things. The latter is a
@@ -88,24 +131,4 @@ fn keep_kernels(arguments: &KernelArguments, device: Device) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// True once the user has asked to stop (^C or a termination signal): what is begun is finished,
-/// the rest is left. A second request stops at once.
-pub(crate) fn interrupt() -> Result<&'static AtomicBool> {
-    static INTERRUPT: AtomicBool = AtomicBool::new(false);
-    static HANDLER: OnceLock<std::result::Result<(), String>> = OnceLock::new();
-    let installed = HANDLER.get_or_init(|| {
-        ctrlc::set_handler(|| {
-            if INTERRUPT.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-            eprintln!("stopping after what is begun; once more to stop at once");
-        })
-        .map_err(|error| error.to_string())
-    });
-    match installed {
-        Ok(()) => Ok(&INTERRUPT),
-        Err(reason) => Err(Failure::Other(format!("cannot watch for ^C: {reason}"))),
-    }
 }

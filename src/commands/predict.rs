@@ -6,12 +6,14 @@ use vascx::inference::{AnyEnsemble, DeviceWork, Inputs, Job, Outcome, PredictOpt
 use vascx::models::Precision;
 
 use super::pull::locate;
-use super::{Result, interrupt, keep_kernels};
+use super::{BUILD, Result, keep_kernels, model_files};
 use crate::arguments::{PredictArguments, Switch};
 use crate::report::Reporter;
+use crate::signals::interrupt;
 
 pub(crate) fn run(arguments: &PredictArguments) -> Result {
     let inputs = Inputs::resolve(&arguments.inputs, arguments.photographs.recursive)?;
+    let model = locate(&arguments.model)?;
     let job = Job {
         inputs: inputs.photographs,
         out: arguments.out.clone(),
@@ -25,11 +27,15 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
             keypoints: arguments.keypoints.into(),
         },
         overlay: arguments.overlay,
-        resume: arguments.resume,
+        existing: arguments.output.existing(),
+        durability: arguments.output.durability.into(),
+        memory: arguments.output.memory,
+        keep: [arguments.inputs.clone(), model_files(&model)].concat(),
         device: arguments.device.to_string(),
+        build: BUILD.to_owned(),
     };
     keep_kernels(&arguments.kernels, arguments.device.first())?;
-    let model = Model::open(locate(&arguments.model)?)?;
+    let model = Model::open(model)?;
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
     reporter.left_out(&inputs.left_out);
     for note in model.notes() {
@@ -44,7 +50,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         each,
     };
     let summary = arguments.device.run(work)??;
-    reporter.finish(summary, &job.out, arguments.device.first().is_gpu())?;
+    reporter.finish(summary, &job.out, arguments.device.first().is_gpu());
     Ok(summary.into())
 }
 

@@ -2,9 +2,10 @@
 
 use vascx::inference::{Inputs, PreprocessJob};
 
-use super::{Result, interrupt};
+use super::{BUILD, Result};
 use crate::arguments::PreprocessArguments;
 use crate::report::Reporter;
+use crate::signals::interrupt;
 
 pub(crate) fn run(arguments: &PreprocessArguments) -> Result {
     let inputs = Inputs::resolve(&arguments.inputs, arguments.photographs.recursive)?;
@@ -14,10 +15,16 @@ pub(crate) fn run(arguments: &PreprocessArguments) -> Result {
         mode: arguments.mode.into(),
         size: arguments.size,
         limits: arguments.photographs.limits(),
+        existing: arguments.output.existing(),
+        durability: arguments.output.durability.into(),
+        memory: arguments.output.memory,
+        keep: arguments.inputs.clone(),
+        build: BUILD.to_owned(),
     };
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
     reporter.left_out(&inputs.left_out);
-    let summary = job.run(interrupt()?, |outcome| reporter.outcome(&outcome))?;
-    reporter.finish(summary, &job.out, false)?;
+    let warn = |warning: &str| reporter.warn(warning);
+    let summary = job.run(interrupt()?, |outcome| reporter.outcome(&outcome), warn)?;
+    reporter.finish(summary, &job.out, false);
     Ok(summary.into())
 }

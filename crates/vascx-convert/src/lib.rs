@@ -38,6 +38,7 @@ mod module_tree;
 mod onnx;
 mod pickle;
 mod release;
+mod replace;
 mod state_dict;
 mod tensor;
 mod torchscript;
@@ -53,4 +54,5 @@ pub use manifest::{
     Source, Task, Transform,
 };
 pub use model::Model;
+pub use replace::discard_unfinished;
 pub use verify::Verification;

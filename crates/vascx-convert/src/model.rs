@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::folder;
 use crate::inspect::TensorInfo;
 use crate::manifest::{ConvertOptions, ModelManifest, Source};
+use crate::replace::Replacement;
 use crate::tensor::HostTensor;
 use crate::weights::Weights;
 
@@ -47,9 +48,9 @@ impl Model {
         path.join(MANIFEST_FILE).is_file()
     }
 
-    /// Opens a model directory. Its weights are mapped into memory, and remain so as long as an
-    /// ensemble made of them is there: until then, its files must not be overwritten. To rename or
-    /// delete them is no harm (Windows may refuse it), so [`Model::save`] may replace the directory.
+    /// Opens a model directory. Its weights are copied to a temporary file of this process (in
+    /// `TMPDIR`), which takes as much room there, so that nothing that happens to the directory later
+    /// changes what an ensemble answers.
     ///
     /// # Errors
     /// When a file is missing, damaged or of another format version.
@@ -210,6 +211,13 @@ impl Model {
         Vec::from_iter(dtypes).join(",")
     }
 
+    /// SHA-256 of the file that the weights were read from: the `weights.safetensors` of a model
+    /// directory, or the checkpoint (several one after the other).
+    pub fn weights_sha256(&self) -> String {
+        let file = self.weights.sha256();
+        file.unwrap_or_else(|| self.manifest.source.sha256.clone())
+    }
+
     /// Builds the ensemble on a device.
     ///
     /// # Errors
@@ -269,36 +277,39 @@ impl Model {
         if exists && !replace {
             return Err(Error::Exists);
         }
-        // Replacing is for model directories only: a slip must not delete a folder of photographs.
-        if exists && !directory.join(MANIFEST_FILE).is_file() {
-            return Err(Error::ModelDirectory(
-                "exists and is not a model directory; not replacing it".into(),
-            ));
+        if exists {
+            check_replaceable(directory)?;
         }
-        let parent = match directory.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(parent)?;
-        let temporary = tempfile::Builder::new()
-            .prefix(".vascx-convert-")
-            .tempdir_in(parent)?;
-        let complete = temporary.path().join("new");
-        fs::create_dir(&complete)?;
-        self.weights.save(&complete.join(WEIGHTS_FILE), dtype)?;
+        let new = Replacement::begin(directory)?;
+        self.weights.save(&new.path().join(WEIGHTS_FILE), dtype)?;
         let mut manifest = serde_json::to_string_pretty(&self.manifest)
             .map_err(|error| Error::ModelDirectory(error.to_string()))?;
         manifest.push('\n');
-        fs::write(complete.join(MANIFEST_FILE), manifest)?;
+        fs::write(new.path().join(MANIFEST_FILE), manifest)?;
         // safetensors keeps its files to their owner; a model is for whoever may read the folder.
-        let permissions = fs::metadata(complete.join(MANIFEST_FILE))?.permissions();
-        fs::set_permissions(complete.join(WEIGHTS_FILE), permissions)?;
-        if exists {
-            fs::rename(directory, temporary.path().join("old"))?;
-        }
-        fs::rename(&complete, directory)?;
-        Ok(())
+        let permissions = fs::metadata(new.path().join(MANIFEST_FILE))?.permissions();
+        fs::set_permissions(new.path().join(WEIGHTS_FILE), permissions)?;
+        Ok(new.finish(directory, exists)?)
     }
+}
+
+/// Replacing is for model directories only: a slip must not delete a folder of photographs, nor a
+/// checkpoint that lies beside the model.
+fn check_replaceable(directory: &Path) -> Result<()> {
+    let refused = |reason: String| Err(Error::ModelDirectory(reason));
+    if !directory.join(MANIFEST_FILE).is_file() {
+        return refused("exists and is not a model directory; not replacing it".into());
+    }
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        if name != MANIFEST_FILE && name != WEIGHTS_FILE {
+            return refused(format!(
+                "holds {}, which is no part of a model; not replacing it",
+                name.display()
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn missing(name: &str) -> Error {
@@ -333,6 +344,10 @@ fn sha256(paths: &[impl AsRef<Path>]) -> Result<String> {
             reader.consume(length);
         }
     }
-    let hash = hasher.finalize();
-    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+/// A hash as it is written.
+pub(crate) fn hexadecimal(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,9 @@
-//! Named f32 tensors, in memory after a conversion or memory-mapped from a model directory.
+//! Named f32 tensors, in memory after a conversion or in a private copy of a model directory's file.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -9,10 +11,12 @@ use burn::tensor::{DType, TensorData};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo as StoredInfo, View};
 use safetensors::{SafeTensors, serialize_to_file};
+use sha2::{Digest, Sha256};
 use vascx_models::{MappedFile, Precision};
 
 use crate::error::{Error, Result};
 use crate::inspect::TensorInfo;
+use crate::model::hexadecimal;
 use crate::tensor::HostTensor;
 
 /// What [`TensorInfo::dtype`] says of a type that no model directory has.
@@ -30,22 +34,29 @@ pub(crate) enum Weights {
 /// A `weights.safetensors`.
 pub(crate) struct Mapped {
     file: MappedFile,
+    /// Of the file.
+    sha256: String,
     metadata: Metadata,
     data_start: usize,
 }
 
 impl Mapped {
     fn open(path: &Path) -> Result<Self> {
-        // SAFETY: model directories are written under a temporary name, renamed and never modified in
-        // place; `Model::open_directory` tells its callers to leave them so.
-        #[allow(unsafe_code)]
-        let file = unsafe { MappedFile::open(path) };
-        let file = file.map_err(|error| Error::from(error).in_file(path))?;
+        let mut hash = Sha256::new();
+        let copy = File::open(path).and_then(|file| {
+            MappedFile::copy(file, |part| hash.update(part)).map_err(|error| {
+                let folder = std::env::temp_dir();
+                let reason = format!("{error}; a copy of it is made in {}", folder.display());
+                io::Error::new(error.kind(), reason)
+            })
+        });
+        let file = copy.map_err(|error| Error::from(error).in_file(path))?;
         let (header, metadata) = SafeTensors::read_metadata(&file).map_err(|error| {
             Error::ModelDirectory(format!("not a safetensors file: {error}")).in_file(path)
         })?;
         Ok(Self {
             file,
+            sha256: hexadecimal(&hash.finalize()),
             metadata,
             // The header is preceded by its length in eight bytes.
             data_start: header + 8,
@@ -96,6 +107,14 @@ impl Weights {
     /// Maps a `weights.safetensors`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         Ok(Self::Mapped(Mapped::open(path)?))
+    }
+
+    /// Hash of the file; none where there is no file of their own.
+    pub(crate) fn sha256(&self) -> Option<String> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Mapped(mapped) => Some(mapped.sha256.clone()),
+        }
     }
 
     /// Names of all tensors, sorted.

@@ -1,5 +1,8 @@
 //! The one error type of this crate.
 
+use std::any::Any;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use vascx_convert::Task;
@@ -151,12 +154,70 @@ pub enum Error {
         second: PathBuf,
     },
     /// A result could not be written.
-    #[error("cannot write {path}: {reason}")]
+    #[error("cannot write {path}: {source}")]
     Output {
         /// The file.
         path: PathBuf,
         /// What the operating system or encoder says.
+        source: io::Error,
+    },
+    /// A photograph would take more memory than may be used for photographs.
+    #[error(
+        "{path}: {width} × {height} pixels take about {needed} MB, and photographs may take {budget} MB"
+    )]
+    TooLarge {
+        /// The image file.
+        path: PathBuf,
+        /// Width in pixels, as its header says; 0 where that is not known.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Millions of bytes.
+        needed: u64,
+        /// Millions of bytes.
+        budget: u64,
+    },
+    /// An output would be written over an input.
+    #[error(
+        "{output} would be written over, and it is the input {input}; choose another output folder"
+    )]
+    OutputIsInput {
+        /// The output.
+        output: PathBuf,
+        /// The same file as it was given as an input.
+        input: PathBuf,
+    },
+    /// The output folder has no journal, and something is where an output is to be.
+    #[error(
+        "{0} is there already, and no journal says that an earlier run wrote it; choose another \
+         output folder"
+    )]
+    Occupied(PathBuf),
+    /// The output folder holds the results of another job.
+    #[error("{folder} holds the results of another job ({reason}); choose another output folder")]
+    OtherJob {
+        /// The output folder.
+        folder: PathBuf,
+        /// In what the jobs differ.
         reason: String,
+    },
+    /// Another process writes to the output folder.
+    #[error(
+        "{folder} is being written to by {holder}; wait for it or choose another output folder"
+    )]
+    InUse {
+        /// The output folder.
+        folder: PathBuf,
+        /// Process and host.
+        holder: String,
+    },
+    /// A job had to stop before its end. What is done is recorded.
+    #[error("{source}; stopped with {done} photographs done and recorded")]
+    Stopped {
+        /// Photographs done, by this run or an earlier one.
+        done: usize,
+        /// Why.
+        source: Box<Error>,
     },
     /// The device is unknown or not part of this build.
     #[error("{0}")]
@@ -164,10 +225,25 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn output(path: &Path, reason: impl ToString) -> Self {
+    pub(crate) fn output(path: &Path, source: io::Error) -> Self {
         Self::Output {
             path: path.to_owned(),
-            reason: reason.to_string(),
+            source,
+        }
+    }
+
+    /// Whether it says nothing about other files: a name that the file system does not take, a folder
+    /// in the way. Not so a disk that is full or a folder that has gone.
+    pub(crate) fn concerns_one_file(&self) -> bool {
+        match self {
+            Self::Output { source, .. } => !matches!(
+                source.kind(),
+                ErrorKind::StorageFull
+                    | ErrorKind::QuotaExceeded
+                    | ErrorKind::ReadOnlyFilesystem
+                    | ErrorKind::NotFound
+            ),
+            _ => true,
         }
     }
 
@@ -179,5 +255,38 @@ impl Error {
     }
 }
 
+/// Does something for one photograph. A panic, which would be a fault of a decoder or of ours, is that
+/// photograph's, too.
+pub(crate) fn alone<T>(path: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(Error::Photograph {
+            path: path.to_owned(),
+            reason: format!("a fault of this program: {}", panic_message(&*panic)),
+        })
+    })
+}
+
+/// What a panic says.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".into())
+}
+
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_the_failure_of_its_photograph() {
+        let path = Path::new("odd.tif");
+        let divide = |by: u32| alone(path, || Ok(std::hint::black_box(7) / by));
+        assert_eq!(divide(7).unwrap(), 1);
+        let message = divide(0).unwrap_err().to_string();
+        assert!(message.starts_with("odd.tif: a fault"), "{message}");
+        assert!(message.contains("divide by zero"), "{message}");
+    }
+}

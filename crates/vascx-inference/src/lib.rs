@@ -19,12 +19,14 @@
 //! [`Job`] does all of it for folders of photographs.
 
 mod augment;
+mod budget;
 mod decode;
 mod device;
 mod ensemble;
 mod error;
 mod field_of_view;
 mod geometry;
+mod guard;
 mod inputs;
 mod job;
 mod memory;
@@ -34,6 +36,7 @@ mod photograph;
 mod placement;
 mod preprocess;
 mod source;
+mod stamp;
 mod window;
 
 pub use decode::DecodeLimits;
@@ -47,9 +50,10 @@ pub use ensemble::{
 pub use error::{Error, Result};
 pub use field_of_view::{FieldOfView, Method};
 pub use geometry::Point;
+pub use guard::check_outputs;
 pub use inputs::{Input, Inputs, LeftOut};
-pub use job::{Job, Outcome, PreprocessJob, Status, Summary};
-pub use output::write_tensor;
+pub use job::{Existing, Job, Outcome, PreprocessJob, Status, Summary};
+pub use output::{Durability, write_tensor};
 pub use overlay::Overlay;
 pub use photograph::Photograph;
 pub use preprocess::{Bounds, PreprocessMode, Preprocessed, preprocess};

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use image::{ExtendedColorType, GrayImage, Rgb, RgbImage};
+use image::{GrayImage, Rgb, RgbImage};
 
 use crate::ensemble::{Answer, Keypoints, Landmarks};
 use crate::error::Result;
 use crate::geometry::Point;
-use crate::output::write_png;
+use crate::output::write_picture;
 use crate::photograph::Photograph;
 
 const RED: Rgb<u8> = Rgb([230, 30, 30]);
@@ -54,6 +54,11 @@ impl Overlay {
         }
     }
 
+    /// The picture.
+    pub(crate) fn image(&self) -> &RgbImage {
+        &self.image
+    }
+
     /// Draws an answer: several classes as colours (arteries red, veins blue, crossings green), a
     /// single class as its outline, keypoints as crosses, class probabilities as a badge in the
     /// corner. Regressed values and embeddings leave the picture as it is.
@@ -89,14 +94,7 @@ impl Overlay {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let (width, height) = self.image.dimensions();
-        write_png(
-            path,
-            self.image.as_raw(),
-            width,
-            height,
-            ExtendedColorType::Rgb8,
-        )
+        write_picture(path, &self.image)
     }
 
     /// Line thickness that is visible at 300 pixels and not clumsy at full size.

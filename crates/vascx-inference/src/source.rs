@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use vascx_convert::Preprocessing;
 
 use crate::decode::DecodeLimits;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, alone};
 use crate::geometry::{Geometry, Size};
 use crate::photograph::Photograph;
 use crate::preprocess::{Bounds, Pixels, Prepared, PreprocessMode, prepare};
@@ -163,28 +163,34 @@ pub(crate) struct Loaded<'a> {
 impl<'a> Source<'a> {
     /// Decodes and preprocesses.
     pub(crate) fn load(self, recipe: &Recipe) -> Result<Loaded<'a>> {
-        let photograph = match self {
-            Self::Photograph(photograph) => photograph,
-            Self::Path(path) => Cow::Owned(Photograph::open_within(path, recipe.limits)?),
-            Self::Tensor(data) => return load_tensor(data, recipe.preprocessing.channels()),
-        };
-        let Prepared {
-            pixels,
-            geometry,
-            bounds,
-        } = prepare(
-            &photograph,
-            &recipe.preprocessing,
-            recipe.mode,
-            recipe.bytes,
-        );
-        Ok(Loaded {
-            pixels,
-            geometry,
-            bounds: Some(bounds),
-            note: photograph.note().map(str::to_owned),
-            photograph: recipe.keep_photographs.then_some(photograph),
-        })
+        match self {
+            Self::Photograph(photograph) => Ok(load_photograph(photograph, recipe)),
+            Self::Path(path) => alone(&path.clone(), || {
+                let photograph = Photograph::open_within(path, recipe.limits)?;
+                Ok(load_photograph(Cow::Owned(photograph), recipe))
+            }),
+            Self::Tensor(data) => load_tensor(data, recipe.preprocessing.channels()),
+        }
+    }
+}
+
+fn load_photograph<'a>(photograph: Cow<'a, Photograph>, recipe: &Recipe) -> Loaded<'a> {
+    let Prepared {
+        pixels,
+        geometry,
+        bounds,
+    } = prepare(
+        &photograph,
+        &recipe.preprocessing,
+        recipe.mode,
+        recipe.bytes,
+    );
+    Loaded {
+        pixels,
+        geometry,
+        bounds: Some(bounds),
+        note: photograph.note().map(str::to_owned),
+        photograph: recipe.keep_photographs.then_some(photograph),
     }
 }
 

@@ -82,3 +82,33 @@ impl ConfigError {
         }
     }
 }
+
+/// Whether the kernels for CPUs have the vector instructions that `VASCX_INSTRUCTION_SET` asks for, if
+/// it does; they take the best that there are when they have not.
+///
+/// # Errors
+/// A sentence that names those that this machine has.
+pub fn check_instruction_set() -> Result<(), String> {
+    #[cfg(feature = "flex")]
+    if let Some(asked) = std::env::var_os("VASCX_INSTRUCTION_SET") {
+        let available = vascx_kernels::InstructionSet::available();
+        let names: Vec<_> = available.iter().map(|set| set.name()).collect();
+        if !names.iter().any(|name| asked == **name) {
+            return Err(format!(
+                "VASCX_INSTRUCTION_SET is `{}`, but this machine has: {}",
+                asked.display(),
+                names.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Name of the vector instructions that the kernels for CPUs use here, on which the last bits of
+/// answers may depend; none in a build without those kernels.
+pub fn instruction_set() -> Option<&'static str> {
+    #[cfg(feature = "flex")]
+    return Some(vascx_kernels::InstructionSet::current().name());
+    #[cfg(not(feature = "flex"))]
+    None
+}

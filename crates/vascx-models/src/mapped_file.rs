@@ -1,11 +1,10 @@
-//! Weights that stay in their file.
+//! Weights that stay in a file.
 
 #![allow(unsafe_code, reason = "mapping a file, and advice on the map")]
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::ops::{Deref, Range};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use burn::tensor::{AllocationProperty, Bytes};
@@ -14,21 +13,25 @@ use memmap2::Mmap;
 /// All that are mapped now.
 static MAPPED: Mutex<Vec<Weak<Mmap>>> = Mutex::new(Vec::new());
 
-/// A file in memory, of which tensors can be made without copying it.
+/// Bytes that are read of a file at a time.
+const PART: usize = 1 << 20;
+
+/// A copy of a file that nobody else knows, in memory, of which tensors can be made without copying it
+/// again. Whatever happens to the file itself changes nothing about it.
+///
+/// The copy is a temporary file without a name (in `TMPDIR`), so that the system can take memory back
+/// from it as from any file; it takes as much room there as the file, until it is dropped.
 ///
 /// Where the kernels for CPUs have brought a layer's weights into their own form, the part of the
 /// file they come from is let go: the weights are then in memory once, and not twice. They can still
 /// be read; the system then fetches them from the file again.
 ///
 /// ```
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("weights");
-/// # std::fs::write(&path, [0, 0, 128, 63, 0, 0, 0, 64])?;
 /// use burn::backend::Flex;
 /// use burn::tensor::{DType, Tensor, TensorData};
 ///
-/// // SAFETY: nobody else knows the file.
-/// let file = unsafe { vascx_models::MappedFile::open(&path) }?;
+/// let bytes: &[u8] = &[0, 0, 128, 63, 0, 0, 0, 64];
+/// let file = vascx_models::MappedFile::copy(bytes, |_| {})?;
 /// let data = TensorData::from_bytes(file.share(0..8), [2], DType::F32);
 /// let tensor = Tensor::<Flex, 1>::from_data(data, &Default::default());
 /// tensor.into_data().assert_eq(&TensorData::from([1.0_f32, 2.0]), true);
@@ -38,18 +41,31 @@ static MAPPED: Mutex<Vec<Weak<Mmap>>> = Mutex::new(Vec::new());
 pub struct MappedFile(Arc<Mmap>);
 
 impl MappedFile {
-    /// Maps a file.
+    /// Copies what can be read; `each` sees every part of it on the way, in order.
     ///
     /// # Errors
-    /// What the operating system says.
-    ///
-    /// # Safety
-    /// As long as the map or anything made of it is there, nobody may write to the file or truncate
-    /// it. Renaming another over it, or deleting it, is no harm.
-    pub unsafe fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        // SAFETY: the caller's promise.
-        let map = Arc::new(unsafe { Mmap::map(&file) }?);
+    /// What the operating system says, be it that there is no room for the copy.
+    pub fn copy(mut from: impl Read, mut each: impl FnMut(&[u8])) -> io::Result<Self> {
+        let mut copy = tempfile::tempfile()?;
+        let mut part = vec![0; PART];
+        loop {
+            let length = match from.read(&mut part) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            each(&part[..length]);
+            copy.write_all(&part[..length])?;
+        }
+        Self::map(&copy)
+    }
+
+    /// The file must be a temporary one of this process.
+    fn map(copy: &File) -> io::Result<Self> {
+        // SAFETY: the file has no name under which anybody could write to it or truncate it, and this
+        // process does neither.
+        let map = Arc::new(unsafe { Mmap::map(copy) }?);
         let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
         mapped.retain(|map| map.strong_count() > 0);
         mapped.push(Arc::downgrade(&map));
@@ -96,7 +112,7 @@ pub(crate) fn let_go(bytes: &[u8]) {
                 let advice = memmap2::UncheckedAdvice::DontNeed;
                 // SAFETY: nobody writes to the map or the file, so pages come back from there as they
                 // were, when they are read. A system that does not follow the advice answers with an
-                // error, which is no matter.
+                // error, which can be ignored.
                 let _ = unsafe { map.unchecked_advise_range(advice, offset, bytes.len()) };
             }
         }
@@ -107,8 +123,6 @@ pub(crate) fn let_go(bytes: &[u8]) {
 
 #[cfg(all(test, feature = "flex", target_os = "linux"))]
 mod tests {
-    use std::fs;
-
     use burn::backend::Flex;
     use burn::module::Param;
     use burn::nn::PaddingConfig2d;
@@ -118,27 +132,24 @@ mod tests {
     use super::*;
     use crate::fused;
 
-    /// KiB of a file that are in this process' memory.
-    fn resident(path: &Path) -> usize {
-        let path = path.canonicalize().unwrap();
-        let maps = fs::read_to_string("/proc/self/smaps").unwrap();
-        let map = maps.split_once(path.to_str().unwrap()).unwrap().1;
-        let size = map.lines().find_map(|line| line.strip_prefix("Rss:"));
+    /// KiB of a map that are in this process' memory.
+    fn resident(map: &MappedFile) -> usize {
+        let start = format!("{:x}-", map.as_ptr().addr());
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut lines = maps.lines().skip_while(|line| !line.starts_with(&start));
+        let size = lines.find_map(|line| line.strip_prefix("Rss:"));
         let size = size.unwrap().trim().strip_suffix(" kB");
         size.unwrap().parse().unwrap()
     }
 
     #[test]
     fn a_layer_on_kernels_lets_its_weights_go_and_can_read_them_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("weights");
         let values: Vec<f32> = (0..64 * 64 * 9).map(|value| value as f32 / 1e4).collect();
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
-        fs::write(&path, &bytes).unwrap();
-        // SAFETY: nobody else knows the file.
-        let file = unsafe { MappedFile::open(&path) }.unwrap();
-        assert_eq!(&*file, &bytes);
-        assert!(resident(&path) >= bytes.len() >> 10, "{}", resident(&path));
+        let mut seen = Vec::new();
+        let file = MappedFile::copy(&bytes[..], |part| seen.extend(part)).unwrap();
+        assert!(*file == *bytes && seen == bytes);
+        assert!(resident(&file) >= bytes.len() >> 10, "{}", resident(&file));
 
         let device = Default::default();
         let in_memory = TensorData::new(values.clone(), [64, 64, 3, 3]);
@@ -157,7 +168,7 @@ mod tests {
             layer.forward(vec![map.clone()]).into_data()
         };
         run(&mapped).assert_eq(&run(&in_memory), true);
-        assert_eq!(resident(&path), 0);
+        assert_eq!(resident(&file), 0);
         let again: Vec<f32> = mapped.weight.val().into_data().to_vec().unwrap();
         assert!(again == values);
     }

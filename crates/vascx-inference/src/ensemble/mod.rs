@@ -27,7 +27,7 @@ pub use overlaps::Overlaps;
 pub use regression::Regression;
 pub(crate) use runner::{Runner, Settings};
 pub use segmentation::Segmentation;
-pub(crate) use stream::{Computed, Pace, Stream};
+pub(crate) use stream::{Computed, Pace, Stream, Together};
 pub(crate) use worker::Wanted;
 
 use std::marker::PhantomData;
@@ -257,6 +257,7 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
         thread::spawn(move || {
             thread::scope(|scope| {
                 let inputs = inputs.map(|input| ((), input.into()));
+                let inputs = stream::chunked(inputs, run.settings.batch_size);
                 runner.start(scope, inputs, &run, order);
             });
         });

@@ -8,14 +8,14 @@ use vascx_convert::{InferenceSettings, Model, ModelManifest};
 use vascx_models::{Architecture, Ensemble, Precision};
 
 use super::backoff::watch_memory;
-use super::stream::{Computed, Promise, Queue, Stream, channel, prepare_ahead};
+use super::stream::{Computed, Promise, Queue, Stream, Together, channel, chunked, prepare_ahead};
 use super::worker::{Wanted, Worker};
 use super::{BatchSize, KeypointRule, PredictOptions, Reading};
 use crate::error::{Error, Result};
 use crate::memory::{self, Batch};
 use crate::placement::Placement;
 use crate::preprocess::PreprocessMode;
-use crate::source::{Recipe, Source, Sources};
+use crate::source::{Recipe, Sources};
 
 /// A model on one or several devices.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Runner<B: Backend> {
     pub(crate) manifest: ModelManifest,
     /// Element type that the weights are stored in.
     pub(crate) weights: String,
+    /// SHA-256 of the file that they were read from.
+    pub(crate) weights_sha256: String,
     pub(super) placement: Placement,
 }
 
@@ -77,6 +79,7 @@ impl<B: Backend> Runner<B> {
             replicas: replicas.collect::<Result<_>>()?,
             manifest: manifest.clone(),
             weights: model.stored_dtype(),
+            weights_sha256: model.weights_sha256(),
             placement,
         })
     }
@@ -212,13 +215,13 @@ impl<B: Backend> Runner<B> {
     pub(crate) fn start<'scope, 'a: 'scope, T: Send + 'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        inputs: impl Iterator<Item = (T, Source<'a>)> + Send + 'scope,
+        inputs: impl Iterator<Item = Together<'a, T>> + Send + 'scope,
         run: &Run,
         order: SyncSender<Promise<'a, T>>,
     ) {
         let (sender, chunks) = channel();
-        let (recipe, chunk_size) = (run.recipe.clone(), run.settings.batch_size);
-        scope.spawn(move || prepare_ahead(inputs, &recipe, chunk_size, &sender));
+        let recipe = run.recipe.clone();
+        scope.spawn(move || prepare_ahead(inputs, &recipe, &sender));
         let queue = Queue::new(chunks, order);
         for replica in &self.replicas {
             for _ in 0..self.placement.chunks_under_way() {
@@ -244,6 +247,7 @@ impl<B: Backend> Runner<B> {
         let (order, stream) = Stream::new(self.workers(), warn);
         Ok(thread::scope(|scope| {
             let inputs = inputs.into_iter().map(|input| ((), input));
+            let inputs = chunked(inputs, run.settings.batch_size);
             self.start(scope, inputs, &run, order);
             stream.map(|((), computed)| computed.map(&finish)).collect()
         }))

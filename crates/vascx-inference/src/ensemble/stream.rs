@@ -53,21 +53,33 @@ pub(super) fn channel<'a, T>() -> (SyncSender<Chunk<'a, T>>, Receiver<Chunk<'a, 
     sync_channel(WAITING_CHUNKS)
 }
 
+/// Inputs that are to be computed together, with whatever travels along with each of them. One that
+/// is known to be impossible has its error.
+pub(crate) type Together<'a, T> = Vec<(T, Result<Source<'a>>)>;
+
+/// Inputs in chunks of one size, but for the last.
+pub(super) fn chunked<'a, T>(
+    inputs: impl Iterator<Item = (T, Source<'a>)>,
+    size: usize,
+) -> impl Iterator<Item = Together<'a, T>> {
+    let mut inputs = inputs.fuse().map(|(tag, source)| (tag, Ok(source)));
+    std::iter::from_fn(move || {
+        let chunk: Together<_> = inputs.by_ref().take(size).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
 /// Prepares inputs chunk by chunk, until they or the receiver are gone. The inputs of a chunk are
 /// decoded in parallel; to be run on a thread of its own.
 pub(super) fn prepare_ahead<'a, T: Send>(
-    inputs: impl Iterator<Item = (T, Source<'a>)>,
+    inputs: impl Iterator<Item = Together<'a, T>>,
     recipe: &Recipe,
-    chunk_size: usize,
     chunks: &SyncSender<Chunk<'a, T>>,
 ) {
-    let mut inputs = inputs.fuse();
-    loop {
-        let sources: Vec<_> = inputs.by_ref().take(chunk_size).collect();
-        if sources.is_empty() {
-            return;
-        }
-        let load = |(tag, source): (T, Source<'a>)| (tag, source.load(recipe));
+    for sources in inputs {
+        let load = |(tag, source): (T, Result<Source<'a>>)| {
+            (tag, source.and_then(|source| source.load(recipe)))
+        };
         if chunks
             .send(sources.into_par_iter().map(load).collect())
             .is_err()

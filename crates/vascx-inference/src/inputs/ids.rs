@@ -24,7 +24,7 @@ pub(super) fn of_file(relative: &Path) -> String {
 
 /// Bytes as a URI has them: what is no ASCII letter, digit, `/`, `-`, `.`, `_` or `~` as `%` and two
 /// hexadecimal digits.
-fn percent_encoded(bytes: &[u8]) -> String {
+pub(crate) fn percent_encoded(bytes: &[u8]) -> String {
     let encoded = bytes.iter().map(|&byte| {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             char::from(byte).to_string()

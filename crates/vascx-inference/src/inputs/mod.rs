@@ -1,7 +1,7 @@
 //! From the arguments a user gives (files, folders, lists) to photographs with ids.
 
 mod folder;
-mod ids;
+pub(crate) mod ids;
 mod left_out;
 mod list;
 

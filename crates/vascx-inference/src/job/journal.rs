@@ -1,82 +1,98 @@
 //! What a run has done so far, line by line, so that a killed run can be resumed.
 //!
 //! `journal.jsonl` holds the run's description and then a record per photograph, written after all
-//! outputs of that photograph. It stays in the folder: a later run with `resume` starts from it. A
-//! line that a kill has torn is ignored.
+//! outputs of that photograph are under their final names, and with [`Durability::Full`] on the disk.
+//! It stays in the folder: a later run with `resume` starts from it. A line that cannot be read costs
+//! its photograph only.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::record::{Record, Status};
+use super::record::Record;
 use crate::error::{Error, Result};
-use crate::output::write_whole;
+use crate::output::{Durability, write_whole};
 
-const FILE: &str = "journal.jsonl";
+pub(super) const FILE: &str = "journal.jsonl";
 
 /// The open journal of a run.
 pub(super) struct Journal {
     path: PathBuf,
     file: BufWriter<File>,
+    durability: Durability,
 }
 
 impl Journal {
     /// Starts a journal with what is already done; replaces an older one only when it is whole.
     pub(super) fn begin<'a>(
         out: &Path,
+        durability: Durability,
         run: &Value,
         done: impl Iterator<Item = &'a Record>,
     ) -> Result<Self> {
         let path = out.join(FILE);
-        write_whole(&path, |file| -> std::io::Result<()> {
+        write_whole(&path, durability, |file| {
             writeln!(file, "{run}")?;
-            for record in done {
-                writeln!(file, "{}", serde_json::to_string(record)?)?;
-            }
-            Ok(())
+            done.into_iter()
+                .try_for_each(|record| write_line(file, record))
         })?;
         let file = File::options().append(true).open(&path);
         let file = file.map_err(|error| Error::output(&path, error))?;
         Ok(Self {
             path,
             file: BufWriter::new(file),
+            durability,
         })
     }
 
-    pub(super) fn add(&mut self, record: &Record) -> Result<()> {
-        let line =
-            serde_json::to_string(record).map_err(|error| Error::output(&self.path, error))?;
-        writeln!(self.file, "{line}").map_err(|error| Error::output(&self.path, error))
-    }
-
-    /// Hands the lines to the operating system, so that they survive a kill.
-    pub(super) fn flush(&mut self) -> Result<()> {
-        self.file
-            .flush()
-            .map_err(|error| Error::output(&self.path, error))
+    /// Adds records, so that they survive whatever their outputs survive.
+    pub(super) fn add<'a>(&mut self, records: impl Iterator<Item = &'a Record>) -> Result<()> {
+        let add = || -> io::Result<()> {
+            for record in records {
+                write_line(&mut self.file, record)?;
+            }
+            self.file.flush()?;
+            match self.durability {
+                Durability::Full => self.file.get_ref().sync_data(),
+                Durability::Fast => Ok(()),
+            }
+        };
+        add().map_err(|error| Error::output(&self.path, error))
     }
 }
 
-/// What an earlier run with the same description has done in this folder.
-pub(super) fn done(out: &Path, run: &Value) -> Result<HashMap<String, Record>> {
+fn write_line(file: &mut impl Write, record: &Record) -> io::Result<()> {
+    writeln!(file, "{}", serde_json::to_string(record)?)
+}
+
+/// An earlier run's journal.
+pub(super) struct Earlier {
+    /// The run's description; none where it cannot be read.
+    pub(super) run: Option<Value>,
+    /// Records that can be read, in the order in which they were written.
+    pub(super) records: Vec<Record>,
+}
+
+/// The journal in a folder; none if there is none.
+pub(super) fn read(out: &Path) -> Result<Option<Earlier>> {
     let path = out.join(FILE);
+    let failed = |error: io::Error| Error::input(&path, error);
     let file = match File::open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HashMap::new()),
-        Err(error) => return Err(Error::input(&path, error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
     };
-    let mut lines = BufReader::new(file).lines();
-    let description = lines.next().and_then(std::result::Result::ok);
-    let same = description.and_then(|line| serde_json::from_str::<Value>(&line).ok());
-    if same.as_ref() != Some(run) {
-        return Ok(HashMap::new());
+    // Not `lines`, which ends at the first that is not UTF-8.
+    let mut lines = BufReader::new(file).split(b'\n');
+    let run = lines.next().transpose().map_err(failed)?;
+    let run = run.and_then(|line| serde_json::from_slice(&line).ok());
+    let mut records = Vec::new();
+    for line in lines {
+        if let Ok(record) = serde_json::from_slice(&line.map_err(failed)?) {
+            records.push(record);
+        }
     }
-    let records = lines
-        .map_while(std::result::Result::ok)
-        .filter_map(|line| serde_json::from_str::<Record>(&line).ok())
-        .filter(|record| record.status == Status::Done);
-    Ok(records.map(|record| (record.id.clone(), record)).collect())
+    Ok(Some(Earlier { run, records }))
 }

@@ -1,16 +1,19 @@
 //! The main job: photographs in, files out.
 
+mod description;
+mod folder;
 mod journal;
+mod lock;
 mod outputs;
 mod preprocess;
 mod record;
 
+pub use folder::Existing;
 pub use preprocess::PreprocessJob;
 pub use record::Status;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -19,17 +22,22 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::backend::Backend;
 use rayon::prelude::*;
+use vascx_convert::{ModelManifest, Task};
 
-use crate::ensemble::{Answer, AnyEnsemble, Computed, PredictOptions, Reading, Stream, Wanted};
-use crate::error::{Error, Result};
+use crate::budget::{Budget, Need, Share};
+use crate::ensemble::{
+    Answer, AnyEnsemble, Computed, PredictOptions, Reading, Runner, Stream, Together, Wanted,
+};
+use crate::error::{Error, Result, alone, panic_message};
 use crate::inputs::Input;
+use crate::output::Durability;
 use crate::preprocess::Bounds;
 use crate::source::Source;
-use journal::Journal;
+use folder::{Folder, Kept, Made, Request};
 use record::Record;
 
 /// What to write where.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Job {
     /// Photographs, with distinct ids.
     pub inputs: Vec<Input>,
@@ -40,10 +48,21 @@ pub struct Job {
     pub options: PredictOptions,
     /// Whether to draw answers on the photographs, `overlays/<id>.png`.
     pub overlay: bool,
-    /// Whether to leave out what an earlier run of the same model with the same settings has done.
-    pub resume: bool,
+    /// What to do with results that are in the output folder already.
+    pub existing: Existing,
+    /// Whether results survive a loss of power.
+    pub durability: Durability,
+    /// Files that no output may replace, such as the lists that the photographs stand in. The
+    /// photographs need not be among them.
+    pub keep: Vec<PathBuf>,
+    /// Bytes that photographs may take while they are under way, from before they are decoded until
+    /// their results are written; half of what this process may still take when there is none. One that
+    /// takes more alone fails. The network and its feature maps are not part of it.
+    pub memory: Option<u64>,
     /// Device name as reported in `run.json`.
     pub device: String,
+    /// Which build of the program runs, beyond the version; part of what `run.json` compares.
+    pub build: String,
 }
 
 /// What became of one photograph.
@@ -57,6 +76,8 @@ pub struct Outcome<'a> {
     pub answer: Option<&'a Answer>,
     /// What the user should know although it worked, such as a field of view that was not found.
     pub warning: Option<&'a str>,
+    /// Whether an earlier run has done it.
+    pub resumed: bool,
 }
 
 /// How a job ended.
@@ -82,6 +103,53 @@ pub struct Summary {
 struct Ticket<'a> {
     input: &'a Input,
     record: Record,
+    /// Its part of the memory; none of one that never fits.
+    share: Option<Share<'a>>,
+}
+
+/// What goes with a photograph until its files are published.
+struct Rest<'a> {
+    input: &'a Input,
+    answer: Option<Answer>,
+    _share: Option<Share<'a>>,
+}
+
+/// Chunks of at most so many inputs as there is memory for. To begin a chunk waits for memory; to
+/// fill it does not, for the chunk itself may have it.
+fn in_chunks<'a>(
+    inputs: impl Iterator<Item = &'a Input>,
+    chunk_size: usize,
+    budget: &'a Budget,
+    need: Need,
+) -> impl Iterator<Item = Together<'a, Ticket<'a>>> {
+    let mut inputs = inputs.fuse().peekable();
+    std::iter::from_fn(move || {
+        let mut chunk = Vec::new();
+        while chunk.len() < chunk_size
+            && let Some(&input) = inputs.peek()
+        {
+            let (bytes, size) = need.of(&input.path);
+            let mut source = Ok(Source::Path(Cow::Borrowed(&*input.path)));
+            let share = match budget.try_take(bytes) {
+                Some(share) => Some(share),
+                None if bytes > budget.total() => {
+                    source = Err(budget.refusal(&input.path, bytes, size));
+                    None
+                }
+                None if chunk.is_empty() => budget.take(bytes),
+                None => break,
+            };
+            inputs.next();
+            let record = Record::begin(input);
+            let ticket = Ticket {
+                input,
+                record,
+                share,
+            };
+            chunk.push((ticket, source));
+        }
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
 
 impl Job {
@@ -92,16 +160,21 @@ impl Job {
     ///
     /// `each` sees every outcome in input order, `warn` what concerns the whole job. When
     /// `interrupt` becomes true, no further chunk is begun and the tables are completed with what
-    /// is done. A photograph that cannot be read is recorded as failed and the rest go on.
+    /// is done. A photograph that cannot be read, computed or written is recorded as failed and the
+    /// rest go on.
+    ///
+    /// No input is ever written over, and no other process or job can write to the folder meanwhile.
     ///
     /// # Errors
-    /// When there are no inputs or the output folder cannot be written.
+    /// When there are no inputs or the folder may not be used: an output would be written over an
+    /// input, or it holds what [`Existing`] says must stay. [`Error::Stopped`] when the job ended
+    /// before its time, because the disk is full, say; what is done is then recorded.
     pub fn run<B: Backend>(
         &self,
         ensemble: &AnyEnsemble<B>,
         interrupt: &AtomicBool,
         mut each: impl FnMut(Outcome) + Send,
-        warn: impl FnMut(&str),
+        mut warn: impl FnMut(&str),
     ) -> Result<Summary> {
         if self.inputs.is_empty() {
             return Err(Error::NoPhotographs);
@@ -111,24 +184,26 @@ impl Job {
         let wanted = Wanted::answers(self.options.keep_maps);
         let call = runner.run(&self.options, wanted, self.overlay)?;
         let settings = &call.settings;
-        self.create_folders()?;
         let run = outputs::run_description(self, runner, settings);
-        let done = if self.resume {
-            journal::done(&self.out, &run)?
-        } else {
-            HashMap::new()
+        let request = Request {
+            out: &self.out,
+            layout: outputs::layout(self, &runner.manifest),
+            inputs: &self.inputs,
+            keep: &self.keep,
+            existing: self.existing,
+            durability: self.durability,
+            run: run.clone(),
         };
-        let (done, todo) = self.divide(done);
-        outputs::write_run(&self.out, &run, settings, None)?;
-        let journal = Journal::begin(&self.out, &run, done.values())?;
+        let (folder, kept) = Folder::open(request, &mut warn)?;
+        outputs::write_run(self, &run, settings, None)?;
         for input in &self.inputs {
-            if let Some(record) = done.get(&input.id) {
-                let status = &record.status;
+            if let Some(record) = kept.done.get(&input.id) {
                 each(Outcome {
                     input,
-                    status,
+                    status: &record.status,
                     answer: None,
                     warning: None,
+                    resumed: true,
                 });
             }
         }
@@ -137,165 +212,214 @@ impl Job {
         let chunk_size = settings.batch_size;
         let (finished, answers) = sync_channel(chunk_size);
         let (order, mut stream) = Stream::new(runner.workers(), warn);
-        let records = thread::scope(|scope| {
+        let todo: Vec<&Input> = self
+            .inputs
+            .iter()
+            .filter(|input| !kept.done.contains_key(&input.id))
+            .collect();
+        let budget = Budget::new(self.memory);
+        let need = self.need(runner);
+        let mut records = Vec::new();
+        let written = &mut records;
+        let (ended, pace, folder) = thread::scope(|scope| {
             let inputs = todo
                 .into_iter()
                 .take_while(|_| !interrupt.load(Ordering::Relaxed));
-            let inputs = inputs.map(|input| {
-                let source = Source::Path(Cow::Borrowed(&input.path));
-                let record = Record::begin(input);
-                (Ticket { input, record }, source)
+            let chunks = in_chunks(inputs, chunk_size, &budget, need);
+            runner.start(scope, chunks, &call, order);
+            let writer = scope.spawn(move || {
+                let mut folder = folder;
+                let ended =
+                    self.write_behind(reading, chunk_size, &answers, &mut folder, written, each);
+                (ended, folder)
             });
-            runner.start(scope, inputs, &call, order);
-            let writer = scope
-                .spawn(move || self.write_behind(reading, chunk_size, &answers, journal, each));
-            for computed in stream.by_ref() {
-                // The writer stops early only when it cannot write; its error is returned below.
-                if finished.send(computed).is_err() {
-                    break;
+            let streamed = catch_unwind(AssertUnwindSafe(|| {
+                for computed in stream.by_ref() {
+                    // The writer stops early only when it cannot write; its error is returned below.
+                    if finished.send(computed).is_err() {
+                        break;
+                    }
                 }
-            }
+            }));
             drop(finished);
             let pace = stream.pace();
             // What was not asked for yet is not computed any more.
             drop(stream);
-            writer
+            let (ended, folder) = writer
                 .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                .map(|records| (records, pace))
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let streamed = streamed.map_err(|panic| {
+                Error::Device(format!("computing failed: {}", panic_message(&*panic)))
+            });
+            (ended.and(streamed), pace, folder)
         });
-        let (records, pace) = records?;
-        if pace.first_chunk.is_some() {
-            outputs::write_run(&self.out, &run, settings, Some(&pace))?;
-        }
         let summary = Summary {
             first_chunk: pace.first_chunk,
             per_photograph: pace.per_input(),
             ..Summary::default()
         };
-        self.finish(&runner.manifest, done, records, summary)
-    }
-
-    fn create_folders(&self) -> Result<()> {
-        let overlays = self.overlay.then(|| self.out.join("overlays"));
-        for folder in std::iter::once(self.out.clone()).chain(overlays) {
-            fs::create_dir_all(&folder).map_err(|error| Error::output(&folder, error))?;
-        }
-        Ok(())
-    }
-
-    /// What an earlier run has done and is still valid, and what is left to do.
-    fn divide(&self, mut done: HashMap<String, Record>) -> (HashMap<String, Record>, Vec<&Input>) {
-        let mut valid = HashMap::new();
-        let mut todo = Vec::new();
-        for input in &self.inputs {
-            match done.remove(&input.id) {
-                Some(record) if record.is_still_valid(input) => {
-                    valid.insert(input.id.clone(), record);
-                }
-                _ => todo.push(input),
+        let (summary, ordered) = summarise(&self.inputs, kept, records, summary);
+        // Also when the job could not go on, as far as possible.
+        let finished = outputs::write_tables(self, &runner.manifest, &ordered).and_then(|()| {
+            if pace.first_chunk.is_some() {
+                outputs::write_run(self, &run, settings, Some(&pace))?;
             }
+            Ok(())
+        });
+        drop(folder);
+        match ended.and(finished) {
+            Ok(()) => Ok(summary),
+            Err(error) => Err(Error::Stopped {
+                done: summary.succeeded,
+                source: Box::new(error),
+            }),
         }
-        (valid, todo)
     }
 
-    /// Brings answers back to the photographs' pixels and writes them, several at a time; returns
-    /// the records in input order.
+    /// What a photograph takes while it is under way.
+    fn need<B: Backend>(&self, runner: &Runner<B>) -> Need {
+        let ModelManifest {
+            preprocessing,
+            architecture,
+            task,
+            ..
+        } = &runner.manifest;
+        let (outputs, float) = (architecture.outputs() as u64, size_of::<f32>() as u64);
+        let mut per_pixel = 0;
+        if matches!(task, Task::Segmentation | Task::Overlaps) {
+            // Its class, and the probabilities as they are written.
+            per_pixel += 1 + float * outputs * u64::from(self.options.keep_maps);
+        }
+        if self.overlay {
+            // The photograph's own pixels are counted already.
+            per_pixel += 3;
+        }
+        let maps = if task.is_spatial() { 2 * outputs } else { 0 };
+        let side = preprocessing.input_size() as u64;
+        Need {
+            per_pixel,
+            fixed: side * side * float * (preprocessing.channels() as u64 + maps),
+        }
+    }
+
+    /// Brings answers back to the photographs' pixels and writes them, several at a time; adds their
+    /// records in input order.
     fn write_behind<'a>(
         &self,
         reading: Reading,
         at_once: usize,
         answers: &Receiver<(Ticket<'a>, Result<Computed<'a>>)>,
-        mut journal: Journal,
+        folder: &mut Folder,
+        records: &mut Vec<Record>,
         mut each: impl FnMut(Outcome),
-    ) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
+    ) -> Result<()> {
         let mut started = Instant::now();
         while let Ok(first) = answers.recv() {
             let waiting = answers.try_iter().take(at_once - 1);
             let chunk: Vec<_> = std::iter::once(first).chain(waiting).collect();
             let count = chunk.len() as f64;
-            let written: Vec<Result<_>> = chunk
+            let made = chunk
                 .into_par_iter()
-                .map(|(ticket, computed)| self.write_one(reading, ticket, computed))
-                .collect();
+                .map(|(ticket, computed)| self.make(reading, ticket, computed))
+                .collect::<Result<Vec<_>>>();
             let seconds = started.elapsed().as_secs_f64() / count;
             started = Instant::now();
-            for written in written {
-                let (Ticket { input, mut record }, answer) = written?;
-                record.seconds = Some((seconds * 1000.0).round() / 1000.0);
-                journal.add(&record)?;
+            let mut made = made?;
+            for made in &mut made {
+                made.record.seconds = Some((seconds * 1000.0).round() / 1000.0);
+            }
+            folder.publish(&mut made)?;
+            for Made { record, more, .. } in made {
+                let answer = more.answer.as_ref();
                 each(Outcome {
-                    input,
+                    input: more.input,
                     status: &record.status,
-                    answer: answer.as_ref(),
+                    answer: answer.filter(|_| record.status == Status::Done),
                     warning: record.warning.as_deref(),
+                    resumed: false,
                 });
                 records.push(record);
             }
-            journal.flush()?;
         }
-        Ok(records)
+        Ok(())
     }
 
-    fn write_one<'a>(
+    fn make<'a>(
         &self,
         reading: Reading,
-        mut ticket: Ticket<'a>,
+        ticket: Ticket<'a>,
         computed: Result<Computed<'a>>,
-    ) -> Result<(Ticket<'a>, Option<Answer>)> {
-        let Computed {
-            values,
-            geometry,
-            bounds,
-            note,
-            photograph,
-        } = match computed {
-            Ok(computed) => computed,
-            Err(error) => {
-                ticket.record.status = Status::Failed(error.to_string());
-                return Ok((ticket, None));
-            }
+    ) -> Result<Made<Rest<'a>>> {
+        let Ticket {
+            input,
+            mut record,
+            share,
+        } = ticket;
+        let mut make = |computed: Computed| {
+            let Computed {
+                values,
+                geometry,
+                bounds,
+                note,
+                photograph,
+            } = computed;
+            let answer = Answer::from_values(values, &geometry, reading);
+            let size = geometry.photograph();
+            let files = outputs::make(self, &input.id, size, photograph.as_deref(), &answer)?;
+            let field = bounds.as_ref().and_then(Bounds::field_of_view);
+            record.complete(size, field, note);
+            record.predictions = record::prediction_columns(&answer);
+            Ok((files, Some(answer)))
         };
-        let answer = Answer::from_values(values, &geometry, reading);
-        let size = geometry.photograph();
-        outputs::write(self, &ticket.input.id, size, photograph.as_deref(), &answer)?;
-        let field = bounds.as_ref().and_then(Bounds::field_of_view);
-        ticket.record.complete(size, field, note);
-        ticket.record.predictions = record::prediction_columns(&answer);
-        Ok((ticket, Some(answer)))
-    }
-
-    /// Writes the tables in input order.
-    fn finish(
-        &self,
-        manifest: &vascx_convert::ModelManifest,
-        done: HashMap<String, Record>,
-        records: Vec<Record>,
-        mut summary: Summary,
-    ) -> Result<Summary> {
-        summary.resumed = done.len();
-        let mut by_id = done;
-        by_id.extend(
-            records
-                .into_iter()
-                .map(|record| (record.id.clone(), record)),
-        );
-        let mut ordered = Vec::with_capacity(by_id.len());
-        for input in &self.inputs {
-            match by_id.remove(&input.id) {
-                Some(record) if record.status == Status::Done => {
-                    summary.succeeded += 1;
-                    ordered.push(record);
-                }
-                Some(record) => {
-                    summary.failed += 1;
-                    ordered.push(record);
-                }
-                None => summary.left += 1,
+        let made = computed.and_then(|computed| alone(&input.path, || make(computed)));
+        let (files, answer) = match made {
+            Ok(made) => made,
+            Err(error) if error.concerns_one_file() => {
+                record.fail(error.to_string());
+                (Vec::new(), None)
             }
-        }
-        outputs::write_tables(&self.out, manifest, &ordered)?;
-        Ok(summary)
+            Err(error) => return Err(error),
+        };
+        let more = Rest {
+            input,
+            answer,
+            _share: share,
+        };
+        Ok(Made {
+            record,
+            files,
+            more,
+        })
     }
+}
+
+/// Counts, and all records in the order of the tables: those of other photographs first, then in
+/// input order.
+fn summarise(
+    inputs: &[Input],
+    kept: Kept,
+    records: Vec<Record>,
+    mut summary: Summary,
+) -> (Summary, Vec<Record>) {
+    summary.resumed = kept.done.len();
+    let mut by_id = kept.done;
+    by_id.extend(
+        records
+            .into_iter()
+            .map(|record| (record.id.clone(), record)),
+    );
+    let mut ordered = kept.others;
+    for input in inputs {
+        match by_id.remove(&input.id) {
+            Some(record) => {
+                match record.status {
+                    Status::Done => summary.succeeded += 1,
+                    Status::Failed(_) => summary.failed += 1,
+                }
+                ordered.push(record);
+            }
+            None => summary.left += 1,
+        }
+    }
+    (summary, ordered)
 }

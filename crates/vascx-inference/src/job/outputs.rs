@@ -7,16 +7,50 @@ use std::time::Duration;
 use burn::tensor::backend::Backend;
 use image::ExtendedColorType;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use vascx_convert::{ModelManifest, Task};
 
 use super::Job;
+use super::folder::{Existing, Layout};
 use super::record::{Record, Status};
 use crate::ensemble::{Answer, Overlaps, Pace, Runner, Segmentation, Settings};
 use crate::error::{Error, Result};
 use crate::geometry::Size;
-use crate::output::{write_csv, write_described_tensor, write_png, write_tensor, write_whole};
+use crate::output::{
+    Durability, Unpublished, cell, described_tensor, png, tensor, write_csv, write_whole,
+};
 use crate::overlay::Overlay;
 use crate::photograph::Photograph;
+
+/// The files of a job.
+pub(super) fn layout(job: &Job, manifest: &ModelManifest) -> Layout {
+    let mut per_photograph = Vec::new();
+    if matches!(manifest.task, Task::Segmentation | Task::Overlaps) {
+        per_photograph.push(("", ".png"));
+    }
+    if job.options.keep_maps && manifest.task.is_spatial() {
+        per_photograph.push(("", ".safetensors"));
+    }
+    let mut folders = Vec::new();
+    if job.overlay {
+        folders.push("overlays");
+        per_photograph.push(("overlays/", ".png"));
+    }
+    let header = prediction_header(manifest);
+    let mut tables = vec!["run.json", "manifest.csv"];
+    if header.is_some() {
+        tables.push("predictions.csv");
+    }
+    if manifest.task == Task::Embedding {
+        tables.push("embeddings.safetensors");
+    }
+    Layout {
+        folders,
+        per_photograph,
+        tables,
+        predictions: header.map_or(0, |header| header.len() - 1),
+    }
+}
 
 /// Everything that decides the outputs of a photograph. Runs with equal
 /// descriptions give the same outputs.
@@ -26,10 +60,14 @@ pub(super) fn run_description<B: Backend>(
     settings: &Settings,
 ) -> Value {
     let (manifest, inference) = (&runner.manifest, &settings.inference);
+    let on_kernels = job.device == "cpu";
     json!({
         "vascx_version": env!("CARGO_PKG_VERSION"),
+        "build": job.build,
         "model": manifest.source,
         "weights": runner.weights,
+        "weights_sha256": runner.weights_sha256,
+        "manifest_sha256": sha256(&serde_json::to_vec(manifest).unwrap_or_default()),
         "name": manifest.name,
         "task": manifest.task,
         "output_names": manifest.output_names,
@@ -45,22 +83,29 @@ pub(super) fn run_description<B: Backend>(
         "save_probabilities": job.options.keep_maps,
         "overlay": job.overlay,
         "device": job.device,
+        "instruction_set": on_kernels.then(vascx_models::instruction_set).flatten(),
         "dtype": runner.precision().name(),
     })
 }
 
-/// The files of one photograph.
+fn sha256(bytes: &[u8]) -> String {
+    let digits = Sha256::digest(bytes);
+    digits.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes the files of one photograph, in the order of [`layout`].
 ///
 /// Answers are drawn on the photograph where there is one.
-pub(super) fn write(
+pub(super) fn make(
     job: &Job,
     id: &str,
     size: Size,
     photograph: Option<&Photograph>,
     answer: &Answer,
-) -> Result<()> {
+) -> Result<Vec<Unpublished>> {
     let file = |extension: &str| job.out.join(format!("{id}.{extension}"));
     let (width, height) = (size.width as u32, size.height as u32);
+    let mut files = Vec::new();
     match answer {
         Answer::Segmentation(Segmentation {
             class_map: map,
@@ -70,16 +115,18 @@ pub(super) fn write(
         | Answer::Overlaps(Overlaps {
             bits: map, classes, ..
         }) => {
-            let colour = ExtendedColorType::L8;
-            write_png(&file("png"), map.as_raw(), width, height, colour)?;
+            let color = ExtendedColorType::L8;
+            files.push(png(file("png"), map.as_raw(), width, height, color)?);
             if let Some(values) = answer.probabilities() {
                 let shape = [*classes, size.height, size.width];
-                write_tensor(&file("safetensors"), "probabilities", &shape, &values)?;
+                let path = file("safetensors");
+                files.push(tensor(path, "probabilities", &shape, &values)?);
             }
         }
         Answer::Keypoints(keypoints) => {
             if let Some(maps) = &keypoints.heatmaps {
-                write_tensor(&file("safetensors"), "heatmaps", &maps.shape, &maps.values)?;
+                let (shape, values) = (&maps.shape, &maps.values);
+                files.push(tensor(file("safetensors"), "heatmaps", shape, values)?);
             }
         }
         Answer::Classification(_)
@@ -90,33 +137,46 @@ pub(super) fn write(
     if let Some(photograph) = photograph {
         let mut overlay = Overlay::new(photograph);
         overlay.draw(answer);
-        overlay.save(&job.out.join("overlays").join(format!("{id}.png")))?;
+        let path = job.out.join("overlays").join(format!("{id}.png"));
+        let pixels = overlay.image().as_raw();
+        files.push(png(path, pixels, width, height, ExtendedColorType::Rgb8)?);
     }
-    Ok(())
+    Ok(files)
 }
 
-/// `manifest.csv` and, except for segmentation, `predictions.csv`, from records in input order.
-pub(super) fn write_tables(out: &Path, manifest: &ModelManifest, records: &[Record]) -> Result<()> {
+/// `manifest.csv` and, except for segmentation, `predictions.csv`, in the order of the records.
+pub(super) fn write_tables(job: &Job, manifest: &ModelManifest, records: &[Record]) -> Result<()> {
     if let Some(header) = prediction_header(manifest) {
         let done = records
             .iter()
             .filter(|record| record.status == Status::Done);
         let rows = done.map(|record| {
-            std::iter::once(record.id.clone())
+            std::iter::once(cell(&record.id))
                 .chain(record.predictions.iter().cloned())
                 .collect()
         });
-        write_csv(&out.join("predictions.csv"), &header, rows)?;
+        write_csv(
+            &job.out.join("predictions.csv"),
+            job.durability,
+            &header,
+            rows,
+        )?;
     }
     if manifest.task == Task::Embedding {
-        write_embeddings(&out.join("embeddings.safetensors"), manifest, records)?;
+        let path = job.out.join("embeddings.safetensors");
+        write_embeddings(&path, job.durability, manifest, records)?;
     }
-    write_manifest(out, records)
+    write_manifest(&job.out, job.durability, records)
 }
 
 /// `embeddings` `[N, D]` of the photographs that have one, whose ids are in the metadata, as a list
 /// in JSON.
-fn write_embeddings(path: &Path, manifest: &ModelManifest, records: &[Record]) -> Result<()> {
+fn write_embeddings(
+    path: &Path,
+    durability: Durability,
+    manifest: &ModelManifest,
+    records: &[Record],
+) -> Result<()> {
     let done = records.iter();
     let done: Vec<_> = done
         .filter(|record| record.status == Status::Done)
@@ -127,37 +187,60 @@ fn write_embeddings(path: &Path, manifest: &ModelManifest, records: &[Record]) -
     let ids: Vec<&str> = done.iter().map(|record| record.id.as_str()).collect();
     let shape = [done.len(), manifest.answers()];
     let metadata = HashMap::from([("ids".to_owned(), json!(ids).to_string())]);
-    write_described_tensor(path, "embeddings", &shape, &values, Some(metadata))
+    let file = described_tensor(
+        path.to_owned(),
+        "embeddings",
+        &shape,
+        &values,
+        Some(metadata),
+    )?;
+    file.publish_alone(durability)
 }
 
 /// `manifest.csv`.
-pub(super) fn write_manifest(out: &Path, records: &[Record]) -> Result<()> {
+pub(super) fn write_manifest(out: &Path, durability: Durability, records: &[Record]) -> Result<()> {
     let header = Record::MANIFEST.map(str::to_owned);
     write_csv(
         &out.join("manifest.csv"),
+        durability,
         &header,
         records.iter().map(Record::manifest_row),
     )
 }
 
+/// Keys of `run.json` that say how long computing took.
+const PACE: [&str; 2] = ["first_chunk_seconds", "seconds_per_photograph_after"];
+
 /// `run.json`: the description and, on which outputs do not depend, the batch sizes and how long
-/// computing took, once that is known.
+/// computing took, once that is known. A run that computes nothing leaves what an earlier one took.
 pub(super) fn write_run(
-    out: &Path,
+    job: &Job,
     run: &Value,
     settings: &Settings,
     pace: Option<&Pace>,
 ) -> Result<()> {
+    let path = job.out.join("run.json");
     let mut run = run.clone();
     if let Some(pace) = pace {
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-        run["first_chunk_seconds"] = seconds(pace.first_chunk).into();
-        run["seconds_per_photograph_after"] = seconds(pace.per_input()).into();
+        let times = [pace.first_chunk, pace.per_input()];
+        for (key, time) in PACE.into_iter().zip(times) {
+            run[key] = seconds(time).into();
+        }
+    } else if job.existing == Existing::Resume
+        && let Ok(text) = std::fs::read(&path)
+        && let Ok(earlier) = serde_json::from_slice::<Value>(&text)
+    {
+        for key in PACE {
+            if let Some(seconds) = earlier.get(key) {
+                run[key] = seconds.clone();
+            }
+        }
     }
     run["batch_size"] = settings.batch_size.into();
     run["window_batch_size"] = settings.inference.window_batch_size.into();
-    write_whole(&out.join("run.json"), |file| {
-        serde_json::to_writer_pretty(file, &run)
+    write_whole(&path, job.durability, |file| {
+        Ok(serde_json::to_writer_pretty(file, &run)?)
     })
 }
 

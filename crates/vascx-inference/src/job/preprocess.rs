@@ -1,22 +1,25 @@
 //! Preprocessing without a model: squares, their local contrast, and where they lie.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Instant;
 
 use image::{ExtendedColorType, RgbImage};
-use rayon::prelude::*;
+use serde_json::json;
 
-use super::record::{Record, Status};
+use super::folder::{Existing, Folder, Layout, Made, Request};
+use super::record::Record;
 use super::{Outcome, Summary, outputs};
+use crate::budget::{Budget, Need, Share};
 use crate::decode::DecodeLimits;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, alone};
 use crate::geometry::Size;
 use crate::inputs::Input;
-use crate::output::{write_png, write_whole};
+use crate::output::{Durability, Unpublished, png, write_whole};
 use crate::photograph::Photograph;
 use crate::preprocess::{Bounds, PreprocessMode, Preprocessed, preprocess};
 
@@ -33,107 +36,236 @@ pub struct PreprocessJob {
     pub size: usize,
     /// How large photographs may be.
     pub limits: DecodeLimits,
+    /// What to do with results that are in the output folder already.
+    pub existing: Existing,
+    /// Whether results survive a loss of power.
+    pub durability: Durability,
+    /// Files that no output may replace; see [`Job::keep`](super::Job::keep).
+    pub keep: Vec<PathBuf>,
+    /// Bytes that photographs may take; see [`Job::memory`](super::Job::memory).
+    pub memory: Option<u64>,
+    /// Which build of the program runs; see [`Job::build`](super::Job::build).
+    pub build: String,
 }
 
 impl PreprocessJob {
     /// Writes, into the output folder, `rgb/<id>.png` and (except for `resize`) the local contrast
     /// `ce/<id>.png`; `bounds.json`, by id; `manifest.csv`. As many photographs are in memory as
-    /// there are threads. `each` sees every outcome as soon as it is there, in any order.
+    /// there are threads. `each` sees every outcome as soon as it is there, in any order; `warn` what
+    /// concerns the whole job.
     ///
     /// # Errors
-    /// When there are no inputs, the size is 0 or beyond 16384, or the folder cannot be written.
-    pub fn run(&self, interrupt: &AtomicBool, each: impl FnMut(Outcome) + Send) -> Result<Summary> {
+    /// When there are no inputs, the size is 0 or beyond 16384, or the folder may not be used or
+    /// cannot be written; see [`Job::run`](super::Job::run).
+    pub fn run(
+        &self,
+        interrupt: &AtomicBool,
+        mut each: impl FnMut(Outcome) + Send,
+        mut warn: impl FnMut(&str),
+    ) -> Result<Summary> {
         if self.inputs.is_empty() {
             return Err(Error::NoPhotographs);
         }
         if !(1..=16_384).contains(&self.size) {
             return Err(Error::SquareSize(self.size));
         }
-        let enhance = self.mode != PreprocessMode::Resize;
-        for name in ["rgb", "ce"].iter().take(1 + usize::from(enhance)) {
-            let folder = self.out.join(name);
-            fs::create_dir_all(&folder).map_err(|error| Error::output(&folder, error))?;
-        }
-        let each = Mutex::new(each);
-        let done: Vec<Option<(Record, Option<Bounds>)>> = self
-            .inputs
-            .par_iter()
-            .with_max_len(1)
-            .map(|input| {
-                if interrupt.load(Ordering::Relaxed) {
-                    return Ok(None);
-                }
-                let (record, bounds) = self.one(input, enhance)?;
-                let outcome = Outcome {
-                    input,
-                    status: &record.status,
-                    answer: None,
-                    warning: record.warning.as_deref(),
-                };
-                (each
-                    .lock()
-                    .expect("no thread panics while it holds the lock"))(outcome);
-                Ok(Some((record, bounds)))
-            })
-            .collect::<Result<_>>()?;
-
-        let mut summary = Summary {
-            left: self.inputs.len(),
-            ..Summary::default()
-        };
-        let mut records = Vec::new();
-        let mut all_bounds = BTreeMap::new();
-        for (record, bounds) in done.into_iter().flatten() {
-            summary.left -= 1;
-            match bounds {
-                Some(bounds) => {
-                    summary.succeeded += 1;
-                    all_bounds.insert(record.id.clone(), bounds);
-                }
-                None => summary.failed += 1,
+        let (folder, kept) = Folder::open(self.request(), &mut warn)?;
+        for input in &self.inputs {
+            if let Some(record) = kept.done.get(&input.id) {
+                each(outcome(input, record, true));
             }
-            records.push(record);
         }
-        write_whole(&self.out.join("bounds.json"), |file| {
-            serde_json::to_writer_pretty(file, &all_bounds)
-        })?;
-        outputs::write_manifest(&self.out, &records)?;
-        Ok(summary)
+        let todo: Vec<&Input> = self
+            .inputs
+            .iter()
+            .filter(|input| !kept.done.contains_key(&input.id))
+            .collect();
+        let stop = AtomicBool::new(false);
+        let go_on = || !interrupt.load(Ordering::Relaxed) && !stop.load(Ordering::Relaxed);
+        let at_once = rayon::current_num_threads();
+        let budget = Budget::new(self.memory);
+        let need = Need {
+            per_pixel: 0,
+            // The square, its contrast, and what they are made of.
+            fixed: 24 * (self.size * self.size) as u64,
+        };
+        let (sender, finished) = sync_channel(at_once);
+        let mut records = Vec::new();
+        let written = &mut records;
+        let (ended, folder) = thread::scope(|scope| {
+            let stop = &stop;
+            let writer = scope.spawn(move || {
+                let mut folder = folder;
+                let ended = write_behind(&finished, at_once, &mut folder, written, each);
+                stop.store(true, Ordering::Relaxed);
+                (ended, folder)
+            });
+            let (feed, next) = sync_channel::<(&Input, Result<Share>)>(0);
+            let next = Arc::new(Mutex::new(next));
+            // Not rayon's threads: to wait for memory there could be to wait for oneself.
+            for _ in 0..at_once {
+                let (sender, next) = (sender.clone(), next.clone());
+                scope.spawn(move || {
+                    let take = || next.lock().ok()?.recv().ok();
+                    while let Some((input, share)) = take() {
+                        // The writer is gone only when it cannot write; its error is returned below.
+                        if sender.send(self.make(input, share)).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop((sender, next));
+            for input in todo.into_iter().take_while(|_| go_on()) {
+                let (bytes, size) = need.of(&input.path);
+                let share = budget.take(bytes);
+                let share = share.ok_or_else(|| budget.refusal(&input.path, bytes, size));
+                if feed.send((input, share)).is_err() {
+                    break;
+                }
+            }
+            drop(feed);
+            writer
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        let (summary, ordered) = super::summarise(&self.inputs, kept, records, Summary::default());
+        let finished = self.write_tables(&ordered);
+        drop(folder);
+        match ended.and(finished) {
+            Ok(()) => Ok(summary),
+            Err(error) => Err(Error::Stopped {
+                done: summary.succeeded,
+                source: Box::new(error),
+            }),
+        }
     }
 
-    fn one(&self, input: &Input, enhance: bool) -> Result<(Record, Option<Bounds>)> {
+    fn enhances(&self) -> bool {
+        self.mode != PreprocessMode::Resize
+    }
+
+    fn request(&self) -> Request<'_> {
+        let mut layout = Layout {
+            folders: vec!["rgb"],
+            per_photograph: vec![("rgb/", ".png")],
+            tables: vec!["bounds.json", "manifest.csv"],
+            predictions: 0,
+        };
+        if self.enhances() {
+            layout.folders.push("ce");
+            layout.per_photograph.push(("ce/", ".png"));
+        }
+        Request {
+            out: &self.out,
+            layout,
+            inputs: &self.inputs,
+            keep: &self.keep,
+            existing: self.existing,
+            durability: self.durability,
+            run: json!({
+                "vascx_version": env!("CARGO_PKG_VERSION"),
+                "build": self.build,
+                "task": "preprocess",
+                "preprocess": self.mode.name(),
+                "size": self.size,
+            }),
+        }
+    }
+
+    fn make<'a>(
+        &self,
+        input: &'a Input,
+        share: Result<Share<'a>>,
+    ) -> Result<Made<(&'a Input, Option<Share<'a>>)>> {
         let started = Instant::now();
         let mut record = Record::begin(input);
-        let photograph = match Photograph::open_within(&input.path, self.limits) {
-            Ok(photograph) => photograph,
-            Err(error) => {
-                record.status = Status::Failed(error.to_string());
-                return Ok((record, None));
-            }
+        let (share, files) = match share {
+            Ok(share) => (
+                Some(share),
+                alone(&input.path, || self.files(input, &mut record)),
+            ),
+            Err(error) => (None, Err(error)),
         };
+        let files = match files {
+            Ok(files) => files,
+            Err(error) if error.concerns_one_file() => {
+                record.fail(error.to_string());
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
+        record.seconds = (!files.is_empty()).then(|| started.elapsed().as_secs_f64());
+        Ok(Made {
+            record,
+            files,
+            more: (input, share),
+        })
+    }
+
+    fn files(&self, input: &Input, record: &mut Record) -> Result<Vec<Unpublished>> {
+        let photograph = Photograph::open_within(&input.path, self.limits)?;
         let Preprocessed {
             rgb,
             enhanced,
             bounds,
-        } = preprocess(&photograph, self.mode, self.size, enhance);
-        self.write("rgb", &input.id, &rgb)?;
+        } = preprocess(&photograph, self.mode, self.size, self.enhances());
+        let mut files = vec![self.picture("rgb", &input.id, &rgb)?];
         if let Some(enhanced) = enhanced {
-            self.write("ce", &input.id, &enhanced)?;
+            files.push(self.picture("ce", &input.id, &enhanced)?);
         }
         let note = photograph.note().map(str::to_owned);
         record.complete(Size::of(&photograph), bounds.field_of_view(), note);
-        record.seconds = Some(started.elapsed().as_secs_f64());
-        Ok((record, Some(bounds)))
+        record.bounds = Some(bounds);
+        Ok(files)
     }
 
-    fn write(&self, folder: &str, id: &str, image: &RgbImage) -> Result<()> {
+    fn picture(&self, folder: &str, id: &str, image: &RgbImage) -> Result<Unpublished> {
         let path = self.out.join(folder).join(format!("{id}.png"));
-        write_png(
-            &path,
-            image.as_raw(),
-            image.width(),
-            image.height(),
-            ExtendedColorType::Rgb8,
-        )
+        let (width, height) = image.dimensions();
+        png(path, image.as_raw(), width, height, ExtendedColorType::Rgb8)
     }
+
+    fn write_tables(&self, records: &[Record]) -> Result<()> {
+        let bounds = records.iter().filter_map(|record| {
+            let bounds: &Bounds = record.bounds.as_ref()?;
+            Some((&record.id, bounds))
+        });
+        let bounds: BTreeMap<_, _> = bounds.collect();
+        write_whole(&self.out.join("bounds.json"), self.durability, |file| {
+            Ok(serde_json::to_writer_pretty(file, &bounds)?)
+        })?;
+        outputs::write_manifest(&self.out, self.durability, records)
+    }
+}
+
+fn outcome<'a>(input: &'a Input, record: &'a Record, resumed: bool) -> Outcome<'a> {
+    Outcome {
+        input,
+        status: &record.status,
+        answer: None,
+        warning: record.warning.as_deref().filter(|_| !resumed),
+        resumed,
+    }
+}
+
+/// Publishes what is finished, several at a time.
+fn write_behind(
+    finished: &Receiver<Result<Made<(&Input, Option<Share>)>>>,
+    at_once: usize,
+    folder: &mut Folder,
+    records: &mut Vec<Record>,
+    mut each: impl FnMut(Outcome),
+) -> Result<()> {
+    while let Ok(first) = finished.recv() {
+        let waiting = finished.try_iter().take(at_once - 1);
+        let made = std::iter::once(first).chain(waiting);
+        let mut made = made.collect::<Result<Vec<_>>>()?;
+        folder.publish(&mut made)?;
+        for Made { record, more, .. } in made {
+            each(outcome(more.0, &record, false));
+            records.push(record);
+        }
+    }
+    Ok(())
 }

@@ -1,7 +1,6 @@
 //! What is known of one photograph of a job: a row of the manifest and of the predictions.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,10 @@ use crate::ensemble::{Answer, Keypoints, Landmarks};
 use crate::field_of_view::{FieldOfView, Method};
 use crate::geometry::Size;
 use crate::inputs::Input;
+use crate::inputs::ids::percent_encoded;
+use crate::output::cell;
+use crate::preprocess::Bounds;
+use crate::stamp::Stamp;
 
 /// How a photograph ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +29,8 @@ pub enum Status {
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
     pub(super) id: String,
-    /// Absolute.
-    pub(super) path: PathBuf,
+    /// Absolute; see [`written_path`].
+    pub(super) path: String,
     pub(super) status: Status,
     pub(super) seconds: Option<f64>,
     pub(super) width: Option<usize>,
@@ -35,36 +38,52 @@ pub(super) struct Record {
     /// How the field of view was found, where it was looked for.
     pub(super) field_of_view: Option<Method>,
     /// What the user should know although it worked.
-    #[serde(default)]
     pub(super) warning: Option<String>,
-    /// The file's length and time of change (nanoseconds since 1970) when it was read: whether it
-    /// is still the same.
-    pub(super) bytes: Option<u64>,
+    /// The file before it was read; none where there was none that could be.
+    pub(super) photograph: Option<Stamp>,
+    /// Its time of change, in nanoseconds since 1970.
     pub(super) modified: Option<u64>,
     /// The columns of `predictions.csv` after the id.
     pub(super) predictions: Vec<String>,
+    /// Where the square lies, of a job that only preprocesses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bounds: Option<Bounds>,
+    /// The files written.
+    pub(super) outputs: Vec<Written>,
+}
+
+/// A file written for a photograph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    /// Relative to the output folder.
+    pub(super) file: String,
+    pub(super) stamp: Stamp,
 }
 
 impl Record {
     /// Before the photograph is read.
     pub(super) fn begin(input: &Input) -> Self {
-        let (bytes, modified) = file_state(input);
+        let modified = input.path.metadata().and_then(|file| file.modified()).ok();
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         Self {
             id: input.id.clone(),
-            path: std::path::absolute(&input.path).unwrap_or_else(|_| input.path.clone()),
+            path: written_path(&input.path),
             status: Status::Failed("not predicted".into()),
             seconds: None,
             width: None,
             height: None,
             field_of_view: None,
             warning: None,
-            bytes,
-            modified,
+            photograph: Stamp::at(&input.path),
+            modified: modified.map(|time| time.as_nanos() as u64),
             predictions: Vec::new(),
+            bounds: None,
+            outputs: Vec::new(),
         }
     }
 
-    /// After all outputs are written.
+    /// When all outputs are made.
     pub(super) fn complete(
         &mut self,
         photograph: Size,
@@ -81,13 +100,22 @@ impl Record {
         self.warning = (!warnings.is_empty()).then(|| warnings.join("; "));
     }
 
-    /// Whether it was done and the file is unchanged since.
-    pub(super) fn is_still_valid(&self, input: &Input) -> bool {
-        let now = Self::begin(input);
-        self.status == Status::Done
-            && self.path == now.path
-            && self.bytes.is_some()
-            && (self.bytes, self.modified) == (now.bytes, now.modified)
+    /// The photograph has no outputs, for this reason.
+    pub(super) fn fail(&mut self, reason: String) {
+        self.status = Status::Failed(reason);
+        self.predictions.clear();
+        self.outputs.clear();
+        self.bounds = None;
+        self.warning = None;
+    }
+
+    /// Whether it is about the same photograph as a record made now: the same content, wherever it
+    /// lies. At the same place it must be unchanged for the file system, too, for a sample of the
+    /// content is not all of it.
+    pub(super) fn is_of(&self, now: &Self) -> bool {
+        self.photograph.is_some()
+            && self.photograph == now.photograph
+            && (self.path != now.path || self.modified == now.modified)
     }
 
     /// The columns of `manifest.csv`.
@@ -110,32 +138,31 @@ impl Record {
             Status::Failed(reason) => ("failed", reason.as_str()),
         };
         vec![
-            self.id.clone(),
-            self.path.to_string_lossy().into_owned(),
+            cell(&self.id),
+            cell(&self.path),
             status.into(),
-            error.into(),
+            cell(error),
             self.seconds
                 .map_or_else(String::new, |seconds| format!("{seconds:.3}")),
             number(self.width),
             number(self.height),
             self.field_of_view.map_or("", Method::name).into(),
-            self.warning.clone().unwrap_or_default(),
+            cell(self.warning.as_deref().unwrap_or_default()),
         ]
     }
 }
 
-fn file_state(input: &Input) -> (Option<u64>, Option<u64>) {
-    let Ok(metadata) = fs::metadata(&input.path) else {
-        return (None, None);
-    };
-    let modified = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    (
-        Some(metadata.len()),
-        modified.map(|time| time.as_nanos() as u64),
-    )
+/// An absolute path as text. One that is no UTF-8 is written as `file:` URI, in which any byte can be
+/// written, and which no absolute path looks like.
+pub(super) fn written_path(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match path.to_str() {
+        Some(text) => text.to_owned(),
+        None => format!(
+            "file://{}",
+            percent_encoded(path.as_os_str().as_encoded_bytes())
+        ),
+    }
 }
 
 /// The columns of `predictions.csv` after the id; none for maps.

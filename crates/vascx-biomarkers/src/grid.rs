@@ -1,5 +1,10 @@
 //! Grids of the retina and their fields.
 
+use crate::geometry::Point;
+use crate::landmarks::{Fovea, Landmarks};
+use crate::mask::Mask;
+use crate::reason::Reason;
+
 /// A division of the retina, placed by disc and fovea.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Grid {
@@ -100,4 +105,197 @@ impl Field {
             Self::Right => "right",
         }
     }
+}
+
+/// A field in the pixels of the crop.
+#[derive(Clone, Debug)]
+pub struct Area {
+    /// Its pixels inside the image.
+    pub mask: Mask,
+    /// Share of the whole field, outside the image too, that is visible retina.
+    pub visible_share: f64,
+}
+
+/// Whether a pixel belongs to a part of the image.
+type Part = Box<dyn Fn(Point) -> bool>;
+
+/// Where a field's pixels lie.
+struct Shape {
+    center: Point,
+    /// Distance from the centre beyond which no pixel lies.
+    reach: f64,
+    within: Part,
+}
+
+impl Area {
+    pub(crate) fn of(
+        grid: Grid,
+        field: Field,
+        landmarks: &Landmarks,
+        region: &Mask,
+    ) -> Result<Self, Reason> {
+        let (width, height) = (region.width(), region.height());
+        let part = part(grid, field, landmarks)?;
+        let Some(Shape {
+            center,
+            reach,
+            within,
+        }) = shape(grid, landmarks)?
+        else {
+            let mut mask =
+                Mask::from_fn(width, height, |y, x| part(Point::new(y as f64, x as f64)));
+            mask.keep(region);
+            return Ok(Self {
+                mask,
+                visible_share: 1.0,
+            });
+        };
+        let mut mask = Mask::new(width, height);
+        // So large that hardly any of it can be visible.
+        if reach > 8.0 * (width.max(height) as f64) {
+            return Ok(Self {
+                mask,
+                visible_share: 0.0,
+            });
+        }
+        let low = |middle: f64| (middle - reach).floor() as i64;
+        let high = |middle: f64| (middle + reach).ceil() as i64;
+        let mut pixels = 0_usize;
+        for y in low(center.y)..=high(center.y) {
+            for x in low(center.x)..=high(center.x) {
+                let point = Point::new(y as f64, x as f64);
+                if within(point) && part(point) {
+                    pixels += 1;
+                    if (0..height as i64).contains(&y) && (0..width as i64).contains(&x) {
+                        mask.set(y as usize, x as usize, true);
+                    }
+                }
+            }
+        }
+        let visible = mask.count_common(region);
+        Ok(Self {
+            mask,
+            visible_share: visible as f64 / pixels as f64,
+        })
+    }
+}
+
+/// The shape of a whole grid; none for one that covers all that is visible.
+fn shape(grid: Grid, landmarks: &Landmarks) -> Result<Option<Shape>, Reason> {
+    let disc = &landmarks.disc;
+    let fovea = || landmarks.fovea.clone();
+    let circle = |center: Point, radius: f64| Shape {
+        center,
+        reach: radius,
+        within: Box::new(move |point| point.distance(center) < radius),
+    };
+    let middle = |fovea: Fovea| (disc.center + fovea.position) * 0.5;
+    Ok(Some(match grid {
+        Grid::Hemifield => {
+            fovea()?;
+            return Ok(None);
+        }
+        Grid::Ellipse => {
+            let fovea = fovea()?;
+            let (center, axis) = (middle(fovea), fovea.distance / 2.0 + disc.radius);
+            let along = fovea.direction;
+            let within = move |point: Point| {
+                let from = point - center;
+                let (a, b) = (from.dot(along), from.x * along.y - from.y * along.x);
+                (a / axis).powi(2) + (b / (1.5 * axis)).powi(2) <= 1.0
+            };
+            Shape {
+                center,
+                reach: 1.5 * axis,
+                within: Box::new(within),
+            }
+        }
+        Grid::DiscRing {
+            multiplier,
+            band_crop,
+            ..
+        } => {
+            let fovea = fovea()?;
+            let (center, inner) = (disc.circle_center, disc.radius);
+            let outer = inner + 0.6 * multiplier * fovea.distance;
+            let band = band(center, fovea, outer, band_crop);
+            let within = move |point: Point| {
+                let distance = point.distance(center);
+                distance >= inner && distance < outer && band(point)
+            };
+            Shape {
+                center,
+                reach: outer,
+                within: Box::new(within),
+            }
+        }
+        Grid::Etdrs { multiplier } => {
+            let fovea = fovea()?;
+            circle(fovea.position, 3.0 * multiplier / fovea.mm_per_pixel)
+        }
+        Grid::MaculaCircle {
+            center,
+            multiplier,
+            band_crop,
+        } => {
+            let fovea = fovea()?;
+            let center = disc.center + (fovea.position - disc.center) * center;
+            let radius = multiplier * fovea.distance + disc.radius;
+            let band = band(center, fovea, radius, band_crop);
+            let within = move |point: Point| point.distance(center) < radius && band(point);
+            Shape {
+                center,
+                reach: radius,
+                within: Box::new(within),
+            }
+        }
+        Grid::DiscOnly { radius } => circle(disc.circle_center, radius),
+    }))
+}
+
+/// Whether a point lies so near to the line from disc to fovea that it is not cropped.
+fn band(center: Point, fovea: Fovea, radius: f64, crop: f64) -> impl Fn(Point) -> bool {
+    let across = move |point: Point| {
+        let from = point - center;
+        (from.x * fovea.direction.y - from.y * fovea.direction.x).abs()
+    };
+    move |point| crop == 0.0 || across(point) <= radius * (1.0 - 2.0 * crop)
+}
+
+/// The part of a grid that a field is.
+fn part(grid: Grid, field: Field, landmarks: &Landmarks) -> Result<Part, Reason> {
+    if field == Field::Full {
+        return Ok(Box::new(|_| true));
+    }
+    let disc = &landmarks.disc;
+    if let Grid::DiscOnly { .. } = grid {
+        let center = disc.circle_center;
+        let part: Part = match field {
+            Field::Superior => Box::new(move |point| point.y < center.y),
+            Field::Inferior => Box::new(move |point| point.y >= center.y),
+            Field::Left => Box::new(move |point| point.x < center.x),
+            _ => Box::new(move |point| point.x >= center.x),
+        };
+        return Ok(part);
+    }
+    let fovea = landmarks.fovea.clone()?;
+    let center = match grid {
+        Grid::DiscRing { .. } => disc.circle_center,
+        Grid::Etdrs { .. } => fovea.position,
+        Grid::MaculaCircle { center, .. } => disc.center + (fovea.position - disc.center) * center,
+        _ => (disc.center + fovea.position) * 0.5,
+    };
+    let along = fovea.direction;
+    // Turned so that "above" is up on screen in both eyes.
+    let upright = if along.x < 0.0 { along * -1.0 } else { along };
+    let height =
+        move |point: Point| (point.y - center.y) * upright.x - (point.x - center.x) * upright.y;
+    let part: Part = match field {
+        Field::Superior => Box::new(move |point| height(point) < 0.0),
+        Field::Inferior => Box::new(move |point| height(point) >= 0.0),
+        Field::Temporal => Box::new(move |point| (point - center).dot(along) > 0.0),
+        Field::Nasal => Box::new(move |point| (point - center).dot(along) <= 0.0),
+        Field::Full | Field::Left | Field::Right => Box::new(|_| true),
+    };
+    Ok(part)
 }

@@ -5,6 +5,9 @@ use thiserror::Error;
 /// Why a biomarker of an eye has no value.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Reason {
+    /// Every end of a vessel is shorter than 3 px; the reference gives up then.
+    #[error("all vessel ends are shorter than 3 px")]
+    OnlyStubs,
     /// The vessel map was not given.
     #[error("no vessel map")]
     NoVesselMap,
@@ -57,6 +60,12 @@ pub enum Reason {
         /// How many are needed.
         needed: usize,
     },
+    /// Part of the circle lies outside the visible retina.
+    #[error("part of the circle is out of sight")]
+    OutOfSight,
+    /// No gap between vessels lies in the field.
+    #[error("no gaps between vessels in the field")]
+    NoGaps,
     /// The photograph's colours were not given.
     #[error("no RGB crop")]
     NoPhotograph,

@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::grid::{Field, Grid};
+use crate::rules::Rules;
 
 pub use names::{Naming, Variable};
 
@@ -56,6 +57,15 @@ impl FeatureSet {
         Self::OdCenteredNarrowRs,
         Self::VascxRs,
     ];
+
+    /// Whose definitions the set is measured by.
+    pub fn rules(self) -> Rules {
+        if self == Self::VascxRs {
+            Rules::Corrected
+        } else {
+            Rules::Reference
+        }
+    }
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -217,6 +227,13 @@ pub enum Kind {
     Sharpness,
     /// Mean brightness of the photograph, 0 to 255.
     Luminance,
+}
+
+impl Kind {
+    /// Whether it is measured on the photograph itself.
+    pub fn needs_photograph(self) -> bool {
+        matches!(self, Self::Laplacian | Self::Sharpness | Self::Luminance)
+    }
 }
 
 /// A biomarker, where it is measured, and on what.

@@ -194,21 +194,19 @@ fn row_width(mask: &Mask, point: Point) -> Option<f64> {
     }
     let mut reach = [[0_i64; 2]; 4];
     loop {
-        let mut done = None;
         for (pair, reach) in PAIRS.iter().zip(&mut reach) {
-            let mut blocked = true;
             for ((dy, dx), reach) in pair.iter().zip(reach.iter_mut()) {
-                if set(y + dy * (*reach + 1), x + dx * (*reach + 1)) {
-                    *reach += 1;
-                    blocked = false;
-                }
-            }
-            if blocked && done.is_none() {
-                done = Some(reach[0] + reach[1] + 1);
+                let next = *reach + 1;
+                *reach += i64::from(set(y + dy * next, x + dx * next));
             }
         }
-        if let Some(width) = done {
-            return Some(width as f64);
+        let ended = PAIRS.iter().zip(&reach).find(|(pair, reach)| {
+            pair.iter()
+                .zip(reach.iter())
+                .all(|((dy, dx), reach)| !set(y + dy * (reach + 1), x + dx * (reach + 1)))
+        });
+        if let Some((_, reach)) = ended {
+            return Some((reach[0] + reach[1] + 1) as f64);
         }
     }
 }

@@ -184,11 +184,6 @@ impl Area {
 fn shape(grid: Grid, landmarks: &Landmarks) -> Result<Option<Shape>, Reason> {
     let disc = &landmarks.disc;
     let fovea = || landmarks.fovea.clone();
-    let circle = |center: Point, radius: f64| Shape {
-        center,
-        reach: radius,
-        within: Box::new(move |point| point.distance(center) < radius),
-    };
     let middle = |fovea: Fovea| (disc.center + fovea.position) * 0.5;
     Ok(Some(match grid {
         Grid::Hemifield => {
@@ -196,8 +191,8 @@ fn shape(grid: Grid, landmarks: &Landmarks) -> Result<Option<Shape>, Reason> {
             return Ok(None);
         }
         Grid::Ellipse => {
-            let fovea = fovea()?;
-            let (center, axis) = (middle(fovea), fovea.distance / 2.0 + disc.radius);
+            let (fovea, (_, radius)) = (fovea()?, disc.circle()?);
+            let (center, axis) = (middle(fovea), fovea.distance / 2.0 + radius);
             let along = fovea.direction;
             let within = move |point: Point| {
                 let from = point - center;
@@ -215,8 +210,7 @@ fn shape(grid: Grid, landmarks: &Landmarks) -> Result<Option<Shape>, Reason> {
             band_crop,
             ..
         } => {
-            let fovea = fovea()?;
-            let (center, inner) = (disc.circle_center, disc.radius);
+            let (fovea, (center, inner)) = (fovea()?, disc.circle()?);
             let outer = inner + 0.6 * multiplier * fovea.distance;
             let band = band(center, fovea, outer, band_crop);
             let within = move |point: Point| {
@@ -231,7 +225,14 @@ fn shape(grid: Grid, landmarks: &Landmarks) -> Result<Option<Shape>, Reason> {
         }
         Grid::Etdrs { multiplier } => {
             let fovea = fovea()?;
-            circle(fovea.position, 3.0 * multiplier / fovea.mm_per_pixel)
+            let (center, scale) = (fovea.position, fovea.mm_per_pixel);
+            let radius = 3.0 * multiplier;
+            let within = move |point: Point| point.distance(center) * scale < radius;
+            Shape {
+                center,
+                reach: radius / scale,
+                within: Box::new(within),
+            }
         }
         Grid::MaculaCircle {
             center,
@@ -240,7 +241,7 @@ fn shape(grid: Grid, landmarks: &Landmarks) -> Result<Option<Shape>, Reason> {
         } => {
             let fovea = fovea()?;
             let center = disc.center + (fovea.position - disc.center) * center;
-            let radius = multiplier * fovea.distance + disc.radius;
+            let radius = multiplier * fovea.distance + disc.circle()?.1;
             let band = band(center, fovea, radius, band_crop);
             let within = move |point: Point| point.distance(center) < radius && band(point);
             Shape {
@@ -249,7 +250,15 @@ fn shape(grid: Grid, landmarks: &Landmarks) -> Result<Option<Shape>, Reason> {
                 within: Box::new(within),
             }
         }
-        Grid::DiscOnly { radius } => circle(disc.circle_center, radius),
+        Grid::DiscOnly { radius } => {
+            let (center, _) = disc.circle()?;
+            let within = move |point: Point| point.distance(center) <= radius;
+            Shape {
+                center,
+                reach: radius,
+                within: Box::new(within),
+            }
+        }
     }))
 }
 
@@ -269,7 +278,7 @@ fn part(grid: Grid, field: Field, landmarks: &Landmarks) -> Result<Part, Reason>
     }
     let disc = &landmarks.disc;
     if let Grid::DiscOnly { .. } = grid {
-        let center = disc.circle_center;
+        let (center, _) = disc.circle()?;
         let part: Part = match field {
             Field::Superior => Box::new(move |point| point.y < center.y),
             Field::Inferior => Box::new(move |point| point.y >= center.y),
@@ -280,16 +289,21 @@ fn part(grid: Grid, field: Field, landmarks: &Landmarks) -> Result<Part, Reason>
     }
     let fovea = landmarks.fovea.clone()?;
     let center = match grid {
-        Grid::DiscRing { .. } => disc.circle_center,
+        Grid::DiscRing { .. } => disc.circle()?.0,
         Grid::Etdrs { .. } => fovea.position,
         Grid::MaculaCircle { center, .. } => disc.center + (fovea.position - disc.center) * center,
         _ => (disc.center + fovea.position) * 0.5,
     };
-    let along = fovea.direction;
-    // Turned so that "above" is up on screen in both eyes.
-    let upright = if along.x < 0.0 { along * -1.0 } else { along };
-    let height =
-        move |point: Point| (point.y - center.y) * upright.x - (point.x - center.x) * upright.y;
+    let along = fovea.position - disc.center;
+    // Turned so that "above" is up on screen in both eyes. The angle's sine and cosine, not the unit
+    // vector, decide on which side pixels on the line are.
+    let (sine, cosine) = along.y.atan2(along.x).sin_cos();
+    let (sine, cosine) = if cosine < 0.0 {
+        (-sine, -cosine)
+    } else {
+        (sine, cosine)
+    };
+    let height = move |point: Point| -(point.x - center.x) * sine + (point.y - center.y) * cosine;
     let part: Part = match field {
         Field::Superior => Box::new(move |point| height(point) < 0.0),
         Field::Inferior => Box::new(move |point| height(point) >= 0.0),

@@ -20,9 +20,9 @@ pub struct Disc {
     pub mask: Mask,
     /// Centre of mass.
     pub center: Point,
-    /// Centre of the circle that stands for it.
+    /// Centre of the circle that stands for it; `NaN` for a disc of a pixel or a line.
     pub circle_center: Point,
-    /// Radius of that circle.
+    /// Radius of that circle; `NaN` for a disc of a pixel or a line.
     pub radius: f64,
     /// Distance to the rim of the visible retina.
     pub margin: f64,
@@ -58,7 +58,8 @@ impl Disc {
         let corners = corners(&mask);
         let (circle_center, radius) = match rules {
             Rules::Reference => {
-                let (y, x) = centroid(&corners).ok_or(Reason::SmallDisc { pixels, needed: 2 })?;
+                // A disc without an area has no circle.
+                let (y, x) = centroid(&corners).unwrap_or((f64::NAN, f64::NAN));
                 let center = Point::new(y.trunc(), x.trunc());
                 let distances: Vec<f64> = corners
                     .iter()
@@ -84,6 +85,22 @@ impl Disc {
             circle_center,
             radius,
             margin,
+        })
+    }
+}
+
+impl Disc {
+    /// Centre and radius of the circle that stands for the disc.
+    ///
+    /// # Errors
+    /// The disc is a pixel or a line.
+    pub fn circle(&self) -> Result<(Point, f64), Reason> {
+        if self.radius.is_finite() {
+            return Ok((self.circle_center, self.radius));
+        }
+        Err(Reason::SmallDisc {
+            pixels: self.mask.count(),
+            needed: SMALLEST_DISC,
         })
     }
 }
@@ -226,7 +243,8 @@ impl Landmarks {
     /// The point of the disc's circle opposite to the fovea.
     pub(crate) fn nasal_point(&self) -> Result<Point, Reason> {
         let fovea = self.fovea.clone()?;
-        Ok(self.disc.center - fovea.direction * self.disc.radius)
+        let (_, radius) = self.disc.circle()?;
+        Ok(self.disc.center - fovea.direction * radius)
     }
 
     /// Which eye it is, by the places of disc and fovea.

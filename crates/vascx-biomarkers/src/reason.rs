@@ -8,6 +8,13 @@ pub enum Reason {
     /// Every end of a vessel is shorter than 3 px; the reference gives up then.
     #[error("all vessel ends are shorter than 3 px")]
     OnlyStubs,
+    /// A vessel's points repeat and one of their coordinates is constant; the reference gives up
+    /// then.
+    #[error("no curve goes through the points of a vessel")]
+    NoSolution,
+    /// A segment has no diameter below 30 px; the reference gives up then.
+    #[error("a vessel is wider than 30 px everywhere")]
+    NoDiameters,
     /// The vessel map was not given.
     #[error("no vessel map")]
     NoVesselMap,

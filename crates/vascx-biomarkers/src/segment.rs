@@ -62,6 +62,11 @@ impl Segment {
             .as_ref()
     }
 
+    /// Whether there are enough points for a curve, but no curve goes through them.
+    pub(crate) fn has_no_solution(&self) -> bool {
+        self.points.len() > 4 && self.curve().is_none()
+    }
+
     /// Diameters in the layer's mask.
     pub(crate) fn calibre(&self, mask: &Mask, rules: Rules) -> &Calibre {
         self.calibre

@@ -22,39 +22,62 @@ pub(crate) fn thin(mask: &Mask) -> Mask {
     // A border of zeros, so that every pixel has eight neighbours.
     let stride = width + 2;
     let mut padded = vec![0_u8; stride * (height + 2)];
-    let mut alive: Vec<u32> = Vec::new();
     for y in 0..height {
         let start = (y + 1) * stride + 1;
         padded[start..start + width].copy_from_slice(mask.row(y));
-        let set = mask
-            .row(y)
-            .iter()
-            .enumerate()
-            .filter(|(_, pixel)| **pixel != 0);
-        alive.extend(set.map(|(x, _)| (start + x) as u32));
     }
-    let mut removed = Vec::new();
-    loop {
-        let before = alive.len();
-        for table in PASSES {
+    // A pixel that a pass has left alone stays until its neighbourhood changes, so each pass looks
+    // only at pixels around those that were removed since; first at all on the mask's edge, for no
+    // pass removes a pixel with all eight neighbours.
+    let edge: Vec<u32> = (stride + 1..padded.len().saturating_sub(stride + 1))
+        .filter(|&at| padded[at] != 0 && neighbours(&padded, at, stride) != u8::MAX)
+        .map(|at| at as u32)
+        .collect();
+    let mut pending = [edge.clone(), edge];
+    let mut queued = vec![0_u8; padded.len()];
+    for &at in &pending[0] {
+        queued[at as usize] = 0b11;
+    }
+    let mut removed: Vec<u32> = Vec::new();
+    while !pending.iter().all(Vec::is_empty) {
+        for (pass, table) in PASSES.iter().enumerate() {
             removed.clear();
-            removed.extend(alive.iter().copied().filter(|&at| {
-                let code = neighbours(&padded, at as usize, stride);
-                table[usize::from(code >> 7)] >> (code & 127) & 1 == 1
-            }));
+            for at in std::mem::take(&mut pending[pass]) {
+                queued[at as usize] &= !(1 << pass);
+                if padded[at as usize] != 0 {
+                    let code = neighbours(&padded, at as usize, stride);
+                    if table[usize::from(code >> 7)] >> (code & 127) & 1 == 1 {
+                        removed.push(at);
+                    }
+                }
+            }
             for &at in &removed {
                 padded[at as usize] = 0;
             }
-            alive.retain(|&at| padded[at as usize] != 0);
-        }
-        if alive.len() == before {
-            break;
+            for &at in &removed {
+                let at = at as usize;
+                for row in [at - stride, at, at + stride] {
+                    for other in row - 1..=row + 1 {
+                        if padded[other] == 0 {
+                            continue;
+                        }
+                        for (pass, pending) in pending.iter_mut().enumerate() {
+                            if queued[other] & 1 << pass == 0 {
+                                queued[other] |= 1 << pass;
+                                pending.push(other as u32);
+                            }
+                        }
+                    }
+                }
+            }
         }
     }
     let mut skeleton = Mask::new(width, height);
-    for at in alive {
-        let (y, x) = (at as usize / stride - 1, at as usize % stride - 1);
-        skeleton.set(y, x, true);
+    for y in 0..height {
+        let start = (y + 1) * stride + 1;
+        skeleton
+            .row_mut(y)
+            .copy_from_slice(&padded[start..start + width]);
     }
     skeleton
 }

@@ -184,7 +184,8 @@ fn drawn_eyes_measure_as_in_the_reference() {
                 };
                 let same = match (&measured.value, expected) {
                     (Ok(found), Some(expected)) => {
-                        (found - expected).abs() <= tolerance * expected.abs()
+                        // Straight vessels have curvatures of rounding errors.
+                        (found - expected).abs() <= tolerance * expected.abs() + 1e-9
                     }
                     (Err(_), None) => true,
                     _ => false,

@@ -174,7 +174,7 @@ impl Analysis<'_> {
         name: LayerName,
     ) -> Result<Vec<CreCircle>, Reason> {
         let landmarks = self.landmarks()?;
-        let (center, disc_radius) = (landmarks.disc.center, landmarks.disc.radius);
+        let (center, (_, disc_radius)) = (landmarks.disc.center, landmarks.disc.circle()?);
         let shape = SectorShape::new(sector, landmarks)?;
         let half = hemifield
             .map(|half| self.area(Grid::Hemifield, half))

@@ -33,7 +33,8 @@ fn combine(values: &[(f64, f64)], aggregate: Aggregate) -> Result<(f64, usize), 
     } else {
         1
     };
-    if kept.len() < needed {
+    // Values that are no number count towards what a weighted mean needs.
+    if values.len() < needed || kept.is_empty() {
         return Err(Reason::TooFew {
             what: "segments",
             found: kept.len(),
@@ -88,8 +89,12 @@ impl Analysis<'_> {
     ) -> Result<(f64, usize), Reason> {
         let layer = self.layer(name)?;
         let scale = self.eye.mm_per_pixel.unwrap_or(1.0);
-        let values: Vec<_> = self
-            .calibre_segments(field, name)?
+        let segments = self.calibre_segments(field, name)?;
+        let unmeasured = |segment: &Rc<Segment>| layer.calibre(segment).diameters.is_empty();
+        if self.rules == Rules::Reference && segments.iter().any(unmeasured) {
+            return Err(Reason::NoDiameters);
+        }
+        let values: Vec<_> = segments
             .iter()
             .map(|segment| (layer.calibre(segment).median() * scale, weight(segment)))
             .collect();
@@ -153,28 +158,38 @@ impl Analysis<'_> {
         let fovea = self
             .landmarks()
             .and_then(|landmarks| landmarks.fovea.clone());
+        let unsolved = segments.iter().any(|segment| segment.has_no_solution());
+        if self.rules == Rules::Reference && unsolved {
+            return Err(Reason::NoSolution);
+        }
         let unit = match (fovea, self.rules) {
             (Ok(fovea), _) => fovea.distance,
             (Err(reason), Rules::Corrected) if measure == TortuosityMeasure::Curvature => {
                 return Err(reason);
             }
-            // The reference changes its unit to 1 / pixel.
+            // Without a fovea the reference changes its unit to 1 / pixel.
+            (Err(reason), Rules::Reference)
+                if measure == TortuosityMeasure::Curvature && self.eye.fovea.is_some() =>
+            {
+                return Err(reason);
+            }
             (Err(_), _) => 1.0,
         };
         let values: Vec<_> = segments
             .iter()
-            .filter_map(|segment| {
+            .map(|segment| {
                 let weight = weight(segment);
                 if measure == TortuosityMeasure::Curvature {
                     let curvature = segment.curve().map_or(f64::NAN, |c| c.mean_curvature());
-                    return Some((curvature * unit, weight));
+                    return (curvature * unit, weight);
                 }
                 let tortuosity = if skeleton_length {
                     segment.length() / segment.chord()
                 } else {
                     self.distance_tortuosity(segment)
                 };
-                (tortuosity <= MOST_TORTUOUS).then_some((tortuosity, weight))
+                let kept = tortuosity <= MOST_TORTUOUS;
+                (if kept { tortuosity } else { f64::NAN }, weight)
             })
             .collect();
         combine(&values, aggregate)

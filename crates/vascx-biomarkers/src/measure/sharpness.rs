@@ -1,5 +1,7 @@
 //! How sharp the edges of vessels are in the photograph.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::rc::Rc;
 
 use super::LARGER_PART;
@@ -69,9 +71,10 @@ impl Analysis<'_> {
         let area = self.visible_field(field, LARGER_PART, true)?;
         let layer = self.layer(LayerName::Vessels)?;
         let disc = &self.landmarks()?.disc.mask;
-        let owners = Owners::of(layer.filled(), disc, layer.segments());
+        let mut owners = Owners::of(layer.filled(), layer.skeleton(), disc);
         let mut found = Vec::new();
         for (owner, whole) in layer.segments().iter().enumerate() {
+            owners.look_at(owner, whole);
             let parts = match &area {
                 Some(area) => whole.within(|point| area.mask.holds(point)),
                 None => vec![Rc::clone(whole)],
@@ -170,61 +173,86 @@ fn smooth(values: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// To which segment each vessel pixel outside the disc belongs: that of the nearest pixel of the
-/// skeleton.
+/// Of each vessel pixel outside the disc, the nearest pixel of the skeleton. A segment owns the
+/// vessel pixels whose nearest one lies on it.
 struct Owners {
     width: usize,
-    owners: Vec<u32>,
+    nearest: Vec<u32>,
+    /// The segment looked at last on each pixel of the skeleton.
+    on: Vec<u32>,
 }
 
-const NOBODY: u32 = u32::MAX;
+const NOWHERE: u32 = u32::MAX;
 
 impl Owners {
-    fn of(filled: &Mask, disc: &Mask, segments: &[Rc<Segment>]) -> Self {
+    fn of(filled: &Mask, skeleton: &Mask, disc: &Mask) -> Self {
         let (width, height) = (filled.width(), filled.height());
-        let mut sites: Vec<(usize, u32)> = Vec::new();
-        for (number, segment) in segments.iter().enumerate() {
-            let pixel =
-                |point: &Point| (point.y as usize * width + point.x as usize, number as u32);
-            sites.extend(segment.points().iter().map(pixel));
+        let mut squares = vec![u32::MAX; width * height];
+        let mut nearest = vec![NOWHERE; width * height];
+        let mut queue = BinaryHeap::new();
+        for (at, _) in skeleton
+            .pixels()
+            .iter()
+            .enumerate()
+            .filter(|(_, pixel)| **pixel != 0)
+        {
+            squares[at] = 0;
+            nearest[at] = at as u32;
+            queue.push(Reverse((0_u32, at as u32)));
         }
         // Outward in the order of distance, along pixels of vessels.
-        let mut owners = vec![NOBODY; width * height];
-        let mut nearest = vec![(u32::MAX, 0_u32); width * height];
-        let mut queue = std::collections::BinaryHeap::new();
-        for &(at, owner) in &sites {
-            nearest[at] = (0, at as u32);
-            owners[at] = owner;
-            queue.push(std::cmp::Reverse((0_u32, at as u32)));
-        }
-        while let Some(std::cmp::Reverse((square, at))) = queue.pop() {
+        while let Some(Reverse((square, at))) = queue.pop() {
             let at = at as usize;
-            if nearest[at].0 != square {
+            if squares[at] != square {
                 continue;
             }
-            let site = nearest[at].1 as usize;
-            let (y, x) = (at / width, at % width);
-            for dy in [-1_i64, 0, 1] {
-                for dx in [-1_i64, 0, 1] {
-                    let (ny, nx) = (y as i64 + dy, x as i64 + dx);
-                    if !filled.get(ny, nx) || disc.get(ny, nx) {
-                        continue;
-                    }
-                    let next = ny as usize * width + nx as usize;
-                    let far = (ny as usize).abs_diff(site / width).pow(2)
-                        + (nx as usize).abs_diff(site % width).pow(2);
-                    if (far as u32) < nearest[next].0 {
-                        nearest[next] = (far as u32, site as u32);
-                        owners[next] = owners[at];
-                        queue.push(std::cmp::Reverse((far as u32, next as u32)));
-                    }
+            let site = nearest[at] as usize;
+            let (y, x) = ((at / width) as i64, (at % width) as i64);
+            for (dy, dx) in AROUND {
+                let (ny, nx) = (y + dy, x + dx);
+                if !filled.get(ny, nx) || disc.get(ny, nx) {
+                    continue;
+                }
+                let (ny, nx) = (ny as usize, nx as usize);
+                let down = ny.abs_diff(site / width);
+                let right = nx.abs_diff(site % width);
+                let far = (down * down + right * right) as u32;
+                let next = ny * width + nx;
+                if far < squares[next] {
+                    squares[next] = far;
+                    nearest[next] = site as u32;
+                    queue.push(Reverse((far, next as u32)));
                 }
             }
         }
-        Self { width, owners }
+        Self {
+            width,
+            nearest,
+            on: vec![NOWHERE; width * height],
+        }
     }
 
-    fn owns(&self, owner: usize, y: i64, x: i64) -> bool {
-        self.owners[y as usize * self.width + x as usize] == owner as u32
+    /// Looks at a segment from now on.
+    fn look_at(&mut self, number: usize, segment: &Segment) {
+        for point in segment.points() {
+            self.on[point.y as usize * self.width + point.x as usize] = number as u32;
+        }
+    }
+
+    /// Whether the segment looked at owns a vessel pixel.
+    fn owns(&self, number: usize, y: i64, x: i64) -> bool {
+        let nearest = self.nearest[y as usize * self.width + x as usize];
+        nearest != NOWHERE && self.on[nearest as usize] == number as u32
     }
 }
+
+const AROUND: [(i64, i64); 8] = [
+    (-1, -1),
+    (-1, 0),
+    (-1, 1),
+    (0, -1),
+    (0, 1),
+    (1, -1),
+    (1, 0),
+    (1, 1),
+];

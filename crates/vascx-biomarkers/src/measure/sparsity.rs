@@ -26,7 +26,7 @@ pub struct SparsityMap {
     pub distances: Vec<f32>,
     /// Squared distances of all pixels.
     squared: Vec<u32>,
-    /// Largest pixel of each gap between vessels.
+    /// Of each gap between vessels, the pixel with the largest defined distance.
     pub peaks: Vec<(usize, usize)>,
 }
 
@@ -85,8 +85,9 @@ impl Analysis<'_> {
         for run in &components.runs {
             let best = &mut largest[run.component];
             for x in run.start..run.end {
-                let distance = squared[run.y * self.eye.side + x];
-                if distance > best.0 {
+                let at = run.y * self.eye.side + x;
+                let distance = squared[at];
+                if distance > best.0 && distance <= self.to_rim[at] {
                     *best = (distance, run.y, x);
                 }
             }
@@ -98,7 +99,7 @@ impl Analysis<'_> {
         let peaks = largest
             .iter()
             .zip(&components.areas)
-            .filter(|(_, area)| **area >= smallest)
+            .filter(|(largest, area)| largest.0 > 0 && **area >= smallest)
             .map(|(&(_, y, x), _)| (y, x))
             .collect();
         Ok(SparsityMap {

@@ -55,6 +55,9 @@ impl Analysis<'_> {
                 if !crosses(vessel, center, radius) {
                     continue;
                 }
+                if self.rules == Rules::Reference && vessel.has_no_solution() {
+                    return Err(Reason::NoSolution);
+                }
                 let Some(&point) = crossings(vessel, center, radius).first() else {
                     continue;
                 };

@@ -1,0 +1,472 @@
+//! What the set consists of, in the order of its columns.
+
+use super::Columns;
+use crate::analysis::Analysis;
+use crate::fractal::dimensions;
+use crate::measure::{Equivalent, Zone};
+use crate::reason::Reason;
+use crate::sets::{Aggregate, Kind, LayerName, TortuosityMeasure};
+use crate::statistics;
+
+/// What a name, a title and a description have in common.
+struct Layer {
+    layer: LayerName,
+    name: &'static str,
+    short: &'static str,
+}
+
+const ARTERIES: Layer = Layer {
+    layer: LayerName::Arteries,
+    name: "arteries",
+    short: "A",
+};
+const VEINS: Layer = Layer {
+    layer: LayerName::Veins,
+    name: "veins",
+    short: "V",
+};
+const VESSELS: Layer = Layer {
+    layer: LayerName::Vessels,
+    name: "vessels",
+    short: "all",
+};
+
+impl Columns<'_> {
+    pub(super) fn all(&mut self) {
+        self.eye();
+        self.equivalents();
+        for layer in [ARTERIES, VEINS] {
+            self.calibres(&layer);
+            self.tortuosities(&layer);
+            self.angles(&layer);
+        }
+        for layer in [ARTERIES, VEINS, VESSELS] {
+            self.extent(&layer);
+            self.fractal(&layer);
+        }
+        self.sparsity();
+        self.photograph();
+    }
+
+    fn eye(&mut self) {
+        let distance = |a: &Analysis| Ok(a.landmarks()?.fovea.clone()?.distance);
+        self.length(
+            "disc_fovea_center",
+            "Disc-Fovea Distance",
+            "Distance from the centre of the optic disc to the fovea",
+            true,
+            distance,
+        );
+        let edge = |a: &Analysis| {
+            let landmarks = a.landmarks()?;
+            Ok(landmarks.fovea.clone()?.distance - landmarks.disc.radius)
+        };
+        self.length(
+            "disc_fovea_edge",
+            "Disc Edge-Fovea Distance",
+            "Distance from the edge of the disc's circle to the fovea",
+            true,
+            edge,
+        );
+        let radius = |a: &Analysis| Ok(a.landmarks()?.disc.radius);
+        self.length(
+            "disc_radius",
+            "Disc Radius",
+            "Radius of the circle with the area of the optic disc",
+            true,
+            radius,
+        );
+        let margin = |a: &Analysis| Ok(a.landmarks()?.disc.margin);
+        self.length(
+            "disc_margin",
+            "Disc-Rim Distance",
+            "Distance of the optic disc from the rim of the visible retina",
+            false,
+            margin,
+        );
+    }
+
+    fn equivalents(&mut self) {
+        for (zone, letter) in [(Zone::B, "b"), (Zone::C, "c")] {
+            for (formula, by, author) in [
+                (Equivalent::Knudtson, "knudtson", "Knudtson's"),
+                (Equivalent::Hubbard, "hubbard", "Hubbard's"),
+            ] {
+                for (layer, short) in [(ARTERIES, "crae"), (VEINS, "crve")] {
+                    let value = |a: &Analysis| Ok(a.zone_value(zone, formula, layer.layer)?.value);
+                    let title = format!(
+                        "{} Zone {} ({by})",
+                        short.to_uppercase(),
+                        letter.to_uppercase()
+                    );
+                    let text = format!(
+                        "Central retinal equivalent of the up to six widest {} in zone {} around \
+                         the disc, by {author} formula; median over five circles",
+                        layer.name,
+                        letter.to_uppercase()
+                    );
+                    self.length(
+                        &format!("{short}_{by}_zone_{letter}"),
+                        &title,
+                        &text,
+                        true,
+                        value,
+                    );
+                }
+                let ratio = |a: &Analysis| {
+                    let [arteries, veins] = [LayerName::Arteries, LayerName::Veins]
+                        .map(|layer| a.zone_value(zone, formula, layer));
+                    Ok(arteries?.value / veins?.value)
+                };
+                let title = format!("AVR Zone {} ({by})", letter.to_uppercase());
+                let text = format!(
+                    "Arterio-venous ratio: CRAE over CRVE in zone {}, by {author} formula.",
+                    letter.to_uppercase()
+                );
+                self.number(&format!("avr_{by}_zone_{letter}"), &title, text, "", ratio);
+            }
+            for (layer, short) in [(ARTERIES, "crae"), (VEINS, "crve")] {
+                let vessels = |a: &Analysis| {
+                    let value = a.zone_value(zone, Equivalent::Knudtson, layer.layer)?;
+                    Ok(value.vessels as f64)
+                };
+                let title = format!(
+                    "{} Zone {} Vessels",
+                    short.to_uppercase(),
+                    letter.to_uppercase()
+                );
+                let text = format!(
+                    "Number of {} that enter the equivalents of zone {}, at most six; median over the circles.",
+                    layer.name,
+                    letter.to_uppercase()
+                );
+                self.number(
+                    &format!("{short}_zone_{letter}_n"),
+                    &title,
+                    text,
+                    "",
+                    vessels,
+                );
+                let circles = |a: &Analysis| {
+                    let value = a.zone_value(zone, Equivalent::Knudtson, layer.layer)?;
+                    Ok(value.circles as f64)
+                };
+                let title = format!(
+                    "{} Zone {} Circles",
+                    short.to_uppercase(),
+                    letter.to_uppercase()
+                );
+                let text = format!(
+                    "Number of circles of zone {}, of five, with enough {} in sight.",
+                    letter.to_uppercase(),
+                    layer.name
+                );
+                self.number(
+                    &format!("{short}_zone_{letter}_circles"),
+                    &title,
+                    text,
+                    "",
+                    circles,
+                );
+            }
+        }
+    }
+
+    fn calibres(&mut self, layer: &Layer) {
+        let Layer {
+            layer: name, short, ..
+        } = *layer;
+        for (aggregate, token, word) in [
+            (Aggregate::Median, "median", "Median"),
+            (Aggregate::LengthWeighted, "mean", "Length-weighted mean"),
+            (Aggregate::Std, "std", "Standard deviation of the"),
+        ] {
+            let value = |a: &Analysis| a.calibre_by(aggregate, name);
+            let title = format!("{word} Calibre - {short}");
+            let text = format!(
+                "{word} diameter of the segments of {} with more than 10 points",
+                layer.name
+            );
+            self.counted_length(
+                &format!("calibre_{token}_{}", layer.name),
+                &title,
+                &text,
+                value,
+            );
+        }
+    }
+
+    fn tortuosities(&mut self, layer: &Layer) {
+        let Layer {
+            layer: name, short, ..
+        } = *layer;
+        for (vessels, of, words) in [
+            (false, "segments", "segments"),
+            (true, "paths", "vessels from their root to their end"),
+        ] {
+            for (aggregate, token, word) in [
+                (Aggregate::Median, "median", "Median"),
+                (Aggregate::LengthWeighted, "mean", "Length-weighted mean"),
+            ] {
+                for (measure, by, text) in [
+                    (
+                        TortuosityMeasure::Distance,
+                        "distance",
+                        "length of the smooth curve over its chord, at least 1",
+                    ),
+                    (
+                        TortuosityMeasure::Curvature,
+                        "curvature",
+                        "mean curvature times the disc-fovea distance",
+                    ),
+                ] {
+                    let kind = Kind::Tortuosity {
+                        measure,
+                        vessels,
+                        skeleton_length: false,
+                        pieces: None,
+                        aggregate,
+                    };
+                    let value = |a: &Analysis| a.tortuosity(kind, None, name);
+                    let title = format!("{word} {by} tortuosity of {of} - {short}");
+                    let text = format!(
+                        "{word} tortuosity of the {words} of {}: {text}.",
+                        layer.name
+                    );
+                    self.counted(
+                        &format!("tortuosity_{by}_{of}_{token}_{}", layer.name),
+                        &title,
+                        text,
+                        "",
+                        value,
+                    );
+                }
+            }
+        }
+    }
+
+    fn angles(&mut self, layer: &Layer) {
+        let Layer {
+            layer: name, short, ..
+        } = *layer;
+        let value = |a: &Analysis| a.temporal_angle(name);
+        let text = format!(
+            "Angle at the disc between the upper and the lower main temporal {}, in degrees; median over five circles.",
+            layer.name
+        );
+        self.counted(
+            &format!("arcade_angle_{}_deg", layer.name),
+            &format!("Temporal Angle - {short}"),
+            text,
+            "deg",
+            value,
+        );
+        for (aggregate, token, word) in [
+            (Aggregate::Mean, "mean", "Mean"),
+            (Aggregate::Median, "median", "Median"),
+        ] {
+            let value = |a: &Analysis| a.bifurcation_angle(aggregate, None, name);
+            let text = format!(
+                "{word} angle between the branches of bifurcations of {}, in degrees.",
+                layer.name
+            );
+            self.counted(
+                &format!("branching_angle_{token}_{}_deg", layer.name),
+                &format!("{word} Branching Angle - {short}"),
+                text,
+                "deg",
+                value,
+            );
+        }
+        for (token, title, words, of) in [
+            (
+                "coefficient",
+                "Branching Coefficient",
+                "sum of the branches' squared diameters over the parent's",
+                false,
+            ),
+            (
+                "exponent",
+                "Branching Exponent",
+                "exponent by which the branches' diameters add up to the parent's (3 by Murray's law)",
+                true,
+            ),
+        ] {
+            let value = move |a: &Analysis| {
+                let table = a.bifurcation_table(name)?;
+                let values: Vec<f64> = table
+                    .iter()
+                    .map(|row| {
+                        if of {
+                            row.branching_exponent
+                        } else {
+                            row.branching_coefficient
+                        }
+                    })
+                    .filter(|value| value.is_finite())
+                    .collect();
+                if values.len() < 3 {
+                    return Err(Reason::TooFew {
+                        what: "bifurcations",
+                        found: values.len(),
+                        needed: 3,
+                    });
+                }
+                Ok((statistics::median(&values), values.len()))
+            };
+            let text = format!("Median over the bifurcations of {}: {words}.", layer.name);
+            self.counted(
+                &format!("branching_{token}_median_{}", layer.name),
+                &format!("{title} - {short}"),
+                text,
+                "",
+                value,
+            );
+        }
+        let count = |a: &Analysis| Ok(a.layer(name)?.bifurcations().count() as f64);
+        self.number(
+            &format!("bifurcations_{}_n", layer.name),
+            &format!("Bifurcations - {short}"),
+            format!("Number of bifurcations of {}.", layer.name),
+            "",
+            count,
+        );
+    }
+
+    fn extent(&mut self, layer: &Layer) {
+        let Layer {
+            layer: name, short, ..
+        } = *layer;
+        let total = |a: &Analysis| {
+            let segments = a.layer(name)?.segments();
+            if segments.is_empty() {
+                return Err(Reason::NoVessels);
+            }
+            Ok(segments
+                .iter()
+                .map(|s| s.curve().map_or(s.length(), |c| c.length))
+                .sum())
+        };
+        self.length(
+            &format!("total_length_{}", layer.name),
+            &format!("Total Length - {short}"),
+            &format!("Summed length of all {} outside the disc", layer.name),
+            true,
+            total,
+        );
+        let area = |a: &Analysis| a.vessel_area(name);
+        self.area(
+            &format!("total_area_{}", layer.name),
+            &format!("Total Area - {short}"),
+            &format!("Area of all {} outside the disc", layer.name),
+            area,
+        );
+        let width = |a: &Analysis| {
+            let (area, layer) = (a.vessel_area(name)?, a.layer(name)?);
+            let length: f64 = layer.segments().iter().map(|s| s.length()).sum();
+            if length > 0.0 {
+                Ok(area / length)
+            } else {
+                Err(Reason::NoVessels)
+            }
+        };
+        self.length(
+            &format!("average_width_{}", layer.name),
+            &format!("Average Width - {short}"),
+            &format!(
+                "Area of all {} outside the disc over their length",
+                layer.name
+            ),
+            true,
+            width,
+        );
+        let density = |a: &Analysis| a.density_outside_disc(name);
+        self.number(
+            &format!("density_{}", layer.name),
+            &format!("Density - {short}"),
+            format!(
+                "Share of the visible retina outside the disc that {} cover, 0 to 1.",
+                layer.name
+            ),
+            "",
+            density,
+        );
+    }
+
+    fn fractal(&mut self, layer: &Layer) {
+        let name = layer.layer;
+        let all = self.analysis.map(|a| dimensions(a.layer(name)?.skeleton()));
+        for (order, meaning) in [
+            "boxes that hold vessel",
+            "the entropy of vessel over boxes",
+            "the correlation of vessel over boxes",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let dimension = all.clone();
+            let value = |_: &Analysis| {
+                Ok(dimension.clone().unwrap_or(Err(Reason::NotFinite))?[order].value)
+            };
+            let text = format!(
+                "Fractal dimension D{order} of the skeleton of {}, by {meaning}, from 4 to 128 px.",
+                layer.name
+            );
+            self.number(
+                &format!("fractal_d{order}_{}", layer.name),
+                &format!("Fractal Dimension D{order} - {}", layer.short),
+                text,
+                "",
+                value,
+            );
+            let dimension = all.clone();
+            let value = |_: &Analysis| {
+                Ok(dimension.clone().unwrap_or(Err(Reason::NotFinite))?[order].r_squared)
+            };
+            let text = format!(
+                "How well a line fits the counts behind D{order} of {}: share of variance explained.",
+                layer.name
+            );
+            self.number(
+                &format!("fractal_d{order}_{}_r2", layer.name),
+                &format!("Fractal Dimension D{order} R² - {}", layer.short),
+                text,
+                "",
+                value,
+            );
+        }
+    }
+
+    fn sparsity(&mut self) {
+        for (max, token, title, text) in [
+            (
+                false,
+                "mean",
+                "Mean Gap",
+                "Mean distance to the nearest vessel",
+            ),
+            (
+                true,
+                "max",
+                "Largest Gap",
+                "Largest distance to the nearest vessel between vessels",
+            ),
+        ] {
+            let value = |a: &Analysis| a.sparsity(max, false, None);
+            self.length(&format!("gap_{token}_vessels"), title, text, true, value);
+        }
+    }
+
+    fn photograph(&mut self) {
+        let luminance = |a: &Analysis| a.luminance();
+        self.number(
+            "brightness",
+            "Brightness",
+            "Mean brightness of the photograph over the visible retina, 0 to 255.".to_owned(),
+            "",
+            luminance,
+        );
+        let sharpness = |a: &Analysis| a.sharpness(None);
+        self.counted("edge_blur_px", "Edge Blur", "Width of the vessels' edges in the green channel, as the standard deviation of a blurred edge in pixels; lower is sharper.".to_owned(), "px", sharpness);
+    }
+}

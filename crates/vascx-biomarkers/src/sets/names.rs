@@ -1,0 +1,381 @@
+//! Names of variables. A canonical name holds every part; a resolved one drops the parts that do
+//! not vary among the set's variables of the same feature.
+
+use super::{Aggregate, Biomarker, FeatureSet, Kind, Sector, TortuosityMeasure};
+use crate::grid::{Field, Grid};
+use crate::own;
+
+/// How variables are named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// Short: parts that never vary within the set are dropped.
+    #[default]
+    Resolved,
+    /// Whole.
+    Canonical,
+}
+
+/// What a column of the table is called and means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variable {
+    /// Name of the column.
+    pub name: String,
+    /// Short name for people.
+    pub display_name: String,
+    /// What is measured and how, in a sentence or two.
+    pub description: String,
+    /// Unit, empty for a ratio or a count.
+    pub unit: &'static str,
+    /// Whether a picture of it belongs to the report: the first variable of each feature.
+    pub pictured: bool,
+}
+
+/// A part of a name: what it says, and the text.
+struct Part {
+    key: &'static str,
+    text: String,
+}
+
+impl FeatureSet {
+    /// The set's columns in order.
+    pub fn variables(self, naming: Naming) -> Vec<Variable> {
+        if self == Self::VascxRs {
+            return own::variables();
+        }
+        let biomarkers = self.biomarkers();
+        let parts: Vec<_> = biomarkers.iter().map(name_parts).collect();
+        let mut seen = Vec::new();
+        biomarkers
+            .iter()
+            .zip(&parts)
+            .map(|(biomarker, own)| {
+                let kept: Vec<&Part> = own
+                    .iter()
+                    .filter(|part| naming == Naming::Canonical || varies(part, own, &parts))
+                    .collect();
+                let texts: Vec<&str> = kept.iter().map(|part| part.text.as_str()).collect();
+                let feature = text_of("feature", own);
+                let pictured = !seen.contains(&feature);
+                seen.push(feature);
+                Variable {
+                    name: texts.join("_"),
+                    display_name: display_name(biomarker, &kept),
+                    description: super::describe::description(biomarker),
+                    unit: super::describe::unit(biomarker),
+                    pictured,
+                }
+            })
+            .collect()
+    }
+
+    /// The names of the set's columns in order.
+    pub fn names(self, naming: Naming) -> Vec<String> {
+        self.variables(naming)
+            .into_iter()
+            .map(|variable| variable.name)
+            .collect()
+    }
+}
+
+/// Whether a part tells variables of the same feature apart; parameters of a grid are compared
+/// among variables of that grid, and the grid itself always stays.
+fn varies(part: &Part, own: &[Part], all: &[Vec<Part>]) -> bool {
+    if part.key == "feature" || part.key == "grid" {
+        return true;
+    }
+    let same = |other: &&Vec<Part>| {
+        text_of("feature", other) == text_of("feature", own)
+            && (!part.key.starts_with("grid ") || text_of("grid", other) == text_of("grid", own))
+    };
+    all.iter()
+        .filter(same)
+        .any(|other| text_of(part.key, other) != Some(&part.text))
+}
+
+fn text_of<'a>(key: &str, parts: &'a [Part]) -> Option<&'a str> {
+    parts
+        .iter()
+        .find(|part| part.key == key)
+        .map(|part| part.text.as_str())
+}
+
+fn name_parts(biomarker: &Biomarker) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut push = |key, text: &str| {
+        parts.push(Part {
+            key,
+            text: text.to_owned(),
+        })
+    };
+    let mut place = biomarker.field;
+    match biomarker.kind {
+        Kind::TemporalAngle => {
+            push("aggregate", "median");
+            push("feature", "temporal_angle");
+        }
+        Kind::BifurcationAngle(aggregate) => {
+            push("aggregate", aggregate_token(aggregate));
+            push("feature", "bifangle");
+        }
+        Kind::BifurcationCount => push("feature", "bifurcation_count"),
+        Kind::Calibre(aggregate) => {
+            push("aggregate", aggregate_token(aggregate));
+            push("feature", "diam");
+        }
+        Kind::Cre {
+            sector,
+            hemifield,
+            vessels,
+            circles,
+        } => {
+            push("aggregate", &sector_name(sector).to_lowercase());
+            push("feature", "cre");
+            let usual = match (sector, hemifield) {
+                (_, Some(_)) => 2,
+                (Sector::Full, None) => 6,
+                _ => 4,
+            };
+            if vessels != usual {
+                push("vessels", &format!("max_vessels_{vessels}"));
+            }
+            if circles != (1.0, 1.5) {
+                let (inner, outer) = circles;
+                push(
+                    "circles",
+                    &format!("inner_circle_{inner}_outer_circle_{outer}"),
+                );
+            }
+            place = hemifield.map(|half| (Grid::Hemifield, half));
+        }
+        Kind::Tortuosity {
+            measure,
+            vessels,
+            skeleton_length,
+            pieces,
+            aggregate,
+        } => {
+            push("aggregate", aggregate_token(aggregate));
+            push("feature", "tort");
+            push("measure", measure_token(measure));
+            if vessels {
+                push("of", "vessels");
+            }
+            if skeleton_length {
+                push("length", "length_skl");
+            }
+            if let Some(length) = pieces {
+                push("pieces", &format!("max_segment_len_{}", number(length)));
+            }
+        }
+        Kind::Density => push("feature", "vd"),
+        Kind::DiscFoveaDistance { center } => {
+            push("feature", "disc_fovea_distance");
+            if center {
+                push("to", "center");
+            }
+        }
+        Kind::Sparsity { max, normalized } => {
+            push("aggregate", if max { "max" } else { "mean" });
+            push("feature", "sparsity");
+            if !normalized {
+                push("unit", "unnormalized");
+            }
+        }
+        Kind::Laplacian => push("feature", "lapl"),
+        Kind::Sharpness => push("feature", "sharpness"),
+        Kind::Luminance => push("feature", "luminance"),
+    }
+    if let Some((grid, field)) = place {
+        let mut push = |key, text: String| parts.push(Part { key, text });
+        push("grid", grid.token().to_owned());
+        match grid {
+            Grid::Hemifield | Grid::Ellipse => {}
+            Grid::DiscRing {
+                multiplier,
+                band_crop,
+                ..
+            } => {
+                if multiplier != 1.0 {
+                    push(
+                        "grid multiplier",
+                        format!("multiplier_{}", number(multiplier)),
+                    );
+                }
+                if band_crop != 0.0 {
+                    push(
+                        "grid crop",
+                        format!("band_crop_fraction_{}", number(band_crop)),
+                    );
+                }
+            }
+            Grid::Etdrs { multiplier } => {
+                if multiplier != 1.0 {
+                    push(
+                        "grid multiplier",
+                        format!("multiplier_{}", number(multiplier)),
+                    );
+                }
+            }
+            Grid::MaculaCircle {
+                center,
+                multiplier,
+                band_crop,
+            } => {
+                if center != 1.0 {
+                    push("grid center", format!("center_{}", number(center)));
+                }
+                if multiplier != 1.0 {
+                    push(
+                        "grid multiplier",
+                        format!("radius_multiplier_{}", number(multiplier)),
+                    );
+                }
+                if band_crop != 0.0 {
+                    push(
+                        "grid crop",
+                        format!("band_crop_fraction_{}", number(band_crop)),
+                    );
+                }
+            }
+            Grid::DiscOnly { radius } => {
+                push("grid radius", format!("radius_px_{}", number(radius)));
+                let share = number(grid.visible_share().unwrap_or_default());
+                push("grid visible", format!("min_area_within_bounds_{share}"));
+            }
+        }
+        push("field", field.name().to_owned());
+    }
+    parts.push(Part {
+        key: "layer",
+        text: biomarker.layer.name().to_owned(),
+    });
+    parts
+}
+
+/// Twelve significant digits at most, with `p` for the point.
+fn number(value: f64) -> String {
+    let digits = format!("{value:.11e}");
+    let rounded: f64 = digits.parse().unwrap_or(value);
+    rounded.to_string().replace('.', "p")
+}
+
+fn aggregate_token(aggregate: Aggregate) -> &'static str {
+    match aggregate {
+        Aggregate::Mean => "mn",
+        Aggregate::Median => "md",
+        Aggregate::Std => "std",
+        Aggregate::LengthWeighted => "lw",
+    }
+}
+
+fn measure_token(measure: TortuosityMeasure) -> &'static str {
+    match measure {
+        TortuosityMeasure::Distance => "dist",
+        TortuosityMeasure::Curvature => "curv",
+        TortuosityMeasure::Undefined(name) => name,
+    }
+}
+
+/// The sector as it begins a display name.
+pub(super) fn sector_name(sector: Sector) -> &'static str {
+    match sector {
+        Sector::Temporal => "Temporal",
+        Sector::Nasal => "Nasal",
+        Sector::Full => "Full",
+    }
+}
+
+fn display_name(biomarker: &Biomarker, kept: &[&Part]) -> String {
+    let keeps = |key: &str| kept.iter().any(|part| part.key == key);
+    let aggregate = |aggregate: Aggregate| {
+        let word = match aggregate {
+            Aggregate::Mean => "Mean ",
+            Aggregate::Median => "Median ",
+            Aggregate::Std => "Std ",
+            Aggregate::LengthWeighted => "Length-Weighted ",
+        };
+        if keeps("aggregate") { word } else { "" }
+    };
+    let mut details = Vec::new();
+    let mut place = biomarker.field;
+    let title = match biomarker.kind {
+        Kind::TemporalAngle => "Median Temporal Angle".to_owned(),
+        Kind::BifurcationAngle(by) => format!("{}Bifurcation Angle", aggregate(by)),
+        Kind::BifurcationCount => "Bifurcation Count".to_owned(),
+        Kind::Calibre(by) => format!("{}Caliber", aggregate(by)),
+        Kind::Cre {
+            sector,
+            hemifield,
+            vessels,
+            ..
+        } => {
+            place = hemifield.map(|half| (Grid::Hemifield, half));
+            if keeps("vessels") {
+                details.push(format!("max vessels={vessels}"));
+            }
+            format!("{} CRE", sector_name(sector))
+        }
+        Kind::Tortuosity {
+            measure,
+            pieces,
+            aggregate: by,
+            ..
+        } => {
+            if keeps("of") {
+                details.push("vessels".to_owned());
+            }
+            if keeps("length") {
+                details.push("length=skl".to_owned());
+            }
+            if let Some(length) = pieces.filter(|_| keeps("pieces")) {
+                details.push(format!("max segment len={length}"));
+            }
+            let measure = match measure {
+                TortuosityMeasure::Distance => "Distance",
+                TortuosityMeasure::Curvature | TortuosityMeasure::Undefined("curvature") => {
+                    "Curvature"
+                }
+                TortuosityMeasure::Undefined(_) => "Inflections",
+            };
+            format!("{}{measure} Tortuosity", aggregate(by))
+        }
+        Kind::Density => "Vessel Density".to_owned(),
+        Kind::DiscFoveaDistance { center: true } => "Disc-Fovea Distance (Center)".to_owned(),
+        Kind::DiscFoveaDistance { center: false } => "Disc-Fovea Distance".to_owned(),
+        Kind::Sparsity { max: true, .. } => "Max Sparsity".to_owned(),
+        Kind::Sparsity { max: false, .. } => "Mean Sparsity".to_owned(),
+        Kind::Laplacian => "Laplacian Variance".to_owned(),
+        Kind::Sharpness => "Sharpness (ESF σ)".to_owned(),
+        Kind::Luminance => "Luminance".to_owned(),
+    };
+    let mut name = title;
+    if let Some((grid, field)) = place {
+        name.push(' ');
+        name.push_str(grid.title());
+        if keeps("field") {
+            name.push(' ');
+            name.push_str(field_title(field));
+        }
+    }
+    name.push_str(match biomarker.layer {
+        super::LayerName::Arteries => " - A",
+        super::LayerName::Veins => " - V",
+        _ => "",
+    });
+    if !details.is_empty() {
+        name.push_str(&format!(" ({})", details.join("; ")));
+    }
+    name
+}
+
+fn field_title(field: Field) -> &'static str {
+    match field {
+        Field::Full => "Full",
+        Field::Superior => "Superior",
+        Field::Inferior => "Inferior",
+        Field::Temporal => "Temporal",
+        Field::Nasal => "Nasal",
+        Field::Left => "Left",
+        Field::Right => "Right",
+    }
+}

@@ -7,7 +7,7 @@ use serde::Serialize;
 use vascx::convert::Model;
 use vascx::inference::{AnyEnsemble, DeviceWork, PredictOptions, resolve_inputs};
 use vascx::models::{
-    Architecture, Ensemble, Peak, Precision, Prediction, ResNetConfig, ResNetDepth, UNetConfig,
+    Architecture, Ensemble, Peak, Prediction, ResNetConfig, ResNetDepth, UNetConfig,
     count_operations, measure_layers,
 };
 
@@ -102,7 +102,7 @@ impl DeviceWork for Bench<'_> {
     fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
         let device = &devices[0];
         let arguments = self.arguments;
-        let precision: Precision = arguments.dtype.into();
+        let precision = arguments.dtype.on(arguments.device);
         if !precision.is_supported::<B>(device) {
             return Err(vascx::inference::Error::Precision(precision).into());
         }
@@ -172,7 +172,7 @@ impl DeviceWork for Bench<'_> {
 impl Bench<'_> {
     /// Seconds from file to answer, per photograph.
     fn photographs<B: Backend>(&self, model: &Model, device: &B::Device) -> Result<Vec<f64>> {
-        let precision = self.arguments.dtype.into();
+        let precision = self.arguments.dtype.on(self.arguments.device);
         let ensemble = AnyEnsemble::<B>::load(model, device)?.with_precision(precision)?;
         let inputs = resolve_inputs(&self.arguments.inputs)?;
         let paths: Vec<_> = inputs.into_iter().map(|input| input.path).collect();

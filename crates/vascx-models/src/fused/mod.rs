@@ -345,6 +345,18 @@ pub(crate) fn interpolate<B: Backend>(
     burn::tensor::module::interpolate(input, size, options)
 }
 
+/// The same values in another type.
+pub(crate) fn cast<B: Backend, const D: usize>(
+    values: Tensor<B, D>,
+    dtype: FloatDType,
+) -> Tensor<B, D> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = native::cast::<B>(&primitive(&values), dtype) {
+        return tensor(output);
+    }
+    values.cast(dtype)
+}
+
 fn primitive<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> FloatTensor<B> {
     into_primitive(tensor.clone())
 }

@@ -147,7 +147,7 @@ impl Packed {
             bands.for_each(|(band, output)| {
                 let first = (image * results.height + band * lines) * row;
                 let mut copies = COPIES.take();
-                self.tiles.run_kernel(Band {
+                self.tiles.run(Band {
                     packed: self,
                     shape,
                     parts,

@@ -10,10 +10,12 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod dots;
 
+use std::marker::PhantomData;
+
 use crate::InstructionSet;
 #[cfg(target_arch = "x86_64")]
 use crate::simd;
-use crate::simd::Kernel;
+use crate::simd::{Kernel, Portable, Vector};
 
 /// Rows of a tile.
 pub(crate) const ROWS: usize = 16;
@@ -65,39 +67,50 @@ impl TileSet {
         }
     }
 
-    /// Runs a kernel that works on tiles, with the vectors that go with them.
-    pub(crate) fn run_kernel<K: Kernel>(self, kernel: K) {
-        match self {
-            Self::Portable => InstructionSet::current().run(kernel),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 | Self::Amx => simd::run_with_bf16(kernel),
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => unreachable!("not available"),
-        }
-    }
-
-    /// Runs work on tiles.
+    /// Runs work on tiles, with the vectors that go with them.
     ///
     /// # Panics
     /// When the machine does not have them.
-    #[inline(always)]
     pub(crate) fn run<W: OnTiles>(self, work: W) {
         assert!(self.is_available(), "{self:?}");
         match self {
-            Self::Portable => work.run(&mut Emulated::default()),
+            Self::Portable => With::<W, Emulated>::new(work).run::<Portable>(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => work.run(&mut dots::Dots::default()),
+            Self::Avx512Bf16 => simd::run_with_bf16(With::<W, dots::Dots>::new(work)),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Self::Amx => work.run(&mut amx::Amx::new()),
+            Self::Amx => simd::run_with_bf16(With::<W, amx::Amx>::new(work)),
             #[allow(unreachable_patterns, reason = "on x86 with Linux there are no others")]
             _ => unreachable!("not available"),
         }
     }
 }
 
-/// A computation on any kind of tiles.
+/// A computation on any kind of tiles. `run` must be `#[inline(always)]`, as that of a [`Kernel`].
 pub(crate) trait OnTiles {
-    fn run<T: Tiles>(self, tiles: &mut T);
+    fn run<V: Vector, T: Tiles>(self, tiles: &mut T);
+}
+
+/// Work with the kind of its tiles. One kind of vectors for each keeps their number small: compiling
+/// every combination took longer than all other kernels.
+struct With<W, T> {
+    work: W,
+    tiles: PhantomData<T>,
+}
+
+impl<W, T> With<W, T> {
+    fn new(work: W) -> Self {
+        Self {
+            work,
+            tiles: PhantomData,
+        }
+    }
+}
+
+impl<W: OnTiles, T: Tiles + Default> Kernel for With<W, T> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        self.work.run::<V, T>(&mut T::default());
+    }
 }
 
 /// Eight tiles, named by number: 16 rows of 32 bf16 values, of 16 pairs of bf16 values, or of 16 sums.
@@ -217,7 +230,7 @@ mod tests {
     const STRIDE: usize = 100;
 
     impl OnTiles for Product<'_> {
-        fn run<T: Tiles>(self, tiles: &mut T) {
+        fn run<V: Vector, T: Tiles>(self, tiles: &mut T) {
             for _ in 0..2 {
                 tiles.refresh();
                 tiles.zero::<2>();

@@ -5,7 +5,7 @@ use half::bf16;
 
 use super::{Lines, PANEL, Packed};
 use crate::activation::activate;
-use crate::simd::{Kernel, Vector};
+use crate::simd::Vector;
 use crate::tiles::{self, COLUMNS, DEPTH, OnTiles, ROWS, Tiles};
 use crate::{Activation, Epilogue, Shape, Sliding};
 
@@ -46,14 +46,13 @@ pub(super) struct Band<'a> {
     pub(super) output: &'a mut [bf16],
 }
 
-impl Kernel for Band<'_> {
+impl OnTiles for Band<'_> {
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector, T: Tiles>(self, tiles: &mut T) {
         let Packed {
             inputs,
             sliding,
             pieces,
-            tiles,
             ..
         } = *self.packed;
         let lines = self.output.len() / self.row;
@@ -74,7 +73,7 @@ impl Kernel for Band<'_> {
                 y * sliding.dilation[0] * row + x * sliding.dilation[1] * inputs + first
             })
             .collect();
-        tiles.run(Products::<V> {
+        let products = Products {
             packed: self.packed,
             copies: &self.copies[..rows * row + beyond],
             copied_row: row,
@@ -84,8 +83,8 @@ impl Kernel for Band<'_> {
             columns: self.columns,
             epilogue: self.epilogue,
             output: self.output,
-            vector: std::marker::PhantomData,
-        });
+        };
+        products.run::<V, T>(tiles);
     }
 }
 
@@ -131,7 +130,7 @@ fn copy_row<V: Vector>(
 }
 
 /// The products of all tiles of a band.
-struct Products<'a, V> {
+struct Products<'a> {
     packed: &'a Packed,
     copies: &'a [bf16],
     /// Values of a copied row.
@@ -144,7 +143,6 @@ struct Products<'a, V> {
     columns: &'a Columns,
     epilogue: Epilogue<'a, bf16>,
     output: &'a mut [bf16],
-    vector: std::marker::PhantomData<V>,
 }
 
 /// Sixteen neighbouring results, or fewer at the end of a line.
@@ -164,9 +162,9 @@ struct Block {
     panel: usize,
 }
 
-impl<V: Vector> OnTiles for Products<'_, V> {
+impl Products<'_> {
     #[inline(always)]
-    fn run<T: Tiles>(mut self, tiles: &mut T) {
+    fn run<V: Vector, T: Tiles>(mut self, tiles: &mut T) {
         let mut sums = [Sums([0.0; SUMS]), Sums([0.0; SUMS])];
         let (width, per_line) = (self.width, self.width.div_ceil(RESULTS));
         let all = self.lines * per_line;
@@ -217,7 +215,7 @@ impl<V: Vector> OnTiles for Products<'_, V> {
                     }
                 }
                 if let Some(block) = &former {
-                    self.finish(block, finished);
+                    self.finish::<V>(block, finished);
                 }
                 former = next;
             }
@@ -229,7 +227,7 @@ impl<V: Vector> OnTiles for Products<'_, V> {
 #[repr(align(64))]
 struct Sums([f32; SUMS]);
 
-impl<V: Vector> Products<'_, V> {
+impl Products<'_> {
     /// The sums of `HIGH` tiles of results and `WIDE` tiles of a panel's columns.
     #[inline(always)]
     fn multiply<T: Tiles, const HIGH: usize, const WIDE: usize>(
@@ -305,26 +303,26 @@ impl<V: Vector> Products<'_, V> {
 
     /// Adds bias and residual, activates, rounds and writes.
     #[inline(always)]
-    fn finish(&mut self, block: &Block, sums: &Sums) {
+    fn finish<V: Vector>(&mut self, block: &Block, sums: &Sums) {
         use Activation::{
             Clamp, Gelu, HardSigmoid, HardSwish, Identity, LeakyRelu, Relu, Sigmoid, Silu,
         };
         // Every arm becomes a loop of its own, in which the activation is known.
         match self.epilogue.activation {
-            Identity => self.finish_with(Identity, block, sums),
-            Relu => self.finish_with(Relu, block, sums),
-            LeakyRelu(slope) => self.finish_with(LeakyRelu(slope), block, sums),
-            Clamp(least, most) => self.finish_with(Clamp(least, most), block, sums),
-            Sigmoid => self.finish_with(Sigmoid, block, sums),
-            Silu => self.finish_with(Silu, block, sums),
-            HardSigmoid => self.finish_with(HardSigmoid, block, sums),
-            HardSwish => self.finish_with(HardSwish, block, sums),
-            Gelu => self.finish_with(Gelu, block, sums),
+            Identity => self.finish_with::<V>(Identity, block, sums),
+            Relu => self.finish_with::<V>(Relu, block, sums),
+            LeakyRelu(slope) => self.finish_with::<V>(LeakyRelu(slope), block, sums),
+            Clamp(least, most) => self.finish_with::<V>(Clamp(least, most), block, sums),
+            Sigmoid => self.finish_with::<V>(Sigmoid, block, sums),
+            Silu => self.finish_with::<V>(Silu, block, sums),
+            HardSigmoid => self.finish_with::<V>(HardSigmoid, block, sums),
+            HardSwish => self.finish_with::<V>(HardSwish, block, sums),
+            Gelu => self.finish_with::<V>(Gelu, block, sums),
         }
     }
 
     #[inline(always)]
-    fn finish_with(&mut self, activation: Activation, block: &Block, sums: &Sums) {
+    fn finish_with<V: Vector>(&mut self, activation: Activation, block: &Block, sums: &Sums) {
         let Columns {
             ref places,
             lines,

@@ -56,10 +56,10 @@ pub(super) fn is_available() -> bool {
 /// Set up while it lives.
 pub(super) struct Amx(());
 
-impl Amx {
+impl Default for Amx {
     /// To be called only where [`is_available`].
     #[inline(always)]
-    pub(super) fn new() -> Self {
+    fn default() -> Self {
         let mut amx = Self(());
         amx.refresh();
         amx
@@ -74,7 +74,7 @@ impl Drop for Amx {
     }
 }
 
-// SAFETY of every block: the machine has tiles, which are set up (see `Amx::new`); compilers use none of
+// SAFETY of every block: the machine has tiles, which are set up (see `TileSet::run`); compilers use none of
 // them; callers vouch for memory. None promises to leave memory alone, so that all stay in order.
 impl Tiles for Amx {
     #[inline(always)]

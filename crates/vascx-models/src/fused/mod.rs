@@ -350,11 +350,19 @@ pub(crate) fn cast<B: Backend, const D: usize>(
     values: Tensor<B, D>,
     dtype: FloatDType,
 ) -> Tensor<B, D> {
+    tensor(cast_primitive::<B>(into_primitive(values), dtype))
+}
+
+/// The same of a tensor of any rank.
+pub(crate) fn cast_primitive<B: Backend>(
+    values: FloatTensor<B>,
+    dtype: FloatDType,
+) -> FloatTensor<B> {
     #[cfg(feature = "flex")]
-    if let Some(output) = native::cast::<B>(&primitive(&values), dtype) {
-        return tensor(output);
+    if let Some(output) = native::cast::<B>(&values, dtype) {
+        return output;
     }
-    values.cast(dtype)
+    B::float_cast(values, dtype)
 }
 
 fn primitive<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> FloatTensor<B> {

@@ -504,8 +504,9 @@ mod tests {
     use burn::tensor::Distribution;
 
     use super::*;
-    use crate::fused;
+    use crate::precision::cast_weights;
     use crate::work::measure_layers;
+    use crate::{Precision, fused};
 
     /// The kernels that a convolution of an 8 × 8 map ran on.
     fn kernels(config: Conv2dConfig, channels: usize) -> Vec<&'static str> {
@@ -600,6 +601,50 @@ mod tests {
         };
         assert_eq!(kernels(8), ["product"]);
         assert_eq!(kernels(4), ["arithmetic", "product"]);
+    }
+
+    /// On tiles where the machine has some, else on kernels of f32, and close to those either way.
+    #[test]
+    fn bf16_has_its_own_road() {
+        let device = Default::default();
+        let tiles = TileSet::current().is_some();
+        let close = burn::tensor::Tolerance::<f32>::rel_abs(2e-2, 2e-2);
+        let map = Tensor::<Flex, 4>::random([1, 16, 8, 8], Distribution::Default, &device);
+        let run = |conv: &Conv2d<Flex>, map: Tensor<Flex, 4>| {
+            let packed = fused::Packed::default();
+            measure_layers(|| fused::FusedConvolution::bare(&packed, conv).forward(vec![map]))
+        };
+        for (config, in_f32) in [
+            (square([16, 8], 3), "winograd"),
+            (square([16, 8], 1), "product"),
+            (square([16, 16], 3).with_groups(16), "depthwise"),
+        ] {
+            let conv = config.init::<Flex>(&device);
+            let (expected, _) = run(&conv, map.clone());
+            let conv = cast_weights(conv, Precision::BF16);
+            let (output, layers) = run(&conv, fused::cast(map.clone(), FloatDType::BF16));
+            let on_tiles = tiles && in_f32 != "depthwise";
+            assert_eq!(layers[0].kernel, if on_tiles { "tiles" } else { in_f32 });
+            assert_eq!(output.dtype(), DType::BF16);
+            let output = fused::cast(output, FloatDType::F32).into_data();
+            output.assert_approx_eq(&expected.into_data(), close);
+        }
+        let config = ConvTranspose2dConfig::new([16, 4], [2, 2]).with_stride([2, 2]);
+        let conv = config.init::<Flex>(&device);
+        let run = |conv: &ConvTranspose2d<Flex>, map: Tensor<Flex, 4>| {
+            measure_layers(|| fused::convolve_transposed(&fused::Packed::default(), conv, map))
+        };
+        let (expected, _) = run(&conv, map.clone());
+        let conv = cast_weights(conv, Precision::BF16);
+        let (output, layers) = run(&conv, fused::cast(map, FloatDType::BF16));
+        let kernel = if tiles {
+            "transposed tiles"
+        } else {
+            "transposed"
+        };
+        assert_eq!(layers[0].kernel, kernel);
+        let output = fused::cast(output, FloatDType::F32).into_data();
+        output.assert_approx_eq(&expected.into_data(), close);
     }
 
     #[test]

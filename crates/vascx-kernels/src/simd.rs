@@ -13,10 +13,13 @@ use half::bf16;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod element;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+pub use element::Element;
 
 /// A set of vector instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -233,7 +236,7 @@ pub trait Vector: Copy {
         self.store(&mut lanes);
         for (index, &lane) in lanes.iter().enumerate().take(Self::LANES) {
             // SAFETY: as the caller promises.
-            unsafe { *values.add(index) = rounded(lane) };
+            unsafe { *values.add(index) = element::rounded(lane) };
         }
     }
 
@@ -273,50 +276,6 @@ pub trait Vector: Copy {
         let mut all = [0.0; 16];
         self.store(&mut all);
         copy(&all[..count], values);
-    }
-}
-
-/// The nearest bf16 value, the even one in between; NaN stays NaN.
-#[inline(always)]
-fn rounded(value: f32) -> bf16 {
-    let bits = value.to_bits();
-    let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
-    let quiet = bits >> 16 | 0x40;
-    bf16::from_bits(if value.is_nan() { quiet } else { nearest } as u16)
-}
-
-/// What feature maps hold: f32, or bf16, whose sums and functions are those of f32, rounded once.
-pub trait Element: Copy + Default + Send + Sync + 'static {
-    /// The first `count` values, not more than lanes; the rest is zero.
-    #[doc(hidden)]
-    fn load<V: Vector>(values: &[Self], count: usize) -> V;
-
-    /// Stores the first `count` values.
-    #[doc(hidden)]
-    fn store<V: Vector>(vector: V, values: &mut [Self], count: usize);
-}
-
-impl Element for f32 {
-    #[inline(always)]
-    fn load<V: Vector>(values: &[Self], count: usize) -> V {
-        V::load_part(values, count)
-    }
-
-    #[inline(always)]
-    fn store<V: Vector>(vector: V, values: &mut [Self], count: usize) {
-        vector.store_part(values, count);
-    }
-}
-
-impl Element for bf16 {
-    #[inline(always)]
-    fn load<V: Vector>(values: &[Self], count: usize) -> V {
-        V::load_bf16(values, count)
-    }
-
-    #[inline(always)]
-    fn store<V: Vector>(vector: V, values: &mut [Self], count: usize) {
-        vector.store_bf16(values, count);
     }
 }
 

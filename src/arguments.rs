@@ -148,9 +148,10 @@ pub(crate) struct PredictArguments {
     pub(crate) device: Devices,
     #[command(flatten)]
     pub(crate) kernels: KernelArguments,
-    /// Element type of weights and feature maps; sums, softmax and blending stay in f32.
+    /// Element type of weights and feature maps; sums, softmax and blending stay in f32. `auto` is
+    /// bf16 on the CPU where it has tiles for it (AMX), f32 elsewhere.
     #[arg(long, default_value = "f32")]
-    pub(crate) dtype: DTypeArgument,
+    pub(crate) dtype: ComputeArgument,
     /// Also write class probabilities or heat maps as safetensors.
     #[arg(long)]
     pub(crate) save_probabilities: bool,
@@ -299,9 +300,10 @@ pub(crate) struct ForwardArguments {
     pub(crate) device: Device,
     #[command(flatten)]
     pub(crate) kernels: KernelArguments,
-    /// Element type of weights and feature maps; sums, softmax and blending stay in f32.
+    /// Element type of weights and feature maps; sums, softmax and blending stay in f32. `auto` is
+    /// bf16 on the CPU where it has tiles for it (AMX), f32 elsewhere.
     #[arg(long, default_value = "f32")]
-    pub(crate) dtype: DTypeArgument,
+    pub(crate) dtype: ComputeArgument,
 }
 
 #[derive(Debug, Args)]
@@ -329,7 +331,7 @@ pub(crate) struct BenchArguments {
     pub(crate) kernels: KernelArguments,
     /// Element type of weights and feature maps.
     #[arg(long, default_value = "f32")]
-    pub(crate) dtype: DTypeArgument,
+    pub(crate) dtype: ComputeArgument,
     /// List every layer's time beside the least that the machine could take (device cpu).
     #[arg(long)]
     pub(crate) layers: bool,
@@ -413,6 +415,28 @@ impl From<DTypeArgument> for Precision {
             DTypeArgument::F32 => Self::F32,
             DTypeArgument::F16 => Self::F16,
             DTypeArgument::Bf16 => Self::BF16,
+        }
+    }
+}
+
+/// The type that a network computes in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ComputeArgument {
+    Auto,
+    F32,
+    F16,
+    Bf16,
+}
+
+impl ComputeArgument {
+    /// The type on a device.
+    pub(crate) fn on(self, device: Device) -> Precision {
+        match self {
+            Self::Auto if device.is_gpu() => Precision::F32,
+            Self::Auto => Precision::fastest_on_cpu(),
+            Self::F32 => Precision::F32,
+            Self::F16 => Precision::F16,
+            Self::Bf16 => Precision::BF16,
         }
     }
 }

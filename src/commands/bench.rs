@@ -7,7 +7,7 @@ use serde::Serialize;
 use vascx::convert::Model;
 use vascx::inference::{AnyEnsemble, DeviceWork, Inputs, PredictOptions};
 use vascx::models::{
-    Architecture, Ensemble, Peak, Precision, Prediction, ResNetConfig, ResNetDepth, UNetConfig,
+    Architecture, Ensemble, Peak, Prediction, ResNetConfig, ResNetDepth, UNetConfig,
     count_operations, measure_layers,
 };
 
@@ -103,7 +103,7 @@ impl DeviceWork for Bench<'_> {
     fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
         let device = &devices[0];
         let arguments = self.arguments;
-        let precision: Precision = arguments.dtype.into();
+        let precision = arguments.dtype.on(arguments.device);
         if !precision.is_supported::<B>(device) {
             return Err(vascx::inference::Error::Precision(precision).into());
         }
@@ -176,7 +176,7 @@ impl DeviceWork for Bench<'_> {
 impl Bench<'_> {
     /// Seconds from file to answer, per photograph.
     fn photographs<B: Backend>(&self, model: &Model, device: &B::Device) -> Result<Vec<f64>> {
-        let precision = self.arguments.dtype.into();
+        let precision = self.arguments.dtype.on(self.arguments.device);
         let ensemble = AnyEnsemble::<B>::load(model, device)?.with_precision(precision)?;
         let inputs = Inputs::resolve(&self.arguments.inputs, false)?.photographs;
         let paths: Vec<_> = inputs.into_iter().map(|input| input.path).collect();

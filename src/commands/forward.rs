@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result {
     let prediction = arguments.device.run(Forward {
         model,
         image,
-        precision: arguments.dtype.into(),
+        precision: arguments.dtype.on(arguments.device),
     })??;
     let values: Vec<f32> = prediction
         .to_vec()

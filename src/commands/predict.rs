@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
     let work = Predict {
         model: &model,
         job: &job,
-        precision: arguments.dtype.into(),
+        precision: arguments.dtype.on(arguments.device.first()),
         reporter: &reporter,
         each,
     };

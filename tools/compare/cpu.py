@@ -1,13 +1,15 @@
-"""One forward pass on the CPU: vascx against ONNX Runtime and PyTorch, same weights, one run.
+"""One forward pass on the CPU: vascx against ONNX Runtime, OpenVINO and PyTorch, same weights, one run.
 
-    python tools/compare/cpu.py [NAME …] [--size 512] [--rounds 5] [--threads 2]
-        [--vascx target/release/vascx] [--out TABLE.md]
+    python tools/compare/cpu.py [NAME …] [--size 512] [--rounds 5] [--threads 2] [--rivals KIND …]
+        [--vascx target/release/vascx] [--busy] [--out TABLE.md]
 
 Each network gets random weights and randomised normalisation statistics; vascx converts its trace,
-ONNX Runtime gets its export. Rounds are interleaved: every rival runs once per
+ONNX Runtime and OpenVINO get its export. Rounds are interleaved: every rival runs once per
 round, so that a busy moment of the machine hits all of them. A rival's figure is its median; its
-first pass is not counted. bfloat16 is measured where the processor has instructions for it. `--isa avx2` holds all of them to AVX2 (the environment variables of
-PyTorch, oneDNN and vascx; ONNX Runtime has none and is left out). Memory is the peak of a process
+first pass is not counted. bfloat16 is measured where the processor has instructions for it; its ratios are
+to vascx in bf16. `--isa avx2` holds all of them to AVX2 (the environment variables of PyTorch, oneDNN and
+vascx; ONNX Runtime has none and is left out). `--busy` measures beside a loop pinned to one of the
+processors. Memory is the peak of a process
 of its own that loads the network and runs it, minus that of a process that only loads its program.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -54,6 +57,7 @@ def torchvision_model(name):
     return build
 
 
+RIVALS = ["onnxruntime", "openvino", "openvino bf16", "torch eager", "torch channels-last", "torch bf16"]
 # Network, channels, whether it answers with a map.
 NETWORKS = {
     "U-Net, batch norm": (unet("batch"), 6, True),
@@ -94,12 +98,10 @@ def prepare(name: str, size: int, folder: Path) -> None:
 
 
 class Vascx:
-    def __init__(self, program: Path, folder: Path, size: int, env: dict):
+    def __init__(self, program: Path, folder: Path, size: int, dtype: str, env: dict):
         self.command = [str(program), "bench", "--model", str(folder / "model"), "--size", str(size),
-                        "--runs", "3", "--json"]
+                        "--runs", "3", "--dtype", dtype, "--json"]
         self.env = env
-        subprocess.run([program, "convert", folder / "model.pt", "--out", folder / "model", "--quiet"],
-                       check=True, stderr=subprocess.DEVNULL)
 
     def seconds(self) -> float:
         run = subprocess.run(self.command, check=True, capture_output=True, text=True, env=self.env)
@@ -127,6 +129,26 @@ class Worker:
         self.process.wait()
 
 
+def loop() -> None:
+    os.sched_setaffinity(0, {0})
+    while True:
+        pass
+
+
+@contextlib.contextmanager
+def busy(wanted: bool):
+    """A loop on the first processor, if it is wanted."""
+    process = multiprocessing.Process(target=loop, daemon=True)
+    if wanted:
+        process.start()
+    try:
+        yield
+    finally:
+        if wanted:
+            process.terminate()
+            process.join()
+
+
 def load(kind: str, folder: Path, threads: int):
     """A function that runs one pass."""
     if kind == "onnxruntime":
@@ -139,6 +161,15 @@ def load(kind: str, folder: Path, threads: int):
                                                providers=["CPUExecutionProvider"])
         image = load_file(folder / "image.safetensors")
         return lambda: session.run(None, image)[0]
+    if kind.startswith("openvino"):
+        import openvino
+        from safetensors.numpy import load_file
+
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads,
+                   "INFERENCE_PRECISION_HINT": "bf16" if kind.endswith("bf16") else "f32"}
+        network = openvino.Core().compile_model(folder / "model.onnx", "CPU", options)
+        request, image = network.create_infer_request(), load_file(folder / "image.safetensors")["image"]
+        return lambda: request.infer([image])[0]
     import torch
     from safetensors.torch import load_file
 
@@ -179,25 +210,27 @@ def peak(command: list, env: dict) -> float:
     return usage.ru_maxrss / 1024
 
 
-def memory(program: Path, folder: Path, threads: int, env: dict) -> tuple[float, float]:
-    """MiB that vascx and ONNX Runtime need beyond their programs, for weights and a pass."""
-    forward = [program, "forward", "--model", folder / "model", "--input", folder / "image.safetensors",
-               "--output", folder / "prediction.safetensors"]
-    ours = peak(forward, env) - peak([program, "devices"], env)
+def memory(program: Path, folder: Path, threads: int, dtypes: list[str], env: dict) -> list[float]:
+    """MiB that vascx, in each type, and ONNX Runtime need beyond their programs, for weights and a pass."""
+    found = []
+    for dtype in dtypes:
+        forward = [program, "forward", "--model", folder / "model", "--input", folder / "image.safetensors",
+                   "--dtype", dtype, "--output", folder / f"{dtype}.safetensors"]
+        found.append(peak(forward, env) - peak([program, "devices"], env))
     once = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import cpu; from pathlib import Path; "
     load_only = once + "import onnxruntime, numpy, safetensors.numpy"
     run = once + f"cpu.load('onnxruntime', Path({str(folder)!r}), {threads})()"
-    theirs = peak([sys.executable, "-c", run], env) - peak([sys.executable, "-c", load_only], env)
-    return ours, theirs
+    found.append(peak([sys.executable, "-c", run], env) - peak([sys.executable, "-c", load_only], env))
+    return found
 
 
-def agreement(folder: Path, spatial: bool) -> tuple[float, float | None]:
+def agreement(folder: Path, dtype: str, spatial: bool) -> tuple[float, float | None]:
     """Largest difference relative to the largest value; share of equal classes."""
     import numpy as np
     from safetensors.numpy import load_file
 
     reference = np.load(folder / "reference.npy")
-    ours = load_file(folder / "prediction.safetensors")["prediction"][0]
+    ours = load_file(folder / f"{dtype}.safetensors")["prediction"][0]
     difference = float(np.abs(ours - reference).max() / np.abs(reference).max())
     if not spatial:
         return difference, None
@@ -230,6 +263,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--isa", choices=["avx2"])
+    parser.add_argument("--rivals", nargs="+", default=RIVALS, choices=RIVALS)
+    parser.add_argument("--busy", action="store_true")
     parser.add_argument("--vascx", type=Path, default=ROOT / "target/release/vascx")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
@@ -239,20 +274,25 @@ def main() -> None:
         return work(kind, Path(folder), int(threads))
 
     env = dict(os.environ, RAYON_NUM_THREADS=str(arguments.threads))
-    rivals = ["onnxruntime", "torch eager", "torch channels-last", "torch bf16"]
-    # Without instructions for it PyTorch's bfloat16 takes many times as long as its f32.
-    if arguments.isa or "avx512_bf16" not in flags():
-        rivals.remove("torch bf16")
+    rivals = list(arguments.rivals)
+    # Without instructions for it bfloat16 takes many times as long as f32.
+    dtypes = ["f32"] if arguments.isa or "avx512_bf16" not in flags() else ["f32", "bf16"]
+    if len(dtypes) == 1:
+        rivals = [kind for kind in rivals if not kind.endswith("bf16")]
     if arguments.isa == "avx2":
-        env.update(DNNL_MAX_CPU_ISA="AVX2", ATEN_CPU_CAPABILITY="avx2", VASCX_INSTRUCTION_SET="avx2")
-        rivals.remove("onnxruntime")
+        env.update(DNNL_MAX_CPU_ISA="AVX2", ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2",
+                   VASCX_INSTRUCTION_SET="avx2")
+        rivals = [kind for kind in rivals if kind.startswith("torch")]
     unknown = [name for name in arguments.names if name not in NETWORKS]
     if unknown:
         raise SystemExit(f"no network {unknown}; there are {list(NETWORKS)}")
     lines = [f"{processor()}, {arguments.threads} threads, {arguments.size}², {arguments.rounds} rounds"
-             + (", held to AVX2" if arguments.isa else "") + "; seconds per pass (ratio to vascx).", "",
-             "| network | GFLOP | vascx | " + " | ".join(rivals) + " | memory, MiB: vascx, ONNX Runtime "
-             "| max difference | equal classes |", "|---" * (len(rivals) + 6) + "|"]
+             + (", held to AVX2" if arguments.isa else "") + (", one processor busy" if arguments.busy else "")
+             + "; seconds per pass (ratio to vascx in the same type).", "",
+             "| network | GFLOP | " + " | ".join([f"vascx {dtype}" for dtype in dtypes] + rivals)
+             + " | memory, MiB: " + ", ".join([f"vascx {dtype}" for dtype in dtypes] + ["ONNX Runtime"])
+             + " | max difference, equal classes: " + ", ".join(dtypes) + " |",
+             "|---" * (len(rivals) + len(dtypes) + 4) + "|"]
     for name in arguments.names or NETWORKS:
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
@@ -260,24 +300,29 @@ def main() -> None:
             code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import cpu; from pathlib import Path; "
             code += f"cpu.prepare({name!r}, {arguments.size}, Path({str(folder)!r}))"
             subprocess.run([sys.executable, "-c", code], check=True)
-            ours = Vascx(arguments.vascx, folder, arguments.size, env)
+            subprocess.run([arguments.vascx, "convert", folder / "model.pt", "--out", folder / "model", "--quiet"],
+                           check=True, stderr=subprocess.DEVNULL)
+            ours = {dtype: Vascx(arguments.vascx, folder, arguments.size, dtype, env) for dtype in dtypes}
             workers = {kind: Worker(kind, folder, arguments.threads, env) for kind in rivals}
-            seconds = {kind: [] for kind in ["vascx", *rivals]}
-            for _ in range(arguments.rounds):
-                seconds["vascx"].append(ours.seconds())
-                for kind, worker in workers.items():
-                    seconds[kind].append(worker.seconds())
+            seconds = {kind: [] for kind in [*ours, *workers]}
+            with busy(arguments.busy):
+                for _ in range(arguments.rounds):
+                    for kind, runner in {**ours, **workers}.items():
+                        seconds[kind].append(runner.seconds())
             for worker in workers.values():
                 worker.close()
-            spatial = NETWORKS[name][2]
-            mebibytes = memory(arguments.vascx, folder, arguments.threads, env)
-            difference, equal = agreement(folder, spatial)
+            mebibytes = memory(arguments.vascx, folder, arguments.threads, dtypes, env)
             medians = {kind: statistics.median(values) for kind, values in seconds.items()}
-            base = medians["vascx"]
-            cells = [f"{medians[kind]:.4f} ({medians[kind] / base:.2f})" for kind in rivals]
-            lines.append(f"| {name} | {ours.gflop:.1f} | {base:.4f} | " + " | ".join(cells)
-                         + f" | {mebibytes[0]:.0f}, {mebibytes[1]:.0f} | {difference:.1e} | "
-                         + ("" if equal is None else f"{100 * equal:.4f} %") + " |")
+            cells = [f"{medians[dtype]:.4f}" for dtype in dtypes]
+            for kind in rivals:
+                base = medians["bf16" if kind.endswith("bf16") else "f32"]
+                cells.append(f"{medians[kind]:.4f} ({medians[kind] / base:.2f})")
+            agreements = []
+            for dtype in dtypes:
+                difference, equal = agreement(folder, dtype, NETWORKS[name][2])
+                agreements.append(f"{difference:.1e}" + ("" if equal is None else f", {100 * equal:.4f} %"))
+            lines.append(f"| {name} | {ours['f32'].gflop:.1f} | " + " | ".join(cells) + " | "
+                         + ", ".join(f"{value:.0f}" for value in mebibytes) + " | " + "; ".join(agreements) + " |")
             print(lines[-1], flush=True)
     table = "\n".join(lines) + "\n"
     print(table)

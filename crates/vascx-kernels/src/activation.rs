@@ -29,14 +29,14 @@ pub enum Activation {
 
 /// What happens to a result before it is stored: `activation(result + residual)`.
 #[derive(Clone, Copy, Debug)]
-pub struct Epilogue<'a> {
+pub struct Epilogue<'a, E = f32> {
     /// Added to the result; of its size.
-    pub residual: Option<&'a [f32]>,
+    pub residual: Option<&'a [E]>,
     /// Applied last.
     pub activation: Activation,
 }
 
-impl From<Activation> for Epilogue<'_> {
+impl<E> From<Activation> for Epilogue<'_, E> {
     fn from(activation: Activation) -> Self {
         Self {
             residual: None,
@@ -45,10 +45,10 @@ impl From<Activation> for Epilogue<'_> {
     }
 }
 
-impl Epilogue<'_> {
+impl<E> Epilogue<'_, E> {
     /// # Panics
     /// When the residual has another size than the output.
-    pub(crate) fn check(&self, output: &[f32]) {
+    pub(crate) fn check(&self, output: &[E]) {
         if let Some(residual) = self.residual {
             assert_eq!(residual.len(), output.len(), "a residual's size");
         }
@@ -61,7 +61,9 @@ impl Epilogue<'_> {
             activation: self.activation,
         }
     }
+}
 
+impl Epilogue<'_> {
     /// Whether a kernel can do all with [`Self::floor`] while it stores.
     fn is_quick(&self) -> bool {
         let quick = matches!(self.activation, Activation::Identity | Activation::Relu);

@@ -2,17 +2,24 @@
 
 use std::cell::Cell;
 use std::hint::spin_loop;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{available_parallelism, sleep};
+use std::time::Duration;
 
-use rayon::Yield;
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
-/// Pauses between two looks for work: one to three microseconds.
+/// Pauses between two looks for work: one to four microseconds.
 const PAUSES: usize = 64;
-/// Looks in vain after which a thread may sleep: some milliseconds, longer than one waits for another
-/// at the end of a layer. Looking without end could last forever: beneath it may lie work, begun
-/// before, that the pass waits for.
-const LOOKS: usize = 4096;
+/// Looks in vain after which a thread sleeps between them: a tenth of a millisecond, longer than one
+/// waits for another at the end of a layer. A thread that another program has put off its processor
+/// can then go on here.
+const AWAKE: usize = 32;
+/// Looks in vain after which a thread may do something else: some ten milliseconds. Looking without end
+/// could last forever: beneath it may lie work, begun before, that the pass waits for.
+const LOOKS: usize = AWAKE + 128;
+/// How long a thread sleeps between two looks.
+const NAP: Duration = Duration::from_micros(50);
 
 thread_local! {
     /// Whether this thread runs a pass or stays awake for one. Then it does not for another on top,
@@ -24,7 +31,29 @@ thread_local! {
 /// stay awake. Called from any other thread, every kernel would first have to wake rayon's, and at the
 /// end the caller's (a tenth of the time of a network of many small kernels); and between kernels
 /// rayon's threads would fall asleep (a twentieth).
+///
+/// Where rayon has more threads than this process has processors, by affinity and quota, as many threads
+/// as processors share the work: the others would only take turns with them.
 pub fn on_all_cores<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    static FEWER: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    let count = || available_parallelism().map_or(usize::MAX, usize::from);
+    let processors = *PROCESSORS.get_or_init(count);
+    if rayon::current_num_threads() > processors {
+        let few = || {
+            ThreadPoolBuilder::new()
+                .num_threads(processors)
+                .build()
+                .ok()
+        };
+        if let Some(pool) = FEWER.get_or_init(few) {
+            return pool.install(|| share(work));
+        }
+    }
+    share(work)
+}
+
+fn share<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| {
         let pass = Pass::default();
         let finished = pass.finished.clone();
@@ -78,7 +107,11 @@ fn stay_awake(finished: &AtomicBool) {
             looks = 0;
         } else {
             looks += 1;
-            (0..PAUSES).for_each(|_| spin_loop());
+            if looks < AWAKE {
+                (0..PAUSES).for_each(|_| spin_loop());
+            } else {
+                sleep(NAP);
+            }
         }
     }
 }
@@ -101,6 +134,18 @@ mod tests {
                 .collect();
             assert_eq!(sums, vec![4 * expected; 16]);
         }
+    }
+
+    /// A pool of more threads than processors hands its passes to one of fewer.
+    #[test]
+    fn no_more_threads_than_processors_share_a_pass() {
+        let processors = available_parallelism().unwrap().get();
+        let pool = ThreadPoolBuilder::new().num_threads(processors + 3);
+        let pool = pool.build().unwrap();
+        let threads = pool.install(|| on_all_cores(rayon::current_num_threads));
+        assert_eq!(threads, processors);
+        let pool = ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(pool.install(|| on_all_cores(rayon::current_num_threads)), 1);
     }
 
     /// Two callers whose passes always overlap.

@@ -242,7 +242,7 @@ impl Kernel for Band<'_> {
                 part.finish_columns::<V>(output, channels, range.clone());
                 if let Some(sums) = self.sums.chunks_exact_mut(channels).nth(row) {
                     let first = range.start;
-                    add_pixels::<V>(&output[first..], channels, &mut sums[range.clone()]);
+                    add_pixels::<V, f32>(&output[first..], channels, &mut sums[range.clone()]);
                 }
             }
         }

@@ -22,8 +22,7 @@ impl Tile {
     pub(crate) fn new(set: InstructionSet, columns: usize) -> Self {
         let (rows, columns) = match (set, columns) {
             (InstructionSet::Avx512, ..=16) => (12, 16),
-            (InstructionSet::Avx512, ..=32) => (12, 32),
-            (InstructionSet::Avx512, _) => (6, 64),
+            (InstructionSet::Avx512, _) => (12, 32),
             (_, ..=8) => (12, 8),
             _ => (6, 16),
         };
@@ -97,8 +96,7 @@ pub(crate) fn product<V: Vector>(tile: Tile, a: Rows, panel: &[f32], sink: &mut 
         (1, 12) => product_tiles::<V, 12, 8, 1>(a, panel, sink),
         (1, _) => product_tiles::<V, 6, 4, 1>(a, panel, sink),
         (2, 12) => product_tiles::<V, 12, 8, 2>(a, panel, sink),
-        (2, _) => product_tiles::<V, 6, 4, 2>(a, panel, sink),
-        _ => product_tiles::<V, 6, 4, 4>(a, panel, sink),
+        _ => product_tiles::<V, 6, 4, 2>(a, panel, sink),
     }
 }
 

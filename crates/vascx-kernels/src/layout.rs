@@ -2,13 +2,14 @@
 
 use rayon::prelude::*;
 
-use crate::Shape;
+use crate::simd::{Kernel, Vector};
+use crate::{Element, InstructionSet, Shape};
 
 /// Copies `[N, channels, H, W]` to `[N, H, W, channels]`.
 ///
 /// # Panics
 /// When the sizes of input or output do not fit.
-pub fn put_channels_last(shape: Shape, channels: usize, input: &[f32], output: &mut [f32]) {
+pub fn put_channels_last<E: Element>(shape: Shape, channels: usize, input: &[E], output: &mut [E]) {
     assert_eq!(input.len(), shape.pixels() * channels, "input's size");
     assert_eq!(output.len(), input.len(), "output's size");
     if output.is_empty() {
@@ -27,4 +28,33 @@ pub fn put_channels_last(shape: Shape, channels: usize, input: &[f32], output: &
             }
         }
     });
+}
+
+/// Values per task of [`convert`].
+const BLOCK: usize = 16 << 10;
+
+/// Copies values from one type to another, rounded to the nearest.
+///
+/// # Panics
+/// When the sizes differ.
+pub fn convert<I: Element, O: Element>(input: &[I], output: &mut [O]) {
+    assert_eq!(input.len(), output.len(), "output's size");
+    let blocks = output.par_chunks_mut(BLOCK).zip(input.par_chunks(BLOCK));
+    let set = InstructionSet::current();
+    blocks.for_each(|(output, input)| set.run(Convert { input, output }));
+}
+
+struct Convert<'a, I, O> {
+    input: &'a [I],
+    output: &'a mut [O],
+}
+
+impl<I: Element, O: Element> Kernel for Convert<'_, I, O> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let input = self.input.chunks(V::LANES);
+        for (input, output) in input.zip(self.output.chunks_mut(V::LANES)) {
+            O::store(I::load::<V>(input, input.len()), output, input.len());
+        }
+    }
 }

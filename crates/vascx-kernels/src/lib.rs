@@ -38,6 +38,8 @@ mod peak;
 mod pool;
 mod resize;
 mod simd;
+mod tiled;
+mod tiles;
 mod transposed;
 mod winograd;
 
@@ -46,13 +48,15 @@ pub use convolution::{Convolution, Sliding};
 pub use cores::on_all_cores;
 pub use depthwise::DepthwiseConvolution;
 pub use elementwise::{Arithmetic, activate_all, combine};
-pub use layout::put_channels_last;
+pub use layout::{convert, put_channels_last};
 pub use memory::zeros;
 pub use normalise::{Affine, GroupNorm, layer_norm};
 pub use peak::{peak_bytes, peak_operations};
 pub use pool::{global_average, max_pool};
 pub use resize::{Neighbours, resize};
-pub use simd::InstructionSet;
+pub use simd::{Element, InstructionSet};
+pub use tiled::{TiledConvolution, TiledTransposedConv2x2};
+pub use tiles::TileSet;
 pub use transposed::TransposedConv2x2;
 pub use winograd::Conv3x3;
 

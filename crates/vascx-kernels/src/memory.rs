@@ -4,19 +4,21 @@
     allow(unsafe_code, reason = "advice on memory that has just been allocated")
 )]
 
+use crate::Element;
+
 /// Zeros in memory that the system is asked to provide in large pages: feature maps span thousands
 /// of ordinary ones, whose first use and whose addresses cost time (a U-Net's large layers took a
 /// twelfth more).
-pub fn zeros(length: usize) -> Vec<f32> {
+pub fn zeros<E: Element>(length: usize) -> Vec<E> {
     #[allow(unused_mut)]
-    let mut values = vec![0.0; length];
+    let mut values = vec![E::default(); length];
     #[cfg(target_os = "linux")]
     advise(&mut values);
     values
 }
 
 #[cfg(target_os = "linux")]
-fn advise(values: &mut [f32]) {
+fn advise<E>(values: &mut [E]) {
     /// A large page of the common processors.
     const LARGE: usize = 2 << 20;
     let bytes = values.as_mut_ptr_range();

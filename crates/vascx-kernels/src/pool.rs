@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::simd::{InstructionSet, Kernel, Vector};
+use crate::simd::{Element, InstructionSet, Kernel, Vector};
 use crate::{Shape, Sliding};
 
 /// The largest value under a sliding window of `[N, H, W, channels]`, NaN if there is one, as in
@@ -11,13 +11,13 @@ use crate::{Shape, Sliding};
 ///
 /// # Panics
 /// When the sizes of input and output do not fit.
-pub fn max_pool(
+pub fn max_pool<E: Element>(
     set: InstructionSet,
     shape: Shape,
     channels: usize,
     window: Sliding,
-    input: &[f32],
-    output: &mut [f32],
+    input: &[E],
+    output: &mut [E],
 ) {
     let results = window.output(shape).expect("the window fits the image");
     assert_eq!(input.len(), shape.pixels() * channels, "input's size");
@@ -42,16 +42,16 @@ pub fn max_pool(
 }
 
 /// One row of results.
-struct Line<'a> {
+struct Line<'a, E> {
     shape: Shape,
     channels: usize,
     window: Sliding,
-    image: &'a [f32],
+    image: &'a [E],
     y: usize,
-    output: &'a mut [f32],
+    output: &'a mut [E],
 }
 
-impl Kernel for Line<'_> {
+impl<E: Element> Kernel for Line<'_, E> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Shape { height, width, .. } = self.shape;
@@ -73,9 +73,9 @@ impl Kernel for Line<'_> {
                 let mut largest = V::splat(f32::NEG_INFINITY);
                 for pixel in &pixels {
                     let values = &self.image[pixel + channel..];
-                    largest = largest.max_or_nan(V::load_part(values, count));
+                    largest = largest.max_or_nan(E::load(values, count));
                 }
-                largest.store_part(&mut output[channel..], count);
+                E::store(largest, &mut output[channel..], count);
             }
         }
     }
@@ -85,11 +85,11 @@ impl Kernel for Line<'_> {
 ///
 /// # Panics
 /// When the sizes of input and output do not fit.
-pub fn global_average(
+pub fn global_average<E: Element>(
     set: InstructionSet,
     shape: Shape,
     channels: usize,
-    input: &[f32],
+    input: &[E],
     output: &mut [f32],
 ) {
     assert_eq!(input.len(), shape.pixels() * channels, "input's size");
@@ -118,28 +118,28 @@ pub fn global_average(
 }
 
 /// Adds up the pixels of a row.
-struct Sum<'a> {
-    row: &'a [f32],
+struct Sum<'a, E> {
+    row: &'a [E],
     sums: &'a mut [f32],
 }
 
-impl Kernel for Sum<'_> {
+impl<E: Element> Kernel for Sum<'_, E> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let channels = self.sums.len();
-        add_pixels::<V>(self.row, channels, self.sums);
+        add_pixels::<V, E>(self.row, channels, self.sums);
     }
 }
 
 /// Adds some channels of pixels to sums; `row` begins with the first of these channels.
 #[inline(always)]
-pub(crate) fn add_pixels<V: Vector>(row: &[f32], channels: usize, sums: &mut [f32]) {
+pub(crate) fn add_pixels<V: Vector, E: Element>(row: &[E], channels: usize, sums: &mut [f32]) {
     for pixel in row.chunks(channels) {
         let count = sums.len();
         for first in (0..count).step_by(V::LANES) {
             let lanes = V::LANES.min(count - first);
             let sum = V::load_part(&sums[first..], lanes);
-            let value = V::load_part(&pixel[first..count], lanes);
+            let value = E::load(&pixel[first..count], lanes);
             sum.add(value).store_part(&mut sums[first..], lanes);
         }
     }

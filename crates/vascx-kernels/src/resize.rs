@@ -5,7 +5,7 @@ use std::cell::Cell;
 use rayon::prelude::*;
 
 use crate::Shape;
-use crate::simd::{InstructionSet, Kernel, Vector};
+use crate::simd::{Element, InstructionSet, Kernel, Vector};
 
 /// Where a result lies between two pixels of one axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,13 +23,13 @@ pub struct Neighbours {
 ///
 /// # Panics
 /// When sizes do not fit or a neighbour lies outside the image.
-pub fn resize(
+pub fn resize<E: Element>(
     set: InstructionSet,
     shape: Shape,
     channels: usize,
     [rows, columns]: [&[Neighbours]; 2],
-    input: &[f32],
-    output: &mut [f32],
+    input: &[E],
+    output: &mut [E],
 ) {
     assert_eq!(input.len(), shape.pixels() * channels, "input's size");
     let results = shape.images * rows.len() * columns.len();
@@ -54,35 +54,43 @@ pub fn resize(
 }
 
 /// One row of results.
-struct Line<'a> {
-    upper: &'a [f32],
-    lower: &'a [f32],
+struct Line<'a, E> {
+    upper: &'a [E],
+    lower: &'a [E],
     /// Of the lower row.
     weight: f32,
     columns: &'a [Neighbours],
     channels: usize,
-    output: &'a mut [f32],
+    output: &'a mut [E],
 }
 
-impl Kernel for Line<'_> {
+impl<E: Element> Kernel for Line<'_, E> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let mut between = BETWEEN.take();
-        let row = if self.weight == 0.0 {
-            self.upper
+        if self.weight == 0.0 {
+            spread::<V, _, _>(self.upper, self.columns, self.channels, self.output);
         } else {
             between.resize(self.upper.len(), 0.0);
-            blend::<V>(self.upper, self.lower, self.weight, &mut between);
-            &between[..]
-        };
-        let channels = self.channels;
-        let pixels = self.output.chunks_exact_mut(channels);
-        for (output, column) in pixels.zip(self.columns) {
-            let first = &row[column.first * channels..][..channels];
-            let second = &row[column.second * channels..][..channels];
-            blend::<V>(first, second, column.weight, output);
+            blend::<V, _, _>(self.upper, self.lower, self.weight, &mut between);
+            spread::<V, _, _>(&between, self.columns, self.channels, self.output);
         }
         BETWEEN.set(between);
+    }
+}
+
+/// A row of results from a row as high as the image's pixels.
+#[inline(always)]
+fn spread<V: Vector, I: Element, O: Element>(
+    row: &[I],
+    columns: &[Neighbours],
+    channels: usize,
+    output: &mut [O],
+) {
+    for (output, column) in output.chunks_exact_mut(channels).zip(columns) {
+        let first = &row[column.first * channels..][..channels];
+        let second = &row[column.second * channels..][..channels];
+        blend::<V, _, _>(first, second, column.weight, output);
     }
 }
 
@@ -93,15 +101,20 @@ thread_local! {
 
 /// `first + weight · (second − first)`; all of the same length.
 #[inline(always)]
-fn blend<V: Vector>(first: &[f32], second: &[f32], weight: f32, output: &mut [f32]) {
+fn blend<V: Vector, I: Element, O: Element>(
+    first: &[I],
+    second: &[I],
+    weight: f32,
+    output: &mut [O],
+) {
     let factor = V::splat(weight);
     for at in (0..output.len()).step_by(V::LANES) {
         let count = V::LANES.min(output.len() - at);
-        let mut value = V::load_part(&first[at..], count);
+        let mut value = I::load::<V>(&first[at..], count);
         if weight != 0.0 {
-            let other = V::load_part(&second[at..], count);
+            let other = I::load::<V>(&second[at..], count);
             value = other.sub(value).mul_add(factor, value);
         }
-        value.store_part(&mut output[at..], count);
+        O::store(value, &mut output[at..], count);
     }
 }

@@ -7,12 +7,19 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use half::bf16;
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod element;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+pub use element::Element;
 
 /// A set of vector instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +103,17 @@ impl InstructionSet {
     }
 }
 
+/// Runs a kernel with AVX-512 and its instructions for bf16.
+///
+/// # Panics
+/// When the machine does not have them.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn run_with_bf16<K: Kernel>(kernel: K) {
+    assert!(InstructionSet::Avx512.is_available() && is_x86_feature_detected!("avx512bf16"));
+    // SAFETY: the processor has them.
+    unsafe { x86::run_avx512_bf16(kernel) }
+}
+
 /// A computation that any vector type can do. `run` must be `#[inline(always)]`, with all it calls,
 /// for the instructions to be used.
 pub(crate) trait Kernel {
@@ -108,7 +126,7 @@ pub(crate) const POWER_OF_TWO_BIAS: f32 = 12_582_912.0 + 127.0;
 
 /// A vector of f32. Methods are to be called only where the instruction set is available, which
 /// [`InstructionSet::run`] ensures.
-pub(crate) trait Vector: Copy {
+pub trait Vector: Copy {
     /// Number of values.
     const LANES: usize;
 
@@ -194,6 +212,60 @@ pub(crate) trait Vector: Copy {
             return Self::load(values);
         }
         Self::load(&padded(&values[..count]))
+    }
+
+    /// # Safety
+    /// `LANES` values can be read there.
+    #[inline(always)]
+    unsafe fn load_bf16_at(values: *const bf16) -> Self {
+        let mut lanes = [0.0; 16];
+        for (index, lane) in lanes.iter_mut().enumerate().take(Self::LANES) {
+            // SAFETY: as the caller promises.
+            *lane = f32::from_bits(u32::from(unsafe { *values.add(index) }.to_bits()) << 16);
+        }
+        Self::load(&lanes)
+    }
+
+    /// Rounds to the nearest, to even in between.
+    ///
+    /// # Safety
+    /// `LANES` values can be written there.
+    #[inline(always)]
+    unsafe fn store_bf16_at(self, values: *mut bf16) {
+        let mut lanes = [0.0; 16];
+        self.store(&mut lanes);
+        for (index, &lane) in lanes.iter().enumerate().take(Self::LANES) {
+            // SAFETY: as the caller promises.
+            unsafe { *values.add(index) = element::rounded(lane) };
+        }
+    }
+
+    /// The first `count` ≤ `LANES` values; the rest is zero.
+    #[inline(always)]
+    fn load_bf16(values: &[bf16], count: usize) -> Self {
+        let values = &values[..count];
+        if count == Self::LANES {
+            // SAFETY: so many values are there.
+            return unsafe { Self::load_bf16_at(values.as_ptr()) };
+        }
+        let mut all = [bf16::ZERO; 16];
+        all[..count].copy_from_slice(values);
+        // SAFETY: no vector has more than 16 lanes.
+        unsafe { Self::load_bf16_at(all.as_ptr()) }
+    }
+
+    /// Rounds and stores the first `count` ≤ `LANES` values.
+    #[inline(always)]
+    fn store_bf16(self, values: &mut [bf16], count: usize) {
+        let values = &mut values[..count];
+        if count == Self::LANES {
+            // SAFETY: there is room for so many values.
+            return unsafe { self.store_bf16_at(values.as_mut_ptr()) };
+        }
+        let mut all = [bf16::ZERO; 16];
+        // SAFETY: no vector has more than 16 lanes.
+        unsafe { self.store_bf16_at(all.as_mut_ptr()) };
+        values.copy_from_slice(&all[..count]);
     }
 
     #[inline(always)]

@@ -94,7 +94,7 @@ impl<B: Backend> Ensemble<B> {
     }
 
     fn pass(&self, image: Tensor<B, 4>) -> Vec<MemberOutput<B>> {
-        let image = image.cast(self.precision.dtype());
+        let image = fused::cast(image, self.precision.dtype());
         let [count, _, height, width] = image.dims();
         let together = self.images_per_pass([height, width]).min(count.max(1));
         let fill_up = self.members.iter().all(Network::takes_filled_images);
@@ -122,8 +122,10 @@ impl<B: Backend> Ensemble<B> {
         }
         // After all of them: a device that fuses operations widens and combines maps in one.
         let widened = |answer| match answer {
-            MemberOutput::Spatial(map) => MemberOutput::Spatial(map.cast(FloatDType::F32)),
-            MemberOutput::Vector(vector) => MemberOutput::Vector(vector.cast(FloatDType::F32)),
+            MemberOutput::Spatial(map) => MemberOutput::Spatial(fused::cast(map, FloatDType::F32)),
+            MemberOutput::Vector(vector) => {
+                MemberOutput::Vector(fused::cast(vector, FloatDType::F32))
+            }
         };
         answers.into_iter().map(widened).collect()
     }

@@ -30,6 +30,16 @@ impl Precision {
         B::supports_dtype(device, self.dtype().into())
     }
 
+    /// The fastest on this machine's CPU that gives the class maps of f32 on 99.9 % of all pixels and
+    /// more: bf16 where there are tiles for it (AMX), f32 elsewhere.
+    pub fn fastest_on_cpu() -> Self {
+        #[cfg(feature = "flex")]
+        if vascx_kernels::TileSet::current() == Some(vascx_kernels::TileSet::Amx) {
+            return Self::BF16;
+        }
+        Self::F32
+    }
+
     pub(crate) fn dtype(self) -> FloatDType {
         match self {
             Self::F32 => FloatDType::F32,

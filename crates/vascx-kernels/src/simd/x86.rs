@@ -1,18 +1,23 @@
 //! Vectors of AVX2 and AVX-512.
 
 use std::arch::x86_64::{
-    __m256, __m512, _CMP_UNORD_Q, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_blendv_ps,
-    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_div_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_ps,
-    _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_castps_si512,
-    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_ps,
-    _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    __m256, __m256i, __m512, _CMP_UNORD_Q, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps,
+    _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_div_ps,
+    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_max_ps, _mm256_min_ps,
+    _mm256_mul_ps, _mm256_set1_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
+    _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32,
+    _mm512_cvtneps_pbh, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
+    _mm512_mask_mov_epi32, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
+    _mm512_sub_ps,
 };
 
 use std::ops::Range;
 
-use super::{Kernel, Vector, avx2, multiply_plainly};
+use half::bf16;
+
+use super::{Kernel, Vector, avx2, avx512, multiply_plainly};
 
 /// Values per cache line.
 const CACHE_LINE: usize = 16;
@@ -25,6 +30,11 @@ pub(super) fn run_avx2<K: Kernel>(kernel: K) {
 #[target_feature(enable = "avx512f,avx2,fma")]
 pub(super) fn run_avx512<K: Kernel>(kernel: K) {
     kernel.run::<Avx512>();
+}
+
+#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+pub(super) fn run_avx512_bf16<K: Kernel>(kernel: K) {
+    kernel.run::<Avx512Bf16>();
 }
 
 /// `value`, or NaN where `other` is.
@@ -45,6 +55,39 @@ unsafe fn keep_nan_512(value: __m512, other: __m512) -> __m512 {
         let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other);
         _mm512_mask_blend_ps(is_nan, value, other)
     }
+}
+
+/// Rounds to bf16 and stores.
+///
+/// # Safety
+/// The processor has AVX-512 BF16, and there is room for 16 values.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16,avx2")]
+unsafe fn store_bf16_at_once(value: __m512, values: *mut bf16) {
+    // SAFETY: as the caller promises; vectors of bf16 are plain bits.
+    unsafe {
+        let rounded: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(value));
+        _mm256_storeu_si256(values.cast(), rounded);
+    }
+}
+
+/// The same in whole numbers.
+///
+/// # Safety
+/// The processor has AVX-512, and there is room for 16 values.
+#[inline]
+#[target_feature(enable = "avx512f,avx2")]
+unsafe fn store_bf16(value: __m512, values: *mut bf16) {
+    let bits = _mm512_castps_si512(value);
+    let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+    let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    let nearest = _mm512_add_epi32(bits, half);
+    let quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x40_0000));
+    let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
+    let nearest = _mm512_mask_mov_epi32(nearest, is_nan, quiet);
+    let short = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(nearest));
+    // SAFETY: as the caller promises.
+    unsafe { _mm256_storeu_si256(values.cast(), short) };
 }
 
 macro_rules! vector {
@@ -175,23 +218,70 @@ vector!(
         }
     }
 );
-vector!(
-    Avx512,
-    __m512,
-    16,
-    _mm512_set1_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_add_ps,
-    _mm512_sub_ps,
-    _mm512_mul_ps,
-    _mm512_div_ps,
-    _mm512_max_ps,
-    _mm512_min_ps,
-    _mm512_fmadd_ps,
-    _mm512_castps_si512,
-    _mm512_slli_epi32,
-    _mm512_castsi512_ps,
-    keep_nan_512,
-    {}
-);
+/// Vectors of AVX-512 that round to bf16 by a function.
+macro_rules! avx512 {
+    ($name:ident, $round:ident) => {
+        vector!(
+            $name,
+            __m512,
+            16,
+            _mm512_set1_ps,
+            _mm512_loadu_ps,
+            _mm512_storeu_ps,
+            _mm512_add_ps,
+            _mm512_sub_ps,
+            _mm512_mul_ps,
+            _mm512_div_ps,
+            _mm512_max_ps,
+            _mm512_min_ps,
+            _mm512_fmadd_ps,
+            _mm512_castps_si512,
+            _mm512_slli_epi32,
+            _mm512_castsi512_ps,
+            keep_nan_512,
+            {
+                #[inline(always)]
+                unsafe fn load_bf16_at(values: *const bf16) -> Self {
+                    Self(unsafe {
+                        let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(values.cast()));
+                        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+                    })
+                }
+
+                #[inline(always)]
+                unsafe fn store_bf16_at(self, values: *mut bf16) {
+                    unsafe { $round(self.0, values) }
+                }
+
+                #[inline(always)]
+                fn multiply<const ROWS: usize, const VECTORS: usize>(
+                    sums: &mut [[Self; VECTORS]; ROWS],
+                    values: &[f32],
+                    stride: usize,
+                    panel: &[f32],
+                ) {
+                    let registers = std::ptr::from_mut(sums);
+                    // SAFETY of every arm: of this size, and a transparent type; the machine has AVX-512.
+                    match (ROWS, VECTORS) {
+                        (12, 2) => unsafe {
+                            avx512::multiply_12x2(&mut *registers.cast(), values, stride, panel);
+                        },
+                        (8, 2) => unsafe {
+                            avx512::multiply_8x2(&mut *registers.cast(), values, stride, panel);
+                        },
+                        (12, 1) => unsafe {
+                            avx512::multiply_12x1(&mut *registers.cast(), values, stride, panel);
+                        },
+                        (8, 1) => unsafe {
+                            avx512::multiply_8x1(&mut *registers.cast(), values, stride, panel);
+                        },
+                        _ => multiply_plainly(sums, values, stride, panel),
+                    }
+                }
+            }
+        );
+    };
+}
+
+avx512!(Avx512, store_bf16);
+avx512!(Avx512Bf16, store_bf16_at_once);

@@ -13,28 +13,28 @@ const SAME_3X3: Sliding = Sliding {
 };
 
 /// Channels of up to `most` parts.
-fn parts(random: &mut fastrand::Rng, most: usize) -> Vec<usize> {
+pub(super) fn parts(random: &mut fastrand::Rng, most: usize) -> Vec<usize> {
     (0..random.usize(1..=most))
         .map(|_| channels(random))
         .collect()
 }
 
 /// A layer with random weights and input.
-struct Layer {
-    shape: Shape,
+pub(super) struct Layer {
+    pub(super) shape: Shape,
     /// Channels of the parts of the input.
-    parts: Vec<usize>,
-    maps: Vec<Vec<f32>>,
-    outputs: usize,
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    sliding: Sliding,
-    residual: Option<Vec<f32>>,
-    activation: Activation,
+    pub(super) parts: Vec<usize>,
+    pub(super) maps: Vec<Vec<f32>>,
+    pub(super) outputs: usize,
+    pub(super) weights: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+    pub(super) sliding: Sliding,
+    pub(super) residual: Option<Vec<f32>>,
+    pub(super) activation: Activation,
 }
 
 impl Layer {
-    fn new(
+    pub(super) fn new(
         random: &mut fastrand::Rng,
         sliding: Sliding,
         parts: Vec<usize>,
@@ -94,7 +94,7 @@ impl Layer {
     }
 
     /// The plain sums before the activation; `groups` is 1 or the number of channels.
-    fn sums(&self, groups: usize) -> Vec<f64> {
+    pub(super) fn sums(&self, groups: usize) -> Vec<f64> {
         let inputs = self.parts.iter().sum::<usize>() / groups;
         let Sliding {
             kernel: [rows, columns],
@@ -197,7 +197,7 @@ fn check_winograd(layer: &Layer, outputs: usize) {
     }
 }
 
-fn sliding(random: &mut fastrand::Rng) -> Sliding {
+pub(super) fn sliding(random: &mut fastrand::Rng) -> Sliding {
     let mut pair = |choices: &[usize]| [0; 2].map(|_| choices[random.usize(..choices.len())]);
     Sliding {
         kernel: pair(&[1, 1, 2, 3, 3, 5, 7]),

@@ -2,6 +2,7 @@
 
 mod convolutions;
 mod maps;
+mod tiled;
 
 use vascx_kernels::{Activation, Shape};
 

@@ -345,6 +345,26 @@ pub(crate) fn interpolate<B: Backend>(
     burn::tensor::module::interpolate(input, size, options)
 }
 
+/// The same values in another type.
+pub(crate) fn cast<B: Backend, const D: usize>(
+    values: Tensor<B, D>,
+    dtype: FloatDType,
+) -> Tensor<B, D> {
+    tensor(cast_primitive::<B>(into_primitive(values), dtype))
+}
+
+/// The same of a tensor of any rank.
+pub(crate) fn cast_primitive<B: Backend>(
+    values: FloatTensor<B>,
+    dtype: FloatDType,
+) -> FloatTensor<B> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = native::cast::<B>(&values, dtype) {
+        return output;
+    }
+    B::float_cast(values, dtype)
+}
+
 fn primitive<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> FloatTensor<B> {
     into_primitive(tensor.clone())
 }

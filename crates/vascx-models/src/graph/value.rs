@@ -5,6 +5,7 @@ use burn::tensor::ops::{BoolTensor, FloatTensor, IntTensor};
 use burn::tensor::{FloatDType, Scalar, Shape, Slice, TensorMetadata, get_device_settings};
 
 use super::meta::{DType, Literal};
+use crate::fused;
 
 /// A value on the device. A tensor without axes is held with one axis of size one, because burn
 /// has none of rank zero.
@@ -82,7 +83,7 @@ impl<B: Backend> Value<B> {
     pub(crate) fn with_float_dtype(self, dtype: FloatDType) -> Self {
         match self {
             Self::Float(tensor) if FloatDType::from(tensor.dtype()) != dtype => {
-                Self::Float(B::float_cast(tensor, dtype))
+                Self::Float(fused::cast_primitive::<B>(tensor, dtype))
             }
             same => same,
         }

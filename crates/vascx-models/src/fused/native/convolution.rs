@@ -6,13 +6,16 @@ use burn::backend::flex::FlexTensor;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::tensor::{
-    Bytes, FloatDType, Shape as TensorShape, Tensor, TensorData, TensorPrimitive, backend::Backend,
+    Bytes, DType, FloatDType, Shape as TensorShape, Tensor, TensorData, TensorMetadata,
+    TensorPrimitive, backend::Backend,
 };
 use vascx_kernels::{
-    Conv3x3, Convolution, DepthwiseConvolution, Epilogue, Shape, Sliding, TransposedConv2x2,
+    Conv3x3, Convolution, DepthwiseConvolution, Epilogue, Shape, Sliding, TileSet,
+    TiledConvolution, TiledTransposedConv2x2, TransposedConv2x2,
 };
 
-use super::{Map, compute, flex, flex_of, map, primitive, split};
+use super::buffers::Stored;
+use super::{Map, cast, compute, flex, flex_of, map, narrow, narrowed, primitive, split};
 use crate::fused::convolution::{FusedConvolution, activated, folded};
 use crate::fused::kept::Kept;
 use crate::{Activation, mapped_file};
@@ -28,6 +31,8 @@ pub(in crate::fused) enum Kernel {
     Product(Convolution),
     Depthwise(DepthwiseConvolution),
     Transposed(TransposedConv2x2),
+    Tiled(TiledConvolution),
+    TiledTransposed(TiledTransposedConv2x2),
 }
 
 impl Kernel {
@@ -37,6 +42,8 @@ impl Kernel {
             Self::Product(_) => "product",
             Self::Depthwise(_) => "depthwise",
             Self::Transposed(_) => "transposed",
+            Self::Tiled(_) => "tiles",
+            Self::TiledTransposed(_) => "transposed tiles",
         }
     }
 }
@@ -74,7 +81,13 @@ fn sliding<B: Backend>(conv: &Conv2d<B>) -> Option<Sliding> {
     })
 }
 
-/// A layer's kernel, if its weights are of Flex and f32.
+/// Tiles for a layer's weights, if they are bf16 and the machine has them. Elsewhere bf16 is rounded
+/// between kernels of f32.
+fn tiles_for(weights: &FlexTensor) -> Option<TileSet> {
+    (TensorMetadata::dtype(weights) == DType::BF16).then(TileSet::current)?
+}
+
+/// A layer's kernel, if its weights are of Flex and a type that kernels know.
 fn kernel_of<B: Backend>(layer: &FusedConvolution<B>, sliding: Sliding) -> Option<Arc<Kernel>> {
     let weights = flex_of(&layer.conv.weight.val())?;
     let pack = || pack(layer, sliding);
@@ -88,6 +101,7 @@ fn pack<B: Backend>(layer: &FusedConvolution<B>, sliding: Sliding) -> Kernel {
         .map(|norm| folded(layer.conv, norm, FloatDType::F32));
     let conv = folded.as_ref().unwrap_or(layer.conv);
     let [outputs, inputs, ..] = conv.weight.dims();
+    let tiles = flex_of(&layer.conv.weight.val()).and_then(|weights| tiles_for(&weights));
     let weights = contiguous(&conv.weight.val());
     let weights = values(&weights);
     let bias = conv.bias.as_ref().map(|bias| contiguous(&bias.val()));
@@ -101,6 +115,10 @@ fn pack<B: Backend>(layer: &FusedConvolution<B>, sliding: Sliding) -> Kernel {
         };
     if conv.groups > 1 {
         Kernel::Depthwise(DepthwiseConvolution::new(weights, outputs, bias, sliding))
+    } else if let Some(tiles) = tiles {
+        Kernel::Tiled(TiledConvolution::new(
+            tiles, weights, outputs, inputs, bias, sliding,
+        ))
     } else if same_3x3 && inputs >= LEAST_WINOGRAD_CHANNELS {
         Kernel::Winograd(Conv3x3::new(weights, outputs, inputs, bias))
     } else {
@@ -124,37 +142,89 @@ pub(in crate::fused) fn convolve<B: Backend>(
         .iter()
         .map(|input| Map::of(&flex_of(input)?))
         .collect::<Option<_>>()?;
-    let shape = maps.first()?.shape;
+    let (shape, dtype) = (maps.first()?.shape, maps.first()?.dtype());
     let results = sliding.output(shape)?;
     let residual = residual_of(residual, (results, outputs))?;
+    let alike = |map: &Map| map.dtype() == dtype && map.shape == shape;
+    if !maps.iter().all(alike) || residual.as_ref().is_some_and(|map| map.dtype() != dtype) {
+        return None;
+    }
     let kernel = kernel_of(layer, sliding)?;
-    let (activation, rest) = split(layer.activation);
-    let epilogue = Epilogue {
-        residual: residual.as_ref().map(Map::values),
-        activation,
+    let call = Call {
+        kernel: &kernel,
+        shape,
+        results,
+        outputs,
+        depth: channels * sliding.kernel[0] * sliding.kernel[1],
     };
-    let parts: Vec<_> = maps
-        .iter()
-        .map(|map| (map.values(), map.channels))
-        .collect();
-    let depth = channels * sliding.kernel[0] * sliding.kernel[1];
-    let residual = residual.as_ref().map_or(0, |map| map.values().len());
-    let read = parts.iter().map(|(values, _)| values.len()).sum::<usize>() + residual;
-    let read = read + outputs * depth;
-    let output = compute(
-        kernel.name(),
-        (results, outputs),
-        depth,
-        read,
-        |output| match &*kernel {
-            Kernel::Winograd(kernel) => kernel.run(shape, &parts, epilogue, output),
-            Kernel::Product(kernel) => kernel.run(shape, &parts, epilogue, output),
-            Kernel::Depthwise(kernel) => kernel.run(shape, parts[0].0, epilogue, output),
-            Kernel::Transposed(_) => unreachable!("packed by a transposed convolution"),
-        },
-    );
-    let output = tensor(map(output, results, outputs));
-    Some(activated(output, rest))
+    let (activation, rest) = split(layer.activation);
+    let output = match (&*kernel, dtype) {
+        (Kernel::Tiled(kernel), DType::BF16) => {
+            let output = call.compute(
+                &maps,
+                residual.as_ref(),
+                activation,
+                |parts, epilogue, output| {
+                    kernel.run(shape, parts, epilogue, output);
+                },
+            );
+            map(output, results, outputs)
+        }
+        (Kernel::Tiled(_), _) => return None,
+        (kernel, dtype) => {
+            let maps: Vec<Map> = maps.into_iter().map(Map::widened).collect();
+            let residual = residual.map(Map::widened);
+            let output = call.compute(
+                &maps,
+                residual.as_ref(),
+                activation,
+                |parts, epilogue, output| match kernel {
+                    Kernel::Winograd(kernel) => kernel.run(shape, parts, epilogue, output),
+                    Kernel::Product(kernel) => kernel.run(shape, parts, epilogue, output),
+                    Kernel::Depthwise(kernel) => kernel.run(shape, parts[0].0, epilogue, output),
+                    _ => unreachable!("packed by a convolution, and not for tiles"),
+                },
+            );
+            narrowed(output, dtype, results, outputs)
+        }
+    };
+    Some(activated(tensor(output), rest))
+}
+
+/// What a convolution is to do, of maps of any type.
+struct Call<'a> {
+    kernel: &'a Kernel,
+    shape: Shape,
+    results: Shape,
+    outputs: usize,
+    /// Products per result.
+    depth: usize,
+}
+
+impl Call<'_> {
+    fn compute<E: Stored>(
+        &self,
+        maps: &[Map],
+        residual: Option<&Map>,
+        activation: vascx_kernels::Activation,
+        run: impl FnOnce(&[(&[E], usize)], Epilogue<E>, &mut [E]),
+    ) -> Vec<E> {
+        let epilogue = Epilogue {
+            residual: residual.map(Map::values),
+            activation,
+        };
+        let parts: Vec<(&[E], usize)> = maps
+            .iter()
+            .map(|map| (map.values(), map.channels))
+            .collect();
+        let added = epilogue.residual.map_or(0, <[E]>::len);
+        let inputs: usize = parts.iter().map(|(_, channels)| channels).sum();
+        let read = self.shape.pixels() * inputs + added + self.outputs * self.depth;
+        let size = (self.results, self.outputs);
+        compute(self.kernel.name(), size, self.depth, read, |output| {
+            run(&parts, epilogue, output);
+        })
+    }
 }
 
 /// What is to be added to a result of some size; `None` if it has another.
@@ -179,11 +249,13 @@ pub(in crate::fused) fn convolve_scaled<B: Backend>(
     let conv = layer.conv;
     let [outputs, inputs, ..] = conv.weight.dims();
     let of_pixels = sliding(conv)? == POINTWISE && conv.groups == 1;
+    let input = Map::of(&flex_of(input)?)?;
     let Map {
-        shape,
-        channels,
-        last,
-    } = Map::of(&flex_of(input)?)?;
+        shape, channels, ..
+    } = input;
+    if input.dtype() != DType::F32 {
+        return None;
+    }
     let fitting = factors.dims() == [shape.images, inputs, 1, 1] && channels == inputs;
     // With fewer pixels there would be more weights to multiply.
     if !of_pixels || !fitting || shape.height * shape.width < outputs {
@@ -200,8 +272,8 @@ pub(in crate::fused) fn convolve_scaled<B: Backend>(
         residual: residual.as_ref().map(Map::values),
         activation,
     };
-    let values: &[f32] = last.as_slice().expect("contiguous f32");
-    let added = residual.as_ref().map_or(0, |map| map.values().len());
+    let values = input.values::<f32>();
+    let added = epilogue.residual.map_or(0, <[f32]>::len);
     let read = values.len() + added + inputs * outputs;
     let output = compute("product", (shape, outputs), inputs, read, |output| {
         kernel.run_scaled(shape, values, factors.values(), epilogue, output);
@@ -227,7 +299,12 @@ pub(in crate::fused) fn convolve_expanded<B: Backend>(
     let of_pixels = sliding(expansion.conv)? == POINTWISE && expansion.conv.groups == 1;
     let depthwise = layer.conv.groups == expanded && outputs == expanded;
     let map_of_input = Map::of(&flex_of(input)?)?;
-    let shape = map_of_input.shape;
+    let (shape, dtype) = (map_of_input.shape, map_of_input.dtype());
+    if dtype != DType::F32 && TileSet::current().is_some() {
+        // Tiles expand faster than a kernel of f32, though all of the map then passes through memory.
+        return None;
+    }
+    let map_of_input = map_of_input.widened();
     if !of_pixels || !depthwise || shape.height * shape.width < LEAST_EXPANDED_PIXELS {
         return None;
     }
@@ -245,7 +322,7 @@ pub(in crate::fused) fn convolve_expanded<B: Backend>(
     // Averages are those of what the kernel writes.
     let averaged = averaged && rest.is_none();
     let mut averages = averaged.then(|| vec![0.0; results.images * outputs]);
-    let values = map_of_input.values();
+    let values = map_of_input.values::<f32>();
     let taps = sliding.kernel[0] * sliding.kernel[1];
     // Products of the expansion for each result.
     let depth = taps + inputs * shape.pixels() / results.pixels();
@@ -255,13 +332,13 @@ pub(in crate::fused) fn convolve_expanded<B: Backend>(
         let averages = averages.as_deref_mut();
         convolve.run_expanded((expand, between), shape, values, epilogue, output, averages);
     });
-    let output = tensor(map(output, results, outputs));
+    let output = tensor(narrowed(output, dtype, results, outputs));
     let point = Shape {
         height: 1,
         width: 1,
         ..results
     };
-    let averages = averages.map(|averages| tensor(map(averages, point, outputs)));
+    let averages = averages.map(|averages| tensor(narrowed(averages, dtype, point, outputs)));
     Some((activated(output, rest), averages))
 }
 
@@ -275,33 +352,52 @@ pub(in crate::fused) fn convolve_transposed<B: Backend>(
     if !doubles || !unpadded || conv.groups != 1 {
         return None;
     }
-    let Map {
-        shape,
-        channels: inputs,
-        last,
-    } = Map::of(&flex_of(input)?)?;
+    let input = Map::of(&flex_of(input)?)?;
+    let (shape, inputs, dtype) = (input.shape, input.channels, input.dtype());
     let weights = flex_of(&conv.weight.val())?;
     let [_, outputs, ..] = conv.weight.dims();
     let kernel = kernel(packed, &weights, || {
+        let tiles = tiles_for(&weights);
         let bias = conv.bias.as_ref().map(|bias| contiguous(&bias.val()));
         let weights = contiguous(&conv.weight.val());
         let (weights, bias) = (values(&weights), bias.as_ref().map(values));
-        Kernel::Transposed(TransposedConv2x2::new(weights, inputs, outputs, bias))
+        match tiles {
+            Some(tiles) => Kernel::TiledTransposed(TiledTransposedConv2x2::new(
+                tiles, weights, inputs, outputs, bias,
+            )),
+            None => Kernel::Transposed(TransposedConv2x2::new(weights, inputs, outputs, bias)),
+        }
     });
-    let Kernel::Transposed(kernel) = &*kernel else {
-        unreachable!("packed by a convolution")
-    };
     let doubled = Shape {
         height: 2 * shape.height,
         width: 2 * shape.width,
         ..shape
     };
-    let values: &[f32] = last.as_slice().expect("contiguous f32");
-    let read = values.len() + 4 * inputs * outputs;
-    let output = compute("transposed", (doubled, outputs), inputs, read, |output| {
-        kernel.run(shape, values, output);
-    });
-    Some(tensor(map(output, doubled, outputs)))
+    let call = Call {
+        kernel: &kernel,
+        shape,
+        results: doubled,
+        outputs,
+        depth: inputs,
+    };
+    let identity = vascx_kernels::Activation::Identity;
+    let output = match (&*kernel, dtype) {
+        (Kernel::TiledTransposed(kernel), DType::BF16) => {
+            let output = call.compute(&[input], None, identity, |parts, _, output| {
+                kernel.run(shape, parts[0].0, output);
+            });
+            map(output, doubled, outputs)
+        }
+        (Kernel::Transposed(kernel), dtype) => {
+            let input = input.widened();
+            let output = call.compute(&[input], None, identity, |parts, _, output| {
+                kernel.run(shape, parts[0].0, output);
+            });
+            narrowed(output, dtype, doubled, outputs)
+        }
+        _ => return None,
+    };
+    Some(tensor(output))
 }
 
 /// `[…, I]` times a weight `[I, O]`.
@@ -313,40 +409,69 @@ pub(in crate::fused) fn multiply<B: Backend>(
     activation: Option<Activation>,
 ) -> Option<B::FloatTensorPrimitive> {
     let input = flex::<B>(input)?.to_contiguous();
-    let weight = flex::<B>(weight)?;
-    let &[inputs, outputs] = weight.layout().shape().as_slice() else {
+    let weights = flex::<B>(weight)?;
+    let &[inputs, outputs] = weights.layout().shape().as_slice() else {
         return None;
     };
-    let bias = match bias {
-        Some(bias) => Some(flex::<B>(bias)?.to_contiguous()),
-        None => None,
-    };
-    let (kernel_activation, None) = split(activation) else {
+    let (activation, None) = split(activation) else {
         return None;
     };
-    let kernel = kernel(packed, &weight, || {
+    let kernel = kernel(packed, &weights, || {
+        let wide = |tensor| cast::<B>(tensor, FloatDType::F32).and_then(|wide| flex::<B>(&wide));
         // The kernel has its weights the other way round.
-        let weight = weight.transpose(0, 1).to_contiguous();
+        let weight = wide(weight)
+            .expect("dense weights")
+            .transpose(0, 1)
+            .to_contiguous();
+        let bias = bias.map(|bias| wide(bias).expect("dense").to_contiguous());
         let (weight, bias) = (values(&weight), bias.as_ref().map(values));
-        Kernel::Product(Convolution::new(weight, outputs, inputs, bias, POINTWISE))
+        match tiles_for(&weights) {
+            Some(tiles) => Kernel::Tiled(TiledConvolution::new(
+                tiles, weight, outputs, inputs, bias, POINTWISE,
+            )),
+            None => Kernel::Product(Convolution::new(weight, outputs, inputs, bias, POINTWISE)),
+        }
     });
-    let Kernel::Product(kernel) = &*kernel else {
-        unreachable!("packed by a convolution")
-    };
     let mut shape = input.layout().shape().to_vec();
-    let values: &[f32] = input.as_slice()?;
     let rows = Shape {
         images: 1,
         height: 1,
-        width: values.len() / inputs,
+        width: input.layout().num_elements() / inputs,
     };
-    let read = values.len() + inputs * outputs;
-    let output = compute("product", (rows, outputs), inputs, read, |output| {
-        let parts = [(values, inputs)];
-        kernel.run(rows, &parts, kernel_activation.into(), output);
-    });
+    let call = Call {
+        kernel: &kernel,
+        shape: rows,
+        results: rows,
+        outputs,
+        depth: inputs,
+    };
+    let input = Map {
+        shape: rows,
+        channels: inputs,
+        last: input,
+    };
     *shape.last_mut()? = outputs;
-    let output = FlexTensor::from_data(TensorData::new(output, TensorShape::from(shape)));
+    let shape = TensorShape::from(shape);
+    let output = match (&*kernel, input.dtype()) {
+        (Kernel::Tiled(kernel), DType::BF16) => {
+            let output = call.compute(&[input], None, activation, |parts, epilogue, output| {
+                kernel.run(rows, parts, epilogue, output);
+            });
+            FlexTensor::from_data(TensorData::new(output, shape))
+        }
+        (Kernel::Product(kernel), dtype) => {
+            let input = input.widened();
+            let output = call.compute(&[input], None, activation, |parts, epilogue, output| {
+                kernel.run(rows, parts, epilogue, output);
+            });
+            FlexTensor::from_data(if dtype == DType::BF16 {
+                TensorData::new(narrow(output), shape)
+            } else {
+                TensorData::new(output, shape)
+            })
+        }
+        _ => return None,
+    };
     Some(primitive::<B>(output))
 }
 
@@ -357,9 +482,10 @@ const POINTWISE: Sliding = Sliding {
     dilation: [1, 1],
 };
 
+/// In f32.
 fn contiguous<B: Backend, const D: usize>(weights: &Tensor<B, D>) -> FlexTensor {
-    flex_of(weights)
-        .expect("f32 like the feature maps")
+    flex_of(&weights.clone().cast(FloatDType::F32))
+        .expect("of Flex like the feature maps")
         .to_contiguous()
 }
 
@@ -372,121 +498,4 @@ fn tensor<B: Backend>(flex: FlexTensor) -> Tensor<B, 4> {
 }
 
 #[cfg(test)]
-mod tests {
-    use burn::backend::Flex;
-    use burn::nn::conv::{Conv2dConfig, ConvTranspose2dConfig};
-    use burn::tensor::Distribution;
-
-    use super::*;
-    use crate::fused;
-    use crate::work::measure_layers;
-
-    /// The kernels that a convolution of an 8 × 8 map ran on.
-    fn kernels(config: Conv2dConfig, channels: usize) -> Vec<&'static str> {
-        let device = Default::default();
-        let conv = config.init::<Flex>(&device);
-        let map = Tensor::random([1, channels, 8, 8], Distribution::Default, &device);
-        let packed = fused::Packed::default();
-        let run = || fused::FusedConvolution::bare(&packed, &conv).forward(vec![map]);
-        let (_, layers) = measure_layers(run);
-        layers.into_iter().map(|layer| layer.kernel).collect()
-    }
-
-    fn square(channels: [usize; 2], side: usize) -> Conv2dConfig {
-        let padding = (side - 1) / 2;
-        Conv2dConfig::new(channels, [side; 2]).with_padding(PaddingConfig2d::Explicit(
-            padding, padding, padding, padding,
-        ))
-    }
-
-    #[test]
-    fn every_layer_runs_on_the_kernel_meant_for_it() {
-        assert_eq!(kernels(square([16, 8], 3), 16), ["winograd"]);
-        // Too few channels for the transforms to pay.
-        assert_eq!(kernels(square([6, 8], 3), 6), ["product"]);
-        let strided = square([16, 8], 3).with_stride([2, 2]);
-        assert_eq!(kernels(strided, 16), ["product"]);
-        let dilated = square([16, 8], 3).with_dilation([2, 2]);
-        assert_eq!(kernels(dilated, 16), ["product"]);
-        assert_eq!(kernels(square([16, 8], 1), 16), ["product"]);
-        let depthwise = square([16, 16], 5).with_groups(16);
-        assert_eq!(kernels(depthwise, 16), ["depthwise"]);
-        // Groups of several channels are burn's.
-        let grouped = square([16, 16], 3).with_groups(4);
-        assert_eq!(kernels(grouped, 16), [""; 0]);
-    }
-
-    #[test]
-    fn a_depthwise_layer_expands_its_input_itself() {
-        let device = Default::default();
-        let expand = square([8, 24], 1).init::<Flex>(&device);
-        let depthwise = square([24, 24], 3).with_groups(24).init(&device);
-        let kernels = |side: usize, averaged: bool| {
-            let (first, second) = Default::default();
-            let layer = |packed, conv| fused::FusedConvolution {
-                activation: Some(Activation::Silu),
-                ..fused::FusedConvolution::bare(packed, conv)
-            };
-            let map = Tensor::random([1, 8, side, side], Distribution::Default, &device);
-            let (expansion, layer) = (layer(&first, &expand), layer(&second, &depthwise));
-            let run = || fused::convolve_expanded(&expansion, &layer, map.clone(), averaged);
-            let ((output, averages), layers) = measure_layers(run);
-            let apart = layer.forward(vec![expansion.forward(vec![map.clone()])]);
-            assert_eq!(averages.is_some(), averaged && side == 32);
-            if let Some(averages) = averages {
-                let apart = fused::global_average(apart.clone());
-                averages.into_data().assert_eq(&apart.into_data(), true);
-            }
-            output.into_data().assert_eq(&apart.into_data(), true);
-            let kernels: Vec<_> = layers.into_iter().map(|layer| layer.kernel).collect();
-            kernels
-        };
-        assert_eq!(kernels(32, false), ["expanded"]);
-        assert_eq!(kernels(32, true), ["expanded"]);
-        // Too small: weights would be read for every few pixels.
-        assert_eq!(kernels(8, true), ["product", "depthwise"]);
-    }
-
-    #[test]
-    fn gates_multiply_the_weights_where_those_are_fewer() {
-        let device = Default::default();
-        let conv = square([16, 24], 1).init::<Flex>(&device);
-        let kernels = |side: usize| {
-            let packed = fused::Packed::default();
-            let layer = fused::FusedConvolution {
-                activation: Some(Activation::Relu),
-                ..fused::FusedConvolution::bare(&packed, &conv)
-            };
-            let random = |shape: [usize; 4]| {
-                Tensor::<Flex, 4>::random(shape, Distribution::Default, &device)
-            };
-            let map = fused::laid_out(random([2, 16, side, side]), false);
-            let gates = random([2, 16, 1, 1]);
-            let residual = random([2, 24, side, side]);
-            let product = conv.forward(map.clone() * gates.clone()) + residual.clone();
-            let expected = Activation::Relu.forward(product).into_data();
-            let run = || fused::convolve_scaled(&layer, map, gates, Some(residual));
-            let (output, layers) = measure_layers(run);
-            let tolerance = burn::tensor::Tolerance::<f32>::rel_abs(1e-5, 1e-6);
-            output.into_data().assert_approx_eq(&expected, tolerance);
-            let kernels: Vec<_> = layers.into_iter().map(|layer| layer.kernel).collect();
-            kernels
-        };
-        assert_eq!(kernels(8), ["product"]);
-        assert_eq!(kernels(4), ["arithmetic", "product"]);
-    }
-
-    #[test]
-    fn doubling_the_resolution_runs_on_its_kernel() {
-        let device = Default::default();
-        let config = ConvTranspose2dConfig::new([8, 4], [2, 2]).with_stride([2, 2]);
-        let conv = config.init::<Flex>(&device);
-        let map = Tensor::random([1, 8, 4, 4], Distribution::Default, &device);
-        let run = || fused::convolve_transposed(&fused::Packed::default(), &conv, map);
-        let (_, layers) = measure_layers(run);
-        assert_eq!(layers.len(), 1);
-        assert_eq!(layers[0].kernel, "transposed");
-        assert_eq!(layers[0].shape, [1, 4, 8, 8]);
-        assert_eq!(layers[0].operations(), 2 * 64 * 4 * 8);
-    }
-}
+mod tests;

@@ -2,10 +2,11 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Shape as TensorShape, TensorData};
+use burn::tensor::{DType, Shape as TensorShape, TensorData, TensorMetadata};
 use vascx_kernels::{InstructionSet, activate_all, combine};
 
-use super::{compute, flex, line, primitive, split};
+use super::buffers::{self, Stored};
+use super::{compute, flex, in_f32, is_bf16, line, primitive, split};
 use crate::Activation;
 use crate::fused::Arithmetic;
 
@@ -13,23 +14,40 @@ use crate::fused::Arithmetic;
 const LEAST_ROW: usize = 8;
 
 /// A tensor whose elements fill a stretch of memory without gaps, in some order of its axes.
-struct Dense {
+pub(super) struct Dense {
     tensor: FlexTensor,
     /// Axes from the slowest to the fastest.
     order: Vec<usize>,
 }
 
 impl Dense {
-    fn of(tensor: FlexTensor) -> Option<Self> {
+    pub(super) fn of(tensor: FlexTensor) -> Option<Self> {
         let strides = tensor.layout().strides();
         let mut order: Vec<usize> = (0..strides.len()).collect();
         order.sort_by_key(|&axis| std::cmp::Reverse(strides[axis]));
         fills(&tensor, &order).then_some(Self { tensor, order })
     }
 
-    fn values(&self) -> &[f32] {
+    /// The values, of the tensor's own type.
+    fn values<E: Stored>(&self) -> &[E] {
         let layout = self.tensor.layout();
-        &self.tensor.storage()[layout.start_offset()..][..layout.num_elements()]
+        &E::storage(&self.tensor)[layout.start_offset()..][..layout.num_elements()]
+    }
+
+    pub(super) fn dtype(&self) -> DType {
+        TensorMetadata::dtype(&self.tensor)
+    }
+
+    pub(super) fn into_inner(self) -> FlexTensor {
+        self.tensor
+    }
+
+    /// The same in another type.
+    pub(super) fn converted<I: Stored, O: Stored>(&self) -> FlexTensor {
+        let values = self.values::<I>();
+        let mut output = buffers::take::<O>(values.len());
+        vascx_kernels::convert(values, &mut output);
+        self.like(output)
     }
 
     fn shape(&self) -> &[usize] {
@@ -37,7 +55,7 @@ impl Dense {
     }
 
     /// A tensor of the same shape and order.
-    fn like(&self, values: Vec<f32>) -> FlexTensor {
+    fn like<E: Stored>(&self, values: Vec<E>) -> FlexTensor {
         let sizes: Vec<usize> = self.order.iter().map(|&axis| self.shape()[axis]).collect();
         let data = TensorData::new(values, TensorShape::from(sizes));
         FlexTensor::from_data(data).permute(&inverse(&self.order))
@@ -85,6 +103,9 @@ pub(in crate::fused) fn activate<B: Backend>(
     activation: Activation,
     tensor: &B::FloatTensorPrimitive,
 ) -> Option<B::FloatTensorPrimitive> {
+    if is_bf16::<B>(tensor) {
+        return in_f32::<B, 1>([tensor], |[tensor]| activate::<B>(activation, tensor));
+    }
     let (activation, None) = split(Some(activation)) else {
         return None;
     };
@@ -109,8 +130,14 @@ pub(in crate::fused) fn arithmetic<B: Backend>(
     a: &B::FloatTensorPrimitive,
     b: &B::FloatTensorPrimitive,
 ) -> Option<B::FloatTensorPrimitive> {
+    if is_bf16::<B>(a) && is_bf16::<B>(b) {
+        return in_f32::<B, 2>([a, b], |[a, b]| self::arithmetic::<B>(arithmetic, a, b));
+    }
     let a = Dense::of(flex::<B>(a)?)?;
     let b = flex::<B>(b)?;
+    if a.dtype() != DType::F32 || TensorMetadata::dtype(&b) != DType::F32 {
+        return None;
+    }
     let sizes = b.layout().shape().to_vec();
     if sizes.len() != a.order.len() {
         return None;
@@ -144,7 +171,7 @@ pub(in crate::fused) fn arithmetic<B: Backend>(
         b.permute(&a.order).to_contiguous()
     };
     let start = b.layout().start_offset();
-    let b = &b.storage()[start..][..sizes.iter().product()];
+    let b = &f32::storage(&b)[start..][..sizes.iter().product()];
     let values = a.values();
     let read = values.len() + b.len();
     let output = compute("arithmetic", line(values.len()), 0, read, |output| {

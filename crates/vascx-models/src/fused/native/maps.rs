@@ -4,10 +4,12 @@ use burn::backend::flex::FlexTensor;
 use burn::nn::PaddingConfig2d;
 use burn::nn::pool::MaxPool2d;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Shape as TensorShape, TensorData};
+use burn::tensor::{DType, FloatDType, Shape as TensorShape, TensorData};
+use half::bf16;
 use vascx_kernels::{Affine, GroupNorm, InstructionSet, Neighbours, Shape, Sliding};
 
-use super::{Map, compute, flex, line, map, primitive, split};
+use super::buffers::Stored;
+use super::{Map, cast, compute, flex, in_f32, is_bf16, line, map, narrowed, primitive, split};
 use crate::Activation;
 
 pub(in crate::fused) fn max_pool<B: Backend>(
@@ -32,13 +34,22 @@ pub(in crate::fused) fn max_pool<B: Backend>(
     };
     let input = Map::of(&flex::<B>(input)?)?;
     let results = window.output(input.shape)?;
+    let output = if input.dtype() == DType::BF16 {
+        largest::<bf16>(window, &input, results)
+    } else {
+        largest::<f32>(window, &input, results)
+    };
+    Some(primitive::<B>(output))
+}
+
+fn largest<E: Stored>(window: Sliding, input: &Map, results: Shape) -> FlexTensor {
     let (shape, channels) = (input.shape, input.channels);
-    let values = input.values();
+    let values = input.values::<E>();
     let output = compute("max-pool", (results, channels), 0, values.len(), |output| {
         let set = InstructionSet::current();
         vascx_kernels::max_pool(set, shape, channels, window, values, output);
     });
-    Some(primitive::<B>(map(output, results, channels)))
+    map(output, results, channels)
 }
 
 /// The mean over all pixels, `[N, C, 1, 1]`.
@@ -52,12 +63,19 @@ pub(in crate::fused) fn global_average<B: Backend>(
         width: 1,
         ..shape
     };
-    let values = input.values();
-    let output = compute("average", (point, channels), 0, values.len(), |output| {
+    let dtype = input.dtype();
+    let read = shape.pixels() * channels;
+    let output = compute("average", (point, channels), 0, read, |output| {
         let set = InstructionSet::current();
-        vascx_kernels::global_average(set, shape, channels, values, output);
+        if dtype == DType::BF16 {
+            let values = input.values::<bf16>();
+            vascx_kernels::global_average(set, shape, channels, values, output);
+        } else {
+            let values = input.values::<f32>();
+            vascx_kernels::global_average(set, shape, channels, values, output);
+        }
     });
-    Some(primitive::<B>(map(output, point, channels)))
+    Some(primitive::<B>(narrowed(output, dtype, point, channels)))
 }
 
 /// Normalises groups of channels; scale and shift are `[C]`.
@@ -68,6 +86,11 @@ pub(in crate::fused) fn group_norm<B: Backend>(
     affine: Option<[&B::FloatTensorPrimitive; 2]>,
     activation: Option<Activation>,
 ) -> Option<B::FloatTensorPrimitive> {
+    if is_bf16::<B>(input) {
+        return in_f32::<B, 1>([input], |[input]| {
+            group_norm::<B>(input, groups, epsilon, affine, activation)
+        });
+    }
     let input = Map::of(&flex::<B>(input)?)?;
     let (activation, None) = split(activation) else {
         return None;
@@ -93,6 +116,9 @@ pub(in crate::fused) fn layer_norm<B: Backend>(
     epsilon: f64,
     affine: [&B::FloatTensorPrimitive; 2],
 ) -> Option<B::FloatTensorPrimitive> {
+    if is_bf16::<B>(input) {
+        return in_f32::<B, 1>([input], |[input]| layer_norm::<B>(input, epsilon, affine));
+    }
     let input = flex::<B>(input)?.to_contiguous();
     let affine = contiguous::<B>(Some(affine))??;
     let values: &[f32] = input.as_slice()?;
@@ -119,7 +145,7 @@ fn contiguous<B: Backend>(
     let Some([scale, shift]) = affine else {
         return Some(None);
     };
-    let read = |tensor| Some(flex::<B>(tensor)?.to_contiguous());
+    let read = |tensor| flex::<B>(&cast::<B>(tensor, FloatDType::F32)?).map(|t| t.to_contiguous());
     Some(Some([read(scale)?, read(shift)?]))
 }
 
@@ -141,11 +167,20 @@ pub(in crate::fused) fn resize<B: Backend>(
         width: columns.len(),
         ..input.shape
     };
+    let output = if input.dtype() == DType::BF16 {
+        resized::<bf16>(&input, [rows, columns], results)
+    } else {
+        resized::<f32>(&input, [rows, columns], results)
+    };
+    Some(primitive::<B>(output))
+}
+
+fn resized<E: Stored>(input: &Map, axes: [&[Neighbours]; 2], results: Shape) -> FlexTensor {
     let (shape, channels) = (input.shape, input.channels);
-    let values = input.values();
+    let values = input.values::<E>();
     let output = compute("resize", (results, channels), 0, values.len(), |output| {
         let set = InstructionSet::current();
-        vascx_kernels::resize(set, shape, channels, [rows, columns], values, output);
+        vascx_kernels::resize(set, shape, channels, axes, values, output);
     });
-    Some(primitive::<B>(map(output, results, channels)))
+    map(output, results, channels)
 }

@@ -11,6 +11,7 @@ use std::any::{Any, TypeId};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, FloatDType, Tensor, TensorData, TensorMetadata, TensorPrimitive};
+use half::bf16;
 use vascx_kernels::Shape;
 
 pub(super) use buffers::{recycle, recycle_maps};
@@ -22,14 +23,52 @@ pub(super) use maps::{global_average, group_norm, layer_norm, max_pool, resize};
 
 pub(super) use convolution::Packed;
 
+use self::buffers::Stored;
+use self::elementwise::Dense;
 use crate::Activation;
 use crate::work::{self, Layer};
 
-/// The Flex tensor that a tensor is, if its backend is Flex and its elements are f32.
+/// The Flex tensor that a tensor is, if its backend is Flex and its elements are f32 or bf16.
 fn flex<B: Backend>(primitive: &B::FloatTensorPrimitive) -> Option<FlexTensor> {
     let primitive: &dyn Any = primitive;
     let flex = primitive.downcast_ref::<FlexTensor>()?;
-    (TensorMetadata::dtype(flex) == DType::F32).then(|| flex.clone())
+    let has_kernels = matches!(TensorMetadata::dtype(flex), DType::F32 | DType::BF16);
+    has_kernels.then(|| flex.clone())
+}
+
+fn is_bf16<B: Backend>(primitive: &B::FloatTensorPrimitive) -> bool {
+    flex::<B>(primitive).is_some_and(|flex| TensorMetadata::dtype(&flex) == DType::BF16)
+}
+
+/// What a kernel of f32 makes of tensors of bf16, rounded: for what is seldom or small.
+fn in_f32<B: Backend, const N: usize>(
+    tensors: [&B::FloatTensorPrimitive; N],
+    run: impl FnOnce([&B::FloatTensorPrimitive; N]) -> Option<B::FloatTensorPrimitive>,
+) -> Option<B::FloatTensorPrimitive> {
+    let widened = tensors.map(|tensor| cast::<B>(tensor, FloatDType::F32));
+    if widened.iter().any(Option::is_none) {
+        return None;
+    }
+    let widened = widened.map(Option::unwrap);
+    let output = run(widened.each_ref())?;
+    let rounded = cast::<B>(&output, FloatDType::BF16);
+    recycle::<B>(widened.into_iter().chain([output]));
+    rounded
+}
+
+/// The same values in another type, in the same order in memory.
+pub(super) fn cast<B: Backend>(
+    tensor: &B::FloatTensorPrimitive,
+    dtype: FloatDType,
+) -> Option<B::FloatTensorPrimitive> {
+    let tensor = Dense::of(flex::<B>(tensor)?)?;
+    let output = match (tensor.dtype(), dtype) {
+        (DType::F32, FloatDType::BF16) => tensor.converted::<f32, bf16>(),
+        (DType::BF16, FloatDType::F32) => tensor.converted::<bf16, f32>(),
+        (DType::F32, FloatDType::F32) | (DType::BF16, FloatDType::BF16) => tensor.into_inner(),
+        _ => return None,
+    };
+    Some(primitive::<B>(output))
 }
 
 /// The other way round.
@@ -47,7 +86,7 @@ fn flex_of<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Option<FlexTens
     }
 }
 
-/// A feature map of f32 with its channels last.
+/// A feature map with its channels last.
 struct Map {
     shape: Shape,
     channels: usize,
@@ -67,9 +106,11 @@ impl Map {
             width,
         };
         let last = if tensor.is_contiguous() && channels > 1 && height * width > 1 {
-            let mut last = buffers::take(shape.pixels() * channels);
-            vascx_kernels::put_channels_last(shape, channels, tensor.as_slice()?, &mut last);
-            FlexTensor::from_data(TensorData::new(last, [images, height, width, channels]))
+            if TensorMetadata::dtype(tensor) == DType::BF16 {
+                put_last::<bf16>(tensor, shape, channels)?
+            } else {
+                put_last::<f32>(tensor, shape, channels)?
+            }
         } else {
             tensor.permute(&[0, 2, 3, 1]).to_contiguous()
         };
@@ -80,9 +121,58 @@ impl Map {
         })
     }
 
-    fn values(&self) -> &[f32] {
-        self.last.as_slice().expect("contiguous f32")
+    fn dtype(&self) -> DType {
+        TensorMetadata::dtype(&self.last)
     }
+
+    /// The values, of the map's own type.
+    fn values<E: Stored>(&self) -> &[E] {
+        E::values(&self.last).expect("contiguous, of this type")
+    }
+
+    /// The same map in f32.
+    fn widened(self) -> Self {
+        if self.dtype() == DType::F32 {
+            return self;
+        }
+        let mut wide = buffers::take::<f32>(self.last.layout().num_elements());
+        vascx_kernels::convert::<bf16, f32>(self.values(), &mut wide);
+        let sizes = self.last.layout().shape().clone();
+        Self {
+            last: FlexTensor::from_data(TensorData::new(wide, sizes)),
+            ..self
+        }
+    }
+}
+
+/// A contiguous map `[N, C, H, W]` as `[N, H, W, C]`.
+fn put_last<E: Stored>(tensor: &FlexTensor, shape: Shape, channels: usize) -> Option<FlexTensor> {
+    let mut last = buffers::take::<E>(shape.pixels() * channels);
+    vascx_kernels::put_channels_last(shape, channels, E::values(tensor)?, &mut last);
+    let Shape {
+        images,
+        height,
+        width,
+    } = shape;
+    let data = TensorData::new(last, [images, height, width, channels]);
+    Some(FlexTensor::from_data(data))
+}
+
+/// A map of a kernel of f32 in the type of its inputs.
+fn narrowed(output: Vec<f32>, dtype: DType, shape: Shape, channels: usize) -> FlexTensor {
+    if dtype == DType::F32 {
+        map(output, shape, channels)
+    } else {
+        map(narrow(output), shape, channels)
+    }
+}
+
+/// Rounds values, and keeps their memory.
+fn narrow(output: Vec<f32>) -> Vec<bf16> {
+    let mut narrow = buffers::take(output.len());
+    vascx_kernels::convert(&output, &mut narrow);
+    buffers::keep(Some(output));
+    narrow
 }
 
 /// The same map with its channels last in memory.
@@ -94,7 +184,7 @@ pub(super) fn channels_last<B: Backend>(
 }
 
 /// The tensor `[N, C, H, W]` of values `[N, H, W, C]`.
-fn map(values: Vec<f32>, shape: Shape, channels: usize) -> FlexTensor {
+fn map<E: Stored>(values: Vec<E>, shape: Shape, channels: usize) -> FlexTensor {
     let Shape {
         images,
         height,
@@ -106,19 +196,19 @@ fn map(values: Vec<f32>, shape: Shape, channels: usize) -> FlexTensor {
 
 /// The result `[N, H, W, C]` of a kernel in reused memory. For benchmarks: its kernel's name, its
 /// sizes, how many products each of its values sums, and how many other values are read.
-fn compute(
+fn compute<E: Stored>(
     kernel: &'static str,
     (shape, channels): (Shape, usize),
     depth: usize,
     read: usize,
-    run: impl FnOnce(&mut [f32]),
-) -> Vec<f32> {
+    run: impl FnOnce(&mut [E]),
+) -> Vec<E> {
     let length = shape.pixels() * channels;
     let layer = Layer {
         kernel,
         shape: vec![shape.images, channels, shape.height, shape.width],
         depth,
-        bytes: size_of::<f32>() * (read + length),
+        bytes: size_of::<E>() * (read + length),
         seconds: 0.0,
     };
     work::layer(layer, || {
@@ -173,5 +263,5 @@ pub(super) fn lies_channels_last<B: Backend>(map: &B::FloatTensorPrimitive) -> b
 /// Whether there are kernels for tensors of a backend and element type.
 pub(super) fn has_kernels<B: Backend>(dtype: FloatDType) -> bool {
     TypeId::of::<B::FloatTensorPrimitive>() == TypeId::of::<FlexTensor>()
-        && dtype == FloatDType::F32
+        && matches!(dtype, FloatDType::F32 | FloatDType::BF16)
 }

@@ -146,8 +146,8 @@ mod tests {
     fn a_layer_on_kernels_lets_its_weights_go_and_can_read_them_again() {
         let values: Vec<f32> = (0..64 * 64 * 9).map(|value| value as f32 / 1e4).collect();
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
-        let mut seen = Vec::new();
-        let file = MappedFile::copy(&bytes[..], |part| seen.extend(part)).unwrap();
+        let mut seen = Vec::<u8>::new();
+        let file = MappedFile::copy(&bytes[..], |part| seen.extend_from_slice(part)).unwrap();
         assert!(*file == *bytes && seen == bytes);
         assert!(resident(&file) >= bytes.len() >> 10, "{}", resident(&file));
 

@@ -183,7 +183,7 @@ fn write_embeddings(
         .collect();
     let numbers = done.iter().flat_map(|record| &record.predictions);
     let values: std::result::Result<Vec<f32>, _> = numbers.map(|text| text.parse()).collect();
-    let values = values.map_err(|error| Error::output(path, error))?;
+    let values = values.map_err(|error| Error::output(path, std::io::Error::other(error)))?;
     let ids: Vec<&str> = done.iter().map(|record| record.id.as_str()).collect();
     let shape = [done.len(), manifest.answers()];
     let metadata = HashMap::from([("ids".to_owned(), json!(ids).to_string())]);

@@ -231,18 +231,24 @@ fn bombs(width: u32, height: u32) -> Vec<(String, Vec<u8>)> {
     bmp[22..26].copy_from_slice(&(height & i32::MAX as u32).to_le_bytes());
     files.push(("bomb.bmp".to_owned(), bmp));
 
-    let mut tiff = std::fs::read(fixture("tiff/rgb_deflate.tif")).unwrap();
-    for (tag, value) in [(256_u16, width), (257, height), (278, height)] {
+    let tiff = std::fs::read(fixture("tiff/rgb_deflate.tif")).unwrap();
+    let entry = |tag: u16| {
         let directory = u32::from_le_bytes(*tiff[4..].first_chunk().unwrap()) as usize;
-        let entry = (directory + 2..).step_by(12);
-        let at = entry
-            .take(64)
-            .find(|&at| tiff[at..at + 2] == tag.to_le_bytes())
-            .unwrap();
-        tiff[at + 2..at + 4].copy_from_slice(&4_u16.to_le_bytes());
-        tiff[at + 8..at + 12].copy_from_slice(&value.to_le_bytes());
+        let mut entries = (directory + 2..).step_by(12).take(64);
+        entries.find(|&at| tiff[at..at + 2] == tag.to_le_bytes()).unwrap()
+    };
+    let mut large = tiff.clone();
+    for (tag, value) in [(256, width), (257, height), (278, height)] {
+        let at = entry(tag);
+        large[at + 2..at + 4].copy_from_slice(&4_u16.to_le_bytes());
+        large[at + 8..at + 12].copy_from_slice(&value.to_le_bytes());
     }
-    files.push(("bomb.tif".to_owned(), tiff));
+    files.push(("bomb.tif".to_owned(), large));
+    // A tag of as many values as a width has pixels.
+    let mut many = tiff.clone();
+    let at = entry(277);
+    many[at + 4..at + 8].copy_from_slice(&width.to_le_bytes());
+    files.push(("many_values.tif".to_owned(), many));
 
     for name in [
         "baseline_420_odd",

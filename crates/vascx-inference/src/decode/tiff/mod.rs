@@ -39,6 +39,8 @@ pub(super) fn decode(mut file: Vec<u8>, limits: DecodeLimits) -> Result<Decoded>
     // it is told that they are grey, which they are until the palette is applied.
     let photometric = Photometric::make_plain(&mut file)?;
     let said = |error: TiffError| words(&error);
+    // While it opens a file, the crate may reserve as much as its own limits say.
+    check_room(Limits::default().decoding_buffer_size as u64)?;
     let mut reader = Decoder::new(Cursor::new(&file[..])).map_err(said)?;
     reader = reader.with_limits(reader_limits(&file));
     let layout = Layout::read(&mut reader, photometric, limits)?;
@@ -58,9 +60,11 @@ pub(super) fn decode(mut file: Vec<u8>, limits: DecodeLimits) -> Result<Decoded>
     })
 }
 
-/// Nothing in a file takes more than the file itself, but for the samples, which are checked apart.
+/// No tag holds more values than the file has bytes; a value takes 32 bytes in memory. (Samples are
+/// read into our own buffer.)
 fn reader_limits(file: &[u8]) -> Limits {
     let mut limits = Limits::unlimited();
+    limits.decoding_buffer_size = file.len().saturating_mul(32);
     limits.ifd_value_size = file.len();
     limits.intermediate_buffer_size = file.len();
     limits

@@ -109,7 +109,8 @@ def main() -> None:
     only.add_argument("--time-only", action="store_true")
     parser.add_argument("--time", nargs=2, help=argparse.SUPPRESS)  # a timed child: model, size
     options = parser.parse_args()
-    photographs = sorted(options.photographs.glob("*.png"))[: options.limit]
+    kinds = (".png", ".jpg", ".jpeg", ".tif")
+    photographs = sorted(p for p in options.photographs.iterdir() if p.suffix.lower() in kinds)[: options.limit]
     if options.time:
         _, seconds = simplify(Path(options.time[0]), photographs, False, int(options.time[1]))
         steady = seconds[1:] or seconds

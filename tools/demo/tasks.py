@@ -74,7 +74,7 @@ def release_config(task: Task) -> dict:
         },
         "lightningmodule": {"n_class": len(task.classes), names: list(task.classes)},
         "datamodule": {"test_transform": {
-            "square_size": task.size, "contrast_enhance": task.name != "quality", "normalize": True,
+            "square_size": task.size, "contrast_enhance": task.name != "quality", "normalize": "imagenet",
         }},
     }
 

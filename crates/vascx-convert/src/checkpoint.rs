@@ -71,22 +71,19 @@ pub(crate) fn import(path: &Path, options: &ConvertOptions) -> Result<Imported> 
         Kind::StateDict => import_state_dict(path, options)?,
     };
     if let Some(text) = &options.config {
-        let (config, unknown) = ReleaseConfig::parse(text)?;
-        let unknown = unknown.iter();
-        let unknown = unknown.map(|key| format!("unknown configuration key `{key}`"));
-        imported.notes.extend(unknown);
+        let (config, notes) = ReleaseConfig::parse(text)?;
+        imported.notes.extend(notes);
         imported.config = config;
-    }
-    let enhance = &mut imported.config.datamodule.test_transform.contrast_enhance;
-    if enhance.is_none() && !matches!(imported.architecture, Architecture::Graph(_)) {
-        // The only thing that six channels can mean; a typed network says how many it takes.
-        *enhance = Some(imported.architecture.in_channels() == 6);
     }
     Ok(imported)
 }
 
 fn import_release(path: &Path, options: &ConvertOptions) -> Result<Imported> {
     let mut release = Release::open(path)?;
+    if let Some(text) = &options.config {
+        // How answers are taken apart depends on it.
+        (release.config, _) = ReleaseConfig::parse(text)?;
+    }
     let program = torchscript::import(&mut release)?;
     let mut imported = Imported {
         architecture: program.architecture,

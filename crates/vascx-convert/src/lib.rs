@@ -48,7 +48,7 @@ pub use families::{ArchitectureChoice, Candidate};
 pub use inspect::{Inspection, TensorInfo};
 pub use manifest::{
     ConvertOptions, FORMAT_VERSION, InferenceSettings, ModelManifest, Normalisation, Preprocessing,
-    Source, Task,
+    Source, Task, Transform,
 };
 pub use model::Model;
 pub use verify::Verification;

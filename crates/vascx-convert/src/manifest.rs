@@ -1,14 +1,17 @@
 //! `model.json`: everything about a converted model but its weights.
 
+mod older;
+mod resolve;
+
 use serde::{Deserialize, Serialize};
 use vascx_models::Architecture;
 
-use crate::config::{Blend, ReleaseConfig};
-use crate::error::{Error, Result};
+use crate::config::Blend;
 use crate::families::ArchitectureChoice;
+pub(crate) use resolve::{Answered, answered, halo_sides};
 
-/// Version of the model-directory format that this crate writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the model-directory format that this crate writes. It reads this and older ones.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Contents of `model.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,45 +37,74 @@ pub struct ModelManifest {
     pub source: Source,
 }
 
-/// The four kinds of model.
+/// The kinds of model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
     /// A class per pixel.
     Segmentation,
+    /// Classes per pixel that may overlap: any number of them.
+    Overlaps,
     /// Class probabilities per photograph.
     Classification,
     /// Values per photograph.
     Regression,
     /// Keypoints as maxima of heat maps.
     Heatmap,
+    /// Keypoints as numbers.
+    Keypoints,
+    /// A vector per photograph that other programs go on with.
+    Embedding,
 }
 
 impl Task {
+    /// Most classes that may overlap: one bit of a byte each.
+    const MOST_OVERLAPS: usize = 8;
+
     /// Whether networks for this task answer with maps `[N, C, H, W]`.
     pub fn is_spatial(self) -> bool {
-        matches!(self, Self::Segmentation | Self::Heatmap)
+        matches!(self, Self::Segmentation | Self::Overlaps | Self::Heatmap)
     }
 
     /// Lower-case name as in `model.json` and `--task`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Segmentation => "segmentation",
+            Self::Overlaps => "overlaps",
             Self::Classification => "classification",
             Self::Regression => "regression",
             Self::Heatmap => "heatmap",
+            Self::Keypoints => "keypoints",
+            Self::Embedding => "embedding",
         }
     }
 
-    fn from_ensemble_class(class: &str) -> Result<Self> {
-        match class {
-            "SegmentationEnsemble" => Ok(Self::Segmentation),
-            "ClassificationEnsemble" => Ok(Self::Classification),
-            "RegressionEnsemble" => Ok(Self::Regression),
-            "HeatmapRegressionEnsemble" => Ok(Self::Heatmap),
-            other => Err(Error::Config(format!(
-                "unknown inference.ensemble_class `{other}`"
-            ))),
+    /// Classes, keypoints or values that a network with this many outputs gives.
+    ///
+    /// # Errors
+    /// When the task has no use for so many.
+    fn answers(self, outputs: usize) -> std::result::Result<usize, String> {
+        let none = |reason: &str| Err(reason.to_owned());
+        match self {
+            Self::Segmentation if outputs == 1 => none(
+                "the network has one output per pixel, and softmax over one class is always 1; if \
+                 it is the logit of a mask, the configuration's inference.ensemble_class (--config) \
+                 is SegmentationEnsembleOverlaps, or --task is overlaps, which takes the sigmoid",
+            ),
+            Self::Classification if outputs == 1 => none(
+                "the network has one output, and softmax over one class is always 1; if it is a \
+                 value or the logit of a class, the configuration's inference.ensemble_class \
+                 (--config) is RegressionEnsemble, or --task is regression, which gives it as it is",
+            ),
+            Self::Segmentation if outputs > 256 => none("class maps hold at most 256 classes"),
+            Self::Overlaps if outputs > Self::MOST_OVERLAPS => {
+                none("maps of overlapping classes hold at most 8 classes, one bit of a byte each")
+            }
+            Self::Keypoints if outputs % 2 == 1 => {
+                none("the network's outputs are no pairs of x and y")
+            }
+            Self::Keypoints => Ok(outputs / 2),
+            _ => Ok(outputs),
         }
     }
 }
@@ -81,14 +113,29 @@ impl Task {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
+    /// How it is brought to a square.
+    pub transform: Transform,
     /// Side of the square the photograph is brought to, in pixels.
     pub square_size: usize,
     /// Side of the network's input, when it differs from `square_size`.
     pub resize: Option<usize>,
     /// Whether the enhanced RGB follows the RGB (6 channels) or not (3).
     pub contrast_enhance: bool,
-    /// Per-channel mean and standard deviation of RGB values in 0…1; none: values stay in 0…1.
-    pub normalisation: Option<Normalisation>,
+    /// What its grey levels become.
+    pub normalisation: Normalisation,
+}
+
+/// How photographs were brought to a square when the model was trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transform {
+    /// The field of view is found and cropped.
+    Fundus,
+    /// The longer side is resized to the square, the rest is black.
+    Basic {
+        /// Height and width that smaller photographs are filled up to with black before.
+        pad: Option<[usize; 2]>,
+    },
 }
 
 impl Preprocessing {
@@ -103,10 +150,12 @@ impl Preprocessing {
     }
 }
 
-/// Subtract `mean`, divide by `std`; in RGB order.
+/// Divide grey levels 0…255 by `divisor`, subtract `mean`, divide by `std`; in RGB order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Normalisation {
+    /// The same for all channels.
+    pub divisor: f32,
     /// Mean per channel.
     pub mean: [f32; 3],
     /// Standard deviation per channel.
@@ -114,29 +163,67 @@ pub struct Normalisation {
 }
 
 impl Normalisation {
-    /// The statistics of ImageNet, which all releases use.
+    /// The statistics of ImageNet, which most releases use.
     pub const IMAGENET: Self = Self {
+        divisor: 255.0,
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
     };
+    /// To -1…1, as for diffusion models.
+    pub const DIFFUSION: Self = Self {
+        divisor: 255.0,
+        mean: [0.5; 3],
+        std: [0.5; 3],
+    };
+    /// To 0…1.
+    pub const ZERO_ONE: Self = Self {
+        divisor: 255.0,
+        mean: [0.0; 3],
+        std: [1.0; 3],
+    };
+    /// Grey levels stay 0…255.
+    pub const NONE: Self = Self {
+        divisor: 1.0,
+        ..Self::ZERO_ONE
+    };
+
+    /// What a grey level 0…255 of a channel (0 red, 1 green, 2 blue) becomes.
+    ///
+    /// # Panics
+    /// When there is no such channel.
+    pub fn apply(&self, level: f32, channel: usize) -> f32 {
+        (level / self.divisor - self.mean[channel]) / self.std[channel]
+    }
 }
 
 /// How an ensemble is run; every value can be overridden by the caller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InferenceSettings {
-    /// Height and width of the sliding window.
+    /// Height and width of the sliding window, as the network sees it.
     pub window: [usize; 2],
+    /// Pixels at each of a window's edges that the network sees but does not answer for.
+    pub halo: usize,
     /// Share of a window that its neighbour covers again, in 0..1.
     pub overlap: f64,
     /// How overlapping windows are weighted.
     pub blend: Blend,
+    /// Standard deviation of Gaussian weights, relative to the side of a window's answer.
+    pub relative_sigma: f64,
     /// Photographs per chunk.
     pub batch_size: usize,
     /// Windows per forward pass.
     pub window_batch_size: usize,
     /// Test-time augmentation: axes of `[N, C, H, W]` to flip, one list per extra pass.
     pub tta_flips: Vec<Vec<usize>>,
+    /// Whether keypoints as numbers are shares of the width and height of the network's input, not
+    /// pixels.
+    pub normalised_keypoints: bool,
+}
+
+impl InferenceSettings {
+    /// The `relative_sigma` of windows without halo, and the default of those with one.
+    pub const RELATIVE_SIGMA: f64 = 0.125;
 }
 
 /// Where the weights come from.
@@ -164,70 +251,34 @@ pub struct ConvertOptions {
     pub config: Option<String>,
 }
 
+/// Largest image side, and most photographs or windows at once.
+const MOST: usize = 16_384;
+
 impl ModelManifest {
-    /// Resolves configuration, options and the recognised network. Decisions that the user should
-    /// know of are added to `notes`.
-    pub(crate) fn resolve(
-        config: &ReleaseConfig,
-        options: &ConvertOptions,
-        architecture: Architecture,
-        members: usize,
-        source: Source,
-        notes: &mut Vec<String>,
-    ) -> Result<Self> {
-        let task = resolve_task(config, options, &architecture, notes)?;
-        let mut preprocessing = resolve_preprocessing(config)?;
-        // A vector network sees the whole photograph: it is brought to the only size it takes.
-        if let (Some([height, width]), false) = (architecture.fixed_sides(), task.is_spatial())
-            && height == width
-            && preprocessing.input_size() != height
-        {
-            notes.push(format!(
-                "photographs are resized to the network's {height} pixels"
-            ));
-            preprocessing.resize = Some(height);
-        }
-        if preprocessing.channels() != architecture.in_channels() {
-            return Err(Error::Config(format!(
-                "the network takes {} channels, but contrast_enhance is {}, which gives {}",
-                architecture.in_channels(),
-                preprocessing.contrast_enhance,
-                preprocessing.channels()
-            )));
-        }
-        if let Some(n_class) = config.lightningmodule.n_class
-            && task != Task::Regression
-            && n_class != architecture.outputs()
-        {
-            let outputs = architecture.outputs();
-            notes.push(format!(
-                "lightningmodule.n_class is {n_class}, the network has {outputs}"
-            ));
-        }
-        let manifest = Self {
-            format_version: FORMAT_VERSION,
-            name: config.name.clone(),
-            task,
-            members,
-            output_names: output_names(config, options, task, architecture.outputs())?,
-            inference: resolve_inference(config, task, architecture.fixed_sides())?,
-            architecture,
-            preprocessing,
-            source,
-        };
-        manifest.validate().map_err(Error::Config)?;
+    /// Reads `model.json`, of this or an older format version.
+    pub(crate) fn from_json(text: &str) -> std::result::Result<Self, String> {
+        let value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let value = older::upgrade(value)?;
+        let manifest: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        manifest.validate()?;
         Ok(manifest)
+    }
+
+    /// Number of classes, keypoints or values in an answer.
+    pub fn answers(&self) -> usize {
+        let outputs = self.architecture.outputs();
+        self.task.answers(outputs).unwrap_or(outputs)
+    }
+
+    /// Whether photographs give the channels that the network takes. Others can be run on tensors
+    /// only.
+    pub fn takes_photographs(&self) -> bool {
+        self.preprocessing.channels() == self.architecture.in_channels()
     }
 
     /// Checks what the types cannot: sizes, ranges and agreement between task and network.
     pub(crate) fn validate(&self) -> std::result::Result<(), String> {
         let invalid = Err::<(), String>;
-        if self.format_version != FORMAT_VERSION {
-            return invalid(format!(
-                "format version {} is not {FORMAT_VERSION}; convert the checkpoint again",
-                self.format_version
-            ));
-        }
         self.architecture
             .validate()
             .map_err(|error| error.to_string())?;
@@ -238,9 +289,7 @@ impl ModelManifest {
                 self.task.name()
             ));
         }
-        if self.task == Task::Segmentation && self.architecture.outputs() > 256 {
-            return invalid("class maps hold at most 256 classes".into());
-        }
+        let answers = self.task.answers(self.architecture.outputs())?;
         if self.members == 0 || self.members > 1000 {
             return invalid(format!("{} members", self.members));
         }
@@ -252,180 +301,92 @@ impl ModelManifest {
             ("window width", self.inference.window[1], divisor),
         ];
         for (what, side, divisor) in sides {
-            if side == 0 || side > 16_384 {
-                return invalid(format!("{what} {side} is outside 1…16384"));
+            if side == 0 || side > MOST {
+                return invalid(format!("{what} {side} is outside 1…{MOST}"));
             }
             if self.task.is_spatial() && side % divisor != 0 {
                 return invalid(format!("{what} {side} is no multiple of {divisor}"));
             }
         }
-        let [height, width] = if self.task.is_spatial() {
-            self.inference.window
-        } else {
-            [self.preprocessing.input_size(); 2]
-        };
-        let channels = self.architecture.in_channels();
-        self.architecture
-            .check_input([1, channels, height, width])
-            .map_err(|error| format!("the network takes no {height} × {width}: {error}"))?;
-        if !(0.0..1.0).contains(&self.inference.overlap) {
-            return invalid(format!("overlap {} is outside 0…1", self.inference.overlap));
-        }
-        if self.inference.batch_size == 0 || self.inference.window_batch_size == 0 {
-            return invalid("batch sizes must be at least 1".into());
-        }
-        if self
-            .inference
-            .tta_flips
-            .iter()
-            .flatten()
-            .any(|&axis| axis != 2 && axis != 3)
+        if let Transform::Basic { pad: Some(pad) } = self.preprocessing.transform
+            && pad.iter().any(|&side| side > MOST)
         {
+            return invalid(format!("test_transform.pad {pad:?} is beyond {MOST}"));
+        }
+        let Normalisation { divisor, mean, std } = self.preprocessing.normalisation;
+        let factors = std.iter().chain([&divisor]);
+        if factors.chain(&mean).any(|value| !value.is_finite()) || std.contains(&0.0) {
+            return invalid("the normalisation is not finite".into());
+        }
+        self.validate_windows()?;
+        let inference = &self.inference;
+        for (what, count) in [
+            ("photographs", inference.batch_size),
+            ("windows", inference.window_batch_size),
+        ] {
+            if count == 0 || count > MOST {
+                return invalid(format!("{count} {what} at once are outside 1…{MOST}"));
+            }
+        }
+        let mut flipped = inference.tta_flips.iter().flatten();
+        if flipped.any(|&axis| axis != 2 && axis != 3) {
             return invalid("test-time augmentation can flip axes 2 and 3 only".into());
         }
-        if !self.output_names.is_empty() && self.output_names.len() != self.architecture.outputs() {
-            return invalid(format!(
-                "{} output names for {} outputs",
-                self.output_names.len(),
-                self.architecture.outputs()
-            ));
+        let names = self.output_names.len();
+        if names != 0 && names != answers {
+            return invalid(format!("{names} output names for {answers} outputs"));
         }
         Ok(())
     }
-}
 
-fn resolve_task(
-    config: &ReleaseConfig,
-    options: &ConvertOptions,
-    architecture: &Architecture,
-    notes: &mut Vec<String>,
-) -> Result<Task> {
-    let task = if let Some(class) = &config.inference.ensemble_class {
-        let task = Task::from_ensemble_class(class)?;
-        if options.task.is_some_and(|asked| asked != task) {
-            return Err(Error::Task(format!(
-                "the release says it is a {class}; leave --task out or set it to {}",
-                task.name()
-            )));
+    /// That the network takes its windows, or the whole image, and answers for all of them.
+    fn validate_windows(&self) -> std::result::Result<(), String> {
+        let InferenceSettings {
+            window,
+            halo,
+            overlap,
+            relative_sigma,
+            ..
+        } = self.inference;
+        if !(0.0..1.0).contains(&overlap) {
+            return Err(format!("overlap {overlap} is outside 0…1"));
         }
-        task
-    } else if let Some(task) = options.task {
-        task
-    } else {
-        let inferred = match (architecture.is_spatial(), architecture.outputs()) {
-            (true, 1) => Task::Heatmap,
-            (true, _) => Task::Segmentation,
-            (false, 1) if config.lightningmodule.n_class.is_none() => Task::Regression,
-            (false, _) => Task::Classification,
+        if !relative_sigma.is_finite() {
+            return Err(format!("gaussian_sigma_scale {relative_sigma}"));
+        }
+        let [height, width] = if self.task.is_spatial() {
+            window
+        } else {
+            [self.preprocessing.input_size(); 2]
         };
-        notes.push(format!(
-            "no ensemble class is named; taken as {} from the network's output \
-             (--task decides otherwise)",
-            inferred.name()
-        ));
-        inferred
-    };
-    if task.is_spatial() != architecture.is_spatial() {
-        return Err(Error::Task(format!(
-            "{} does not go with a {} network, whose output is a {}",
-            task.name(),
-            architecture.family(),
-            if architecture.is_spatial() {
-                "map"
+        let refused =
+            |error| format!("the network takes no images of {height} × {width} pixels: {error}");
+        let answered = self
+            .architecture
+            .answered_sides([height, width])
+            .map_err(refused)?;
+        if !self.task.is_spatial() {
+            return Ok(());
+        }
+        if window.iter().any(|&side| side <= 2 * halo) {
+            return Err(format!(
+                "a halo of {halo} pixels leaves nothing of a window of {height} × {width}"
+            ));
+        }
+        if answered != window.map(|side| side - 2 * halo) {
+            let answered = format!(
+                "the network answers for {} × {} pixels of a window of {height} × {width}",
+                answered[0], answered[1]
+            );
+            return Err(if halo == 0 {
+                format!(
+                    "{answered}; it must answer for all, unless the configuration (--config) says \
+                     HaloSegmentationEnsemble, with lightningmodule.context_size and .output_size"
+                )
             } else {
-                "vector"
-            }
-        )));
-    }
-    Ok(task)
-}
-
-fn resolve_preprocessing(config: &ReleaseConfig) -> Result<Preprocessing> {
-    let transform = &config.datamodule.test_transform;
-    let resize = match transform.resize.map(crate::config::Side::height_width) {
-        None => None,
-        Some([height, width]) if height == width => Some(height),
-        Some([height, width]) => {
-            return Err(Error::Config(format!(
-                "test_transform.resize {height} × {width} is not square"
-            )));
+                format!("{answered}, not for all but {halo} at each edge")
+            });
         }
-    };
-    Ok(Preprocessing {
-        square_size: transform.square_size.unwrap_or(1024),
-        resize,
-        contrast_enhance: transform.contrast_enhance.unwrap_or(true),
-        normalisation: transform
-            .normalize
-            .unwrap_or(true)
-            .then_some(Normalisation::IMAGENET),
-    })
-}
-
-fn resolve_inference(
-    config: &ReleaseConfig,
-    task: Task,
-    fixed_sides: Option<[usize; 2]>,
-) -> Result<InferenceSettings> {
-    let inference = &config.inference;
-    let (batch_size, window_batch_size) = match task {
-        Task::Segmentation => (4, 16),
-        Task::Classification | Task::Regression => (16, 16),
-        Task::Heatmap => (2, 1),
-    };
-    let tta_flips = match (inference.tta, &inference.tta_flips) {
-        (Some(true), None) => vec![vec![2], vec![3], vec![2, 3]],
-        (Some(true), Some(flips)) => flips.clone(),
-        _ => Vec::new(),
-    };
-    let settings = InferenceSettings {
-        window: inference
-            .tracing_input_size
-            .map(super::config::Side::height_width)
-            .or(fixed_sides)
-            .unwrap_or([512, 512]),
-        overlap: inference.overlap.unwrap_or(0.5),
-        blend: inference.blend.unwrap_or_default(),
-        batch_size: inference.batch_size.unwrap_or(batch_size),
-        window_batch_size,
-        tta_flips,
-    };
-    if settings.batch_size == 0 {
-        return Err(Error::Config(
-            "inference.batch_size must be at least 1".into(),
-        ));
+        Ok(())
     }
-    Ok(settings)
-}
-
-/// Names from the configuration, else from the user, else from the release's name, else none.
-fn output_names(
-    config: &ReleaseConfig,
-    options: &ConvertOptions,
-    task: Task,
-    outputs: usize,
-) -> Result<Vec<String>> {
-    let configured = match task {
-        Task::Heatmap => &config.lightningmodule.keypoint_names,
-        _ => &config.lightningmodule.class_names,
-    };
-    if let Some(names) = configured {
-        return Ok(names.clone());
-    }
-    if !options.names.is_empty() {
-        if options.names.len() != outputs {
-            return Err(Error::Task(format!(
-                "--names gives {} names, the network has {outputs} outputs",
-                options.names.len()
-            )));
-        }
-        return Ok(options.names.clone());
-    }
-    let name = config.name.as_deref().unwrap_or("").to_lowercase();
-    let derived: &[&str] = match task {
-        Task::Classification if name.contains("quality") && outputs == 3 => &["q1", "q2", "q3"],
-        Task::Heatmap if name.contains("fovea") && outputs == 1 => &["fovea"],
-        _ => &[],
-    };
-    Ok(derived.iter().map(|&name| name.to_owned()).collect())
 }

@@ -10,11 +10,12 @@ use vascx_models::graph::passes::{
     ConstantPart, fold_batch_norms, remove_dead_code, split_constants,
 };
 use vascx_models::graph::{
-    Arg, Cat, Graph, GraphBuilder, Literal, Meta, Node, Op, Slice, Squeeze, Unsqueeze,
+    Arg, Cat, Graph, GraphBuilder, Literal, Meta, Node, Op, Reshape, Slice, Squeeze, Unsqueeze,
 };
 
-use crate::config::{ReleaseConfig, Side};
+use crate::config::{ReleaseConfig, TransformClass};
 use crate::error::Result;
+use crate::manifest::{Answered, answered, halo_sides};
 use crate::tensor::HostTensor;
 
 /// Sides that networks are commonly traced with, tried when the configuration's does not fit.
@@ -40,8 +41,12 @@ pub(crate) struct Member {
 
 /// Takes the graph that answers with `output` apart. Weights without a name are those that have no
 /// place in a module.
-pub(crate) fn members(builder: &mut GraphBuilder, output: usize) -> Outcome<Vec<Member>> {
-    let nodes = outputs(builder, output)?;
+pub(crate) fn members(
+    builder: &mut GraphBuilder,
+    output: usize,
+    config: &ReleaseConfig,
+) -> Outcome<Vec<Member>> {
+    let nodes = outputs(builder, output, answered(config))?;
     nodes
         .into_iter()
         .map(|node| member(builder, node))
@@ -94,11 +99,17 @@ pub(crate) fn assemble(
 pub(crate) fn examples(config: &ReleaseConfig) -> Vec<[usize; 4]> {
     let transform = &config.datamodule.test_transform;
     let mut sides: Vec<[usize; 2]> = Vec::new();
-    sides.extend(config.inference.tracing_input_size.map(Side::height_width));
-    sides.extend(transform.resize.map(Side::height_width));
+    if answered(config) == Answered::CentresOfWindows {
+        let [context, _] = halo_sides(config);
+        sides.push([context; 2]);
+    }
+    sides.extend(config.inference.tracing_input_size);
+    sides.extend(transform.resize);
     sides.extend(transform.square_size.map(|side| [side, side]));
+    sides.extend(transform.size.map(|side| [side, side]));
     sides.extend(COMMON_SIDES.map(|side| [side, side]));
-    let mut channels = if transform.contrast_enhance.unwrap_or(true) {
+    let basic = transform.class == TransformClass::Basic;
+    let mut channels = if transform.contrast_enhance.unwrap_or(!basic) {
         vec![6, 3]
     } else {
         vec![3, 6]
@@ -119,47 +130,82 @@ pub(crate) fn examples(config: &ReleaseConfig) -> Vec<[usize; 4]> {
 }
 
 /// The nodes with the members' answers: those stacked at the end, or slices of the whole.
-fn outputs(builder: &mut GraphBuilder, output: usize) -> Outcome<Vec<usize>> {
-    let Meta::Tensor { shape, .. } = builder.meta(output) else {
-        return Err("the program answers with a number".into());
+fn outputs(builder: &mut GraphBuilder, output: usize, answered: Answered) -> Outcome<Vec<usize>> {
+    let shape = shape(builder, output)?;
+    let images = self::shape(builder, 0)?[0];
+    let stacked = match (answered, shape.len()) {
+        (_, 3 | 5) => true,
+        // Members' points [K, 2], which are no maps.
+        (Answered::Keypoints, 4) => shape[3] == 2,
+        // One value of each member, without an axis of its own.
+        (Answered::Values, 2) if shape[..] == [images, images] => {
+            return Err("members and images cannot be told apart".into());
+        }
+        (Answered::Values, 2) => shape[1] == images && shape[0] != images,
+        _ => false,
     };
-    if !matches!(shape.len(), 3 | 5) {
+    if !stacked {
         return Ok(vec![output]);
     }
-    let count = shape[0];
-    if let Node::Call(Op::Cat(Cat(0)), parts) = builder.node(output).clone() {
-        let inner: Vec<usize> = parts
-            .iter()
-            .filter_map(|part| match part {
-                Arg::Node(part) => match builder.node(*part) {
-                    Node::Call(Op::Unsqueeze(Unsqueeze(0)), inner) => match inner[..] {
-                        [Arg::Node(inner)] => Some(inner),
-                        _ => None,
-                    },
-                    _ => None,
-                },
-                Arg::Literal(_) => None,
-            })
-            .collect();
-        if inner.len() == count {
-            return Ok(inner);
-        }
+    let members = match unstacked(builder, output, shape[0]) {
+        Some(members) => members,
+        None => (0..shape[0] as i64)
+            .map(|index| slice(builder, output, index))
+            .collect::<Outcome<_>>()?,
+    };
+    let vectors = match (answered, shape.len()) {
+        (Answered::Keypoints, 4) => 2 * shape[2],
+        (Answered::Values, 2) => 1,
+        _ => return Ok(members),
+    };
+    // [N, K, 2] or [N] as [N, D].
+    let vector = |member| -> Outcome<usize> {
+        let count = builder.size(member, 0)?;
+        let width = Arg::Literal(Literal::Int(vectors as i64));
+        node(builder.call(Reshape, vec![Arg::Node(member), count, width])?)
+    };
+    members.into_iter().map(vector).collect()
+}
+
+fn shape(builder: &GraphBuilder, node: usize) -> Outcome<Vec<usize>> {
+    match builder.meta(node) {
+        Meta::Tensor { shape, .. } => Ok(shape.clone()),
+        Meta::Number(_) => Err("the program answers with a number".into()),
     }
-    (0..count as i64)
-        .map(|index| {
-            let slice = Slice { axis: 0, step: 1 };
-            let all = vec![
-                Arg::Node(output),
-                Arg::Literal(Literal::Int(index)),
-                Arg::Literal(Literal::Int(index + 1)),
-            ];
-            let part = builder.call(slice, all)?;
-            match builder.call(Squeeze(vec![0]), vec![part])? {
-                Arg::Node(node) => Ok(node),
-                Arg::Literal(_) => Err("a member answers with a number".into()),
-            }
-        })
-        .collect()
+}
+
+fn node(argument: Arg) -> Outcome<usize> {
+    match argument {
+        Arg::Node(node) => Ok(node),
+        Arg::Literal(_) => Err("a member answers with a number".into()),
+    }
+}
+
+/// What was stacked along the first axis at the end, if all of `count` parts were.
+fn unstacked(builder: &GraphBuilder, output: usize, count: usize) -> Option<Vec<usize>> {
+    let Node::Call(Op::Cat(Cat(0)), parts) = builder.node(output) else {
+        return None;
+    };
+    let inner = |part: &Arg| match part {
+        Arg::Node(part) => match builder.node(*part) {
+            Node::Call(Op::Unsqueeze(Unsqueeze(0)), inner) => match inner[..] {
+                [Arg::Node(inner)] => Some(inner),
+                _ => None,
+            },
+            _ => None,
+        },
+        Arg::Literal(_) => None,
+    };
+    let inner: Vec<usize> = parts.iter().filter_map(inner).collect();
+    (inner.len() == count).then_some(inner)
+}
+
+/// One entry along the first axis.
+fn slice(builder: &mut GraphBuilder, output: usize, index: i64) -> Outcome<usize> {
+    let slice = Slice { axis: 0, step: 1 };
+    let range = [index, index + 1].map(|at| Arg::Literal(Literal::Int(at)));
+    let part = builder.call(slice, vec![Arg::Node(output), range[0], range[1]])?;
+    node(builder.call(Squeeze(vec![0]), vec![part])?)
 }
 
 /// The member that answers with a node.
@@ -203,11 +249,18 @@ fn common_prefix(graph: &Graph) -> usize {
 /// Finds batch sizes and sides the graph takes by inferring shapes for others than the example.
 fn describe_input(graph: &mut Graph) {
     let [n, c, h, w] = graph.input.example;
+    // Maps are as large as their images, or lack the same margin everywhere.
+    let example = graph.answered_sides(graph.input.example);
+    let Ok([answered_h, answered_w]) = example else {
+        return;
+    };
     let takes = |shape: [usize; 4]| match graph.infer(shape) {
         Ok(metas) => match &metas[graph.output.node] {
             Meta::Tensor { shape: answer, .. } => {
                 answer[..2] == [shape[0], graph.output.channels]
-                    && (!graph.output.spatial || answer[2..] == shape[2..])
+                    && (!graph.output.spatial
+                        || (answer[2] + h == shape[2] + answered_h
+                            && answer[3] + w == shape[3] + answered_w))
             }
             Meta::Number(_) => false,
         },

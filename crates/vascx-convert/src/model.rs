@@ -52,10 +52,7 @@ impl Model {
         let manifest_path = path.join(MANIFEST_FILE);
         let read = || -> Result<ModelManifest> {
             let text = fs::read_to_string(&manifest_path)?;
-            let manifest: ModelManifest = serde_json::from_str(&text)
-                .map_err(|error| Error::ModelDirectory(error.to_string()))?;
-            manifest.validate().map_err(Error::ModelDirectory)?;
-            Ok(manifest)
+            ModelManifest::from_json(&text).map_err(Error::ModelDirectory)
         };
         let manifest = read().map_err(|error| error.in_file(&manifest_path))?;
         let weights = Weights::open(&path.join(WEIGHTS_FILE))?;

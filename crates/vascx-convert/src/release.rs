@@ -47,12 +47,8 @@ impl<R: Read + Seek> Release<R> {
         let mut notes = Vec::new();
         let config = if archive.contains("extra/config.yaml") {
             let text = archive.read_text("extra/config.yaml", MAX_CONFIG)?;
-            let (config, unknown) = ReleaseConfig::parse(&text)?;
-            notes.extend(
-                unknown
-                    .iter()
-                    .map(|key| format!("unknown configuration key `{key}`")),
-            );
+            let (config, of_config) = ReleaseConfig::parse(&text)?;
+            notes.extend(of_config);
             config
         } else {
             notes.push("no configuration (extra/config.yaml); defaults apply".into());

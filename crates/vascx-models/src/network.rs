@@ -57,6 +57,9 @@ pub enum InputError {
     /// It would shrink to nothing.
     #[error("images must be at least {0} pixels high and wide")]
     TooSmall(usize),
+    /// The members' maps could not be combined.
+    #[error("the members answer with maps of different sizes")]
+    MembersDiffer,
 }
 
 impl Architecture {
@@ -155,6 +158,29 @@ impl Architecture {
             return Err(InputError::TooSmall(min_side));
         }
         Ok(())
+    }
+
+    /// Height and width of the answer to an image of a height and width: as many pixels as it has
+    /// where the network answers with vectors.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::check_input`].
+    pub fn answered_sides(&self, [height, width]: [usize; 2]) -> Result<[usize; 2], InputError> {
+        let image = [1, self.in_channels(), height, width];
+        self.check_input(image)?;
+        match self {
+            Self::Graph(graphs) if self.is_spatial() => {
+                let mut answered = None;
+                for graph in graphs {
+                    let sides = graph.answered_sides(image)?;
+                    if *answered.get_or_insert(sides) != sides {
+                        return Err(InputError::MembersDiffer);
+                    }
+                }
+                Ok(answered.unwrap_or([height, width]))
+            }
+            _ => Ok([height, width]),
+        }
     }
 
     /// Checks the configuration without building anything.

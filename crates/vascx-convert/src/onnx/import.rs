@@ -67,9 +67,8 @@ pub(crate) fn import_bytes(
         .iter()
         .find(|(key, _)| CONFIG_KEYS.contains(key));
     let config = if let Some((_, text)) = config {
-        let (config, unknown) = ReleaseConfig::parse(text)?;
-        let unknown = unknown.iter();
-        notes.extend(unknown.map(|key| format!("unknown configuration key `{key}`")));
+        let (config, of_config) = ReleaseConfig::parse(text)?;
+        notes.extend(of_config);
         config
     } else {
         notes.push("no configuration (`config` in metadata_props); defaults apply".into());
@@ -160,7 +159,7 @@ fn evaluate<'m>(
             let list = importer.unsupported.join("\n  ");
             return Err(Error::Program(format!("unsupported operators:\n  {list}")));
         }
-        match node.and_then(|node| members(&mut importer.builder, node)) {
+        match node.and_then(|node| members(&mut importer.builder, node, config)) {
             Ok(members) => return Ok((members, importer.sources)),
             Err(reason) => {
                 first.get_or_insert(format!("{reason} (for an image {example:?})"));

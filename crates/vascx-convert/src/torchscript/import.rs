@@ -6,6 +6,7 @@ use vascx_models::graph::{Arg, GraphBuilder};
 
 use super::evaluate::{Evaluator, Source};
 use super::value::Value;
+use crate::config::ReleaseConfig;
 use crate::error::{Error, Result};
 use crate::members::{Imported, Member, assemble, examples, members};
 use crate::module_tree::ScriptModule;
@@ -45,7 +46,8 @@ fn evaluate<R: Read + Seek>(
     root: &ScriptModule,
 ) -> Result<(Vec<Member>, Vec<Source>)> {
     let mut best: Option<(usize, String)> = None;
-    for example in examples(&release.config) {
+    let config = release.config.clone();
+    for example in examples(&config) {
         let builder = GraphBuilder::new(example).map_err(Error::Program)?;
         let mut integers = |source: &Source| {
             let tensor = read(release, source).map_err(|error| error.to_string())?;
@@ -61,7 +63,7 @@ fn evaluate<R: Read + Seek>(
             return Err(Error::Program(format!("unsupported operators:\n  {list}")));
         }
         let reached = evaluator.storages.len();
-        match answer.and_then(|answer| take_apart(&mut evaluator, answer)) {
+        match answer.and_then(|answer| take_apart(&mut evaluator, answer, &config)) {
             Ok(members) => return Ok((members, evaluator.sources)),
             Err(reason) => {
                 if best
@@ -80,12 +82,13 @@ fn evaluate<R: Read + Seek>(
 fn take_apart<'a>(
     evaluator: &mut Evaluator<'a, '_>,
     answer: Value<'a>,
+    config: &ReleaseConfig,
 ) -> std::result::Result<Vec<Member>, String> {
     let answer = main_answer(answer)?;
     let Arg::Node(output) = evaluator.argument(&answer)? else {
         return Err("the program answers with a number".into());
     };
-    members(&mut evaluator.builder, output)
+    members(&mut evaluator.builder, output, config)
 }
 
 /// The tensor among several answers: the first of a tuple or list, `out` of a dictionary.
@@ -124,6 +127,6 @@ pub(crate) fn import_source(source: &str) {
     let mut evaluator = Evaluator::new(&program, builder, &mut no_integers);
     let image = evaluator.fresh(Arg::Node(0));
     if let Ok(answer) = evaluator.method(&root, &"".into(), "forward", vec![image], Vec::new()) {
-        let _ = take_apart(&mut evaluator, answer);
+        let _ = take_apart(&mut evaluator, answer, &ReleaseConfig::default());
     }
 }

@@ -2,6 +2,7 @@
 //! hostile ones are refused. One program, because each would compile every network anew.
 
 mod comparison;
+mod configurations;
 mod onnx;
 mod releases;
 mod state_dicts;

@@ -254,6 +254,36 @@ impl Graph {
         if let Some(batch) = self.input.batch {
             shape[0] = batch;
         }
-        self.infer(shape).map(drop)
+        let metas = self.infer(shape)?;
+        // Programs may compute sizes of their own, and with them another answer.
+        let node = self.output.node;
+        let announced = |answer: &[usize]| {
+            answer.len() == if self.output.spatial { 4 } else { 2 }
+                && answer[..2] == [shape[0], self.output.channels]
+        };
+        match &metas[node] {
+            Meta::Tensor { shape, .. } if announced(shape) => Ok(()),
+            answer => Err(GraphError::Node {
+                node,
+                operator: "Output",
+                reason: format!("the answer is {answer:?}"),
+            }),
+        }
+    }
+
+    /// Height and width of the maps that images of a shape are answered with, or those of the
+    /// images where the answer is no map.
+    ///
+    /// # Errors
+    /// With the operation that does not take them.
+    pub fn answered_sides(&self, shape: [usize; 4]) -> Result<[usize; 2], GraphError> {
+        let mut shape = shape;
+        if let Some(batch) = self.input.batch {
+            shape[0] = batch;
+        }
+        match &self.infer(shape)?[self.output.node] {
+            Meta::Tensor { shape, .. } if shape.len() == 4 => Ok([shape[2], shape[3]]),
+            _ => Ok([shape[2], shape[3]]),
+        }
     }
 }

@@ -69,5 +69,6 @@ fixtures PYTHON="python3":
     {{PYTHON}} tools/fixtures/state_dicts.py
     {{PYTHON}} tools/fixtures/inference.py
     {{PYTHON}} tools/fixtures/field_of_view.py
+    {{PYTHON}} tools/fixtures/ensembles.py
     {{PYTHON}} tools/fixtures/jpeg.py
     {{PYTHON}} tools/fixtures/tiff.py

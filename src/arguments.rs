@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vascx::convert::Task;
-use vascx::inference::{BatchSize, DecodeLimits, Device, Devices, PreprocessMode};
+use vascx::inference::{BatchSize, DecodeLimits, Device, Devices, KeypointRule, PreprocessMode};
 use vascx::models::Precision;
 
 /// Retinal model ensembles in pure Rust: convert PyTorch releases, run them on photographs.
@@ -127,6 +127,9 @@ pub(crate) struct PredictArguments {
     /// How photographs are brought to the network's square.
     #[arg(long, default_value = "auto")]
     pub(crate) preprocess: PreprocessArgument,
+    /// How the members' heat maps become keypoints.
+    #[arg(long, default_value = "argmax_of_sum")]
+    pub(crate) keypoints: KeypointsArgument,
     /// cpu, ndarray, cuda[:index], wgpu, or several CUDA devices: cuda:0,cuda:1.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: Devices,
@@ -293,18 +296,24 @@ pub(crate) struct DemoArguments {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum TaskArgument {
     Segmentation,
+    Overlaps,
     Classification,
     Regression,
     Heatmap,
+    Keypoints,
+    Embedding,
 }
 
 impl From<TaskArgument> for Task {
     fn from(argument: TaskArgument) -> Self {
         match argument {
             TaskArgument::Segmentation => Self::Segmentation,
+            TaskArgument::Overlaps => Self::Overlaps,
             TaskArgument::Classification => Self::Classification,
             TaskArgument::Regression => Self::Regression,
             TaskArgument::Heatmap => Self::Heatmap,
+            TaskArgument::Keypoints => Self::Keypoints,
+            TaskArgument::Embedding => Self::Embedding,
         }
     }
 }
@@ -364,14 +373,16 @@ impl From<ModeArgument> for PreprocessMode {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum PreprocessArgument {
-    /// What the model's configuration asks for: full with contrast enhancement, else resize.
+    /// As the model was trained: `full`, or the fit into a square that its configuration names.
     Auto,
     /// Find the field of view and crop it to a square, as the released models were trained.
     Full,
     /// Pad to a square and resize, as vascx_simplify does.
     Simple,
-    /// Stretch to the square.
+    /// Stretch to the square, as vascx_simplify does without contrast.
     Resize,
+    /// The photographs are crops of the field of view already.
+    Crop,
 }
 
 impl From<PreprocessArgument> for Option<PreprocessMode> {
@@ -381,6 +392,26 @@ impl From<PreprocessArgument> for Option<PreprocessMode> {
             PreprocessArgument::Full => Some(PreprocessMode::Full),
             PreprocessArgument::Simple => Some(PreprocessMode::Simple),
             PreprocessArgument::Resize => Some(PreprocessMode::Resize),
+            PreprocessArgument::Crop => Some(PreprocessMode::Crop),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum KeypointsArgument {
+    /// The maximum of their sum, as vascx_simplify does.
+    #[value(name = "argmax_of_sum")]
+    ArgmaxOfSum,
+    /// The mean of their maxima, as retinalysis-inference does.
+    #[value(name = "mean_of_argmax")]
+    MeanOfArgmax,
+}
+
+impl From<KeypointsArgument> for KeypointRule {
+    fn from(argument: KeypointsArgument) -> Self {
+        match argument {
+            KeypointsArgument::ArgmaxOfSum => Self::ArgmaxOfSum,
+            KeypointsArgument::MeanOfArgmax => Self::MeanOfArgmax,
         }
     }
 }

@@ -60,6 +60,35 @@ fn forward_matches_pytorch_from_checkpoint_and_directory() {
 }
 
 #[test]
+fn forward_and_bench_need_no_configuration() {
+    let workspace = Workspace::new();
+    for (model, channels) in [("unconfigured", 3), ("grey", 1)] {
+        let model = fixture(&format!("answers/{model}.pt"))
+            .display()
+            .to_string();
+        let image = vec![0_u8; 4 * channels * 32 * 32];
+        let view = safetensors::tensor::TensorView::new(
+            safetensors::Dtype::F32,
+            vec![1, channels, 32, 32],
+            &image,
+        )
+        .unwrap();
+        let bytes = safetensors::serialize([("image", view)], None).unwrap();
+        std::fs::write(workspace.path("x"), bytes).unwrap();
+        let arguments = [
+            "forward", "--model", &model, "--input", "x", "--output", "y", "--device", DEVICE,
+        ];
+        workspace.vascx(0, &arguments);
+        let (shape, _) = tensor(&workspace.path("y"), "prediction");
+        assert_eq!(shape, [1, 1, 2, 32, 32]);
+        let bench = [
+            "bench", "--model", &model, "--size", "32", "--runs", "1", "--device", DEVICE,
+        ];
+        workspace.vascx(0, &bench);
+    }
+}
+
+#[test]
 fn forward_refuses_tensors_that_do_not_fit() {
     let workspace = Workspace::new();
     let model = fixture("models/unet_m1.pt");

@@ -267,7 +267,8 @@ fn unusable_configurations_are_refused() {
     let class = br#"{"inference": {"ensemble_class": "Oracle"}}"#;
     refused(&with_entry("extra/config.yaml", class), &["Oracle"]);
     // Six channels by default, the network takes three.
-    refused(&with_entry("extra/config.yaml", b"{}"), &["3 channels"]);
+    let contrast = br#"{"datamodule": {"test_transform": {"contrast_enhance": true}}}"#;
+    refused(&with_entry("extra/config.yaml", contrast), &["3 channels"]);
 }
 
 /// The fixture release with the body of its first `forward` replaced; `extra` follows as a method.

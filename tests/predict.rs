@@ -159,6 +159,120 @@ fn other_tasks_write_a_table_with_a_row_per_photograph() {
     }
 }
 
+/// Every class of release gives its files, and an overlay.
+#[test]
+fn classes_of_ensembles_write_what_they_answer() {
+    let workspace = Workspace::new();
+    let model = |class: &str| {
+        fixture(&format!("ensembles/{class}.pt"))
+            .display()
+            .to_string()
+    };
+    std::fs::create_dir(workspace.path("photos")).unwrap();
+    for id in ["a", "b"] {
+        let photograph = workspace.path(&format!("photos/{id}.png"));
+        std::fs::copy(fixture("ensembles/crop.png"), photograph).unwrap();
+    }
+    let predict = |class: &str| {
+        let model = model(class);
+        let mut arguments = vec![
+            "predict", "--model", &model, "--out", class, "--device", DEVICE,
+        ];
+        arguments.extend([
+            "--preprocess",
+            "crop",
+            "--overlay",
+            "--save-probabilities",
+            "photos",
+        ]);
+        workspace.vascx(0, &arguments);
+        let overlay = image::open(workspace.path(&format!("{class}/overlays/a.png"))).unwrap();
+        assert_eq!((overlay.width(), overlay.height()), (96, 96), "{class}");
+        overlay.into_rgb8()
+    };
+    let photograph = image::open(fixture("ensembles/crop.png"))
+        .unwrap()
+        .into_rgb8();
+    for (class, drawn) in [
+        ("HaloSegmentationEnsemble", true),
+        ("SegmentationEnsembleOverlaps", true),
+        ("KeypointsEnsemble", true),
+        ("EmbeddingEnsemble", false),
+    ] {
+        assert_eq!(predict(class) != photograph, drawn, "{class}");
+    }
+
+    let maps = ["a.png", "a.safetensors", "b.png", "b.safetensors"];
+    for class in ["HaloSegmentationEnsemble", "SegmentationEnsembleOverlaps"] {
+        let files = workspace.list(class);
+        assert!(
+            maps.iter().all(|map| files.iter().any(|file| file == map)),
+            "{files:?}"
+        );
+    }
+    let bits = image::open(workspace.path("SegmentationEnsembleOverlaps/a.png")).unwrap();
+    let bits = bits.as_luma8().expect("8-bit bits").as_raw().clone();
+    let bytes =
+        std::fs::read(workspace.path("SegmentationEnsembleOverlaps/a.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let view = file.tensor("probabilities").unwrap();
+    assert_eq!(view.shape(), [2, 96, 96]);
+    let values = view
+        .data()
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|&b| f32::from_le_bytes(b));
+    let values: Vec<f32> = values.collect();
+    for (pixel, bits) in bits.iter().enumerate() {
+        let of = |class: usize| u8::from(values[class * 96 * 96 + pixel] > 0.5) << class;
+        assert_eq!(of(0) | of(1), *bits, "pixel {pixel}");
+    }
+
+    let header = |class: &str| {
+        let path = workspace.path(&format!("{class}/predictions.csv"));
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(header("KeypointsEnsemble"), "id,x0,y0,x1,y1");
+    let columns: Vec<String> = (0..16).map(|index| format!("e{index}")).collect();
+    assert_eq!(
+        header("EmbeddingEnsemble"),
+        format!("id,{}", columns.join(","))
+    );
+    let bytes = std::fs::read(workspace.path("EmbeddingEnsemble/embeddings.safetensors")).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let described = metadata.metadata().as_ref().unwrap();
+    assert_eq!(described["ids"], r#"["a","b"]"#);
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let view = file.tensor("embeddings").unwrap();
+    assert_eq!(view.shape(), [2, 16]);
+    let rows = table(&workspace, "EmbeddingEnsemble/predictions.csv");
+    let first = f32::from_le_bytes(*view.data().first_chunk().unwrap());
+    assert_eq!(rows[0]["e0"].parse::<f32>().unwrap(), first);
+}
+
+#[test]
+fn photographs_whose_answer_is_not_finite_fail_alone() {
+    let workspace = Workspace::new();
+    photographs(&workspace, 1);
+    let white = image::RgbImage::from_pixel(40, 40, image::Rgb([255; 3]));
+    white.save(workspace.path("photos/white.png")).unwrap();
+    let black = image::RgbImage::from_pixel(40, 40, image::Rgb([90; 3]));
+    black.save(workspace.path("photos/p0.png")).unwrap();
+    let model = fixture("answers/overflowing_maps.pt").display().to_string();
+    let arguments = [
+        "predict", "--model", &model, "--out", "out", "--device", DEVICE, "photos",
+    ];
+    workspace
+        .vascx(1, &arguments)
+        .error_names(&["white.png", "not finite"]);
+    let manifest = table(&workspace, "out/manifest.csv");
+    let status = manifest.iter().map(|row| row["status"].as_str());
+    assert_eq!(status.collect::<Vec<_>>(), ["ok", "failed"]);
+    assert!(!workspace.path("out/white.png").exists());
+}
+
 #[test]
 fn names_given_at_conversion_head_the_columns() {
     let workspace = Workspace::new();

@@ -84,11 +84,11 @@ fn print_manifest(manifest: &ModelManifest) -> Result<()> {
     print(format_args!("  architecture   {architecture}"))?;
     print(format_args!(
         "  outputs        {} ({names})",
-        manifest.architecture.outputs()
+        manifest.answers()
     ))?;
     print(format_args!(
         "  input          {} channels, {}² pixels",
-        preprocessing.channels(),
+        manifest.architecture.in_channels(),
         preprocessing.input_size()
     ))?;
     if manifest.task.is_spatial() {
@@ -96,6 +96,9 @@ fn print_manifest(manifest: &ModelManifest) -> Result<()> {
             "  windows        {} × {}, overlap {}, {:?} blending",
             inference.window[0], inference.window[1], inference.overlap, inference.blend
         ))?;
+        if inference.halo > 0 {
+            print(format_args!("  halo           {}", inference.halo))?;
+        }
     }
     print(format_args!("  flips averaged {:?}", inference.tta_flips))?;
     print(format_args!("  batch size     {}", inference.batch_size))?;

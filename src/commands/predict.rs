@@ -22,6 +22,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
             preprocess: arguments.preprocess.into(),
             keep_maps: arguments.save_probabilities,
             limits: arguments.photographs.limits(),
+            keypoints: arguments.keypoints.into(),
         },
         overlay: arguments.overlay,
         resume: arguments.resume,

@@ -60,6 +60,38 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The network gave infinities or no numbers at all.
+    #[error(
+        "the network's answer is not finite{}",
+        if *.0 == Precision::F32 {
+            "; are its weights damaged, or was it trained in another normalisation?"
+        } else {
+            ", which may be for want of range; use --dtype f32"
+        }
+    )]
+    NotFinite(Precision),
+    /// Photographs have other channels than the network takes.
+    #[error(
+        "the network takes {network} channels, photographs give it {photographs}; it can be run on \
+         tensors only (vascx forward)"
+    )]
+    Channels {
+        /// What it takes.
+        network: usize,
+        /// What it would get.
+        photographs: usize,
+    },
+    /// The network's program does not take that many images at once.
+    #[error(
+        "the network does not take {count} images at once: {reason}; choose fewer with --batch-size \
+         or --window-batch-size"
+    )]
+    Pass {
+        /// Images, or windows.
+        count: usize,
+        /// Why not.
+        reason: String,
+    },
     /// The device does not compute in this element type.
     #[error("the device does not compute in {}; use --dtype f32", .0.name())]
     Precision(Precision),

@@ -1,4 +1,4 @@
-//! Photographs in, answers out: decoding, preprocessing, sliding windows and the four kinds of
+//! Photographs in, answers out: decoding, preprocessing, sliding windows and the kinds of
 //! VascX ensembles, on any burn backend.
 //!
 //! ```no_run
@@ -39,9 +39,10 @@ mod window;
 pub use decode::DecodeLimits;
 pub use device::{Device, DeviceWork, Devices, keep_autotune};
 pub use ensemble::{
-    Answer, Answers, AnyEnsemble, BatchSize, Classification, ClassificationEnsemble, FromMembers,
-    HeatmapEnsemble, Heatmaps, Keypoints, Logits, OutOfMemory, PredictOptions, Regression,
-    RegressionEnsemble, Segmentation, SegmentationEnsemble, TaskEnsemble,
+    Answer, Answers, AnyEnsemble, BatchSize, Classification, ClassificationEnsemble, Embedding,
+    EmbeddingEnsemble, FromMembers, HeatmapEnsemble, Heatmaps, KeypointRule, Keypoints,
+    KeypointsEnsemble, Landmarks, Logits, OutOfMemory, Overlaps, OverlapsEnsemble, PredictOptions,
+    Regression, RegressionEnsemble, Segmentation, SegmentationEnsemble, TaskEnsemble,
 };
 pub use error::{Error, Result};
 pub use field_of_view::{FieldOfView, Method};

@@ -1,5 +1,6 @@
 //! Writing results: files appear under their final name only when they are whole.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -46,14 +47,25 @@ pub(crate) fn write_png(
 /// # Errors
 /// When values and shape disagree or the file cannot be written.
 pub fn write_tensor(path: &Path, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
+    write_described_tensor(path, name, shape, values, None)
+}
+
+/// [`write_tensor`] with texts by name beside the tensor.
+pub(crate) fn write_described_tensor(
+    path: &Path,
+    name: &str,
+    shape: &[usize],
+    values: &[f32],
+    metadata: Option<HashMap<String, String>>,
+) -> Result<()> {
     let bytes: Vec<u8> = values
         .iter()
         .flat_map(|value| value.to_le_bytes())
         .collect();
     let view = TensorView::new(Dtype::F32, shape.to_vec(), &bytes)
         .map_err(|error| Error::output(path, error))?;
-    let file_bytes =
-        safetensors::serialize([(name, view)], None).map_err(|error| Error::output(path, error))?;
+    let file_bytes = safetensors::serialize([(name, view)], metadata)
+        .map_err(|error| Error::output(path, error))?;
     write_whole(path, |file| file.write_all(&file_bytes))
 }
 

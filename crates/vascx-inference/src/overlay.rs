@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::{ExtendedColorType, GrayImage, Rgb, RgbImage};
 
-use crate::ensemble::Answer;
+use crate::ensemble::{Answer, Keypoints, Landmarks};
 use crate::error::Result;
 use crate::geometry::Point;
 use crate::output::write_png;
@@ -25,6 +25,21 @@ const GRADES: [Rgb<u8>; 3] = [GREEN, AMBER, RED];
 /// How much a class's colour covers the photograph.
 const OPACITY: f32 = 0.7;
 
+/// The colour of a class; further ones repeat the last.
+fn colour_of(index: usize) -> Rgb<u8> {
+    CLASSES[index.min(CLASSES.len() - 1)]
+}
+
+/// Of all classes whose bit is set, of which there is one.
+fn mean_colour(bits: u8) -> Rgb<u8> {
+    let present = (0..8).filter(|class| bits >> class & 1 == 1);
+    let colours = present.map(|class| colour_of(class).0.map(u32::from));
+    let sum = colours.fold([0; 3], |sum, colour| {
+        [0, 1, 2].map(|channel| sum[channel] + colour[channel])
+    });
+    Rgb(sum.map(|value| (value / bits.count_ones()) as u8))
+}
+
 /// A photograph with answers drawn on it.
 #[derive(Clone, Debug)]
 pub struct Overlay {
@@ -41,16 +56,31 @@ impl Overlay {
 
     /// Draws an answer: several classes as colours (arteries red, veins blue, crossings green), a
     /// single class as its outline, keypoints as crosses, class probabilities as a badge in the
-    /// corner. Regressed values leave the picture as it is.
+    /// corner. Regressed values and embeddings leave the picture as it is.
     pub fn draw(&mut self, answer: &Answer) {
         match answer {
             Answer::Segmentation(segmentation) if segmentation.classes > 2 => {
-                self.colour(&segmentation.class_map);
+                self.colour(&segmentation.class_map, |class| {
+                    usize::from(class).checked_sub(1).map(colour_of)
+                });
             }
             Answer::Segmentation(segmentation) => self.outline(&segmentation.class_map),
-            Answer::Keypoints(keypoints) => keypoints.points.iter().for_each(|p| self.cross(*p)),
+            Answer::Overlaps(overlaps) if overlaps.classes > 1 => {
+                // Of two, the bits are those of a map of arteries and veins.
+                let two = overlaps.classes == 2;
+                self.colour(&overlaps.bits, |bits| match bits {
+                    0 => None,
+                    bits if two => Some(colour_of(usize::from(bits) - 1)),
+                    bits => Some(mean_colour(bits)),
+                });
+            }
+            Answer::Overlaps(overlaps) => self.outline(&overlaps.bits),
+            Answer::Keypoints(Keypoints { points, .. })
+            | Answer::Landmarks(Landmarks { points, .. }) => {
+                points.iter().for_each(|point| self.cross(*point));
+            }
             Answer::Classification(classification) => self.badge(&classification.probabilities),
-            Answer::Regression(_) => {}
+            Answer::Regression(_) | Answer::Embedding(_) => {}
         }
     }
 
@@ -82,10 +112,9 @@ impl Overlay {
         }
     }
 
-    fn colour(&mut self, classes: &GrayImage) {
+    fn colour(&mut self, classes: &GrayImage, colour: impl Fn(u8) -> Option<Rgb<u8>>) {
         for (pixel, class) in self.image.pixels_mut().zip(classes.pixels()) {
-            if let Some(index) = usize::from(class.0[0]).checked_sub(1) {
-                let colour = CLASSES[index.min(CLASSES.len() - 1)];
+            if let Some(colour) = colour(class.0[0]) {
                 for (value, target) in pixel.0.iter_mut().zip(colour.0) {
                     let mixed = f32::from(*value) * (1.0 - OPACITY) + f32::from(target) * OPACITY;
                     *value = mixed as u8;

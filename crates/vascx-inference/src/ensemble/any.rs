@@ -5,8 +5,8 @@ use vascx_convert::{Model, ModelManifest, Task};
 use vascx_models::Precision;
 
 use super::{
-    Classification, FromMembers, Keypoints, PredictOptions, Regression, Runner, Segmentation,
-    Values, Wanted,
+    Classification, Embedding, FromMembers, Keypoints, Landmarks, Overlaps, PredictOptions,
+    Reading, Regression, Runner, Segmentation, Values, Wanted,
 };
 use crate::error::Result;
 use crate::geometry::Geometry;
@@ -23,33 +23,47 @@ pub struct AnyEnsemble<B: Backend> {
 pub enum Answer {
     /// A class per pixel.
     Segmentation(Segmentation),
+    /// Classes per pixel that may overlap.
+    Overlaps(Overlaps),
     /// Class probabilities.
     Classification(Classification),
     /// Values.
     Regression(Regression),
-    /// Keypoints.
+    /// Keypoints as maxima of heat maps.
     Keypoints(Keypoints),
+    /// Keypoints as numbers.
+    Landmarks(Landmarks),
+    /// A vector.
+    Embedding(Embedding),
 }
 
 impl Answer {
-    pub(crate) fn from_values(
-        task: Task,
-        values: Values,
-        geometry: &Geometry,
-        keep_maps: bool,
-    ) -> Self {
+    /// The kept probabilities `[C, height, width]` of classes per pixel; see
+    /// [`Segmentation::probabilities`].
+    pub(crate) fn probabilities(&self) -> Option<Vec<f32>> {
+        match self {
+            Self::Segmentation(segmentation) => segmentation.probabilities(),
+            Self::Overlaps(overlaps) => overlaps.probabilities(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn from_values(values: Values, geometry: &Geometry, reading: Reading) -> Self {
         fn answer<A: FromMembers>(
             kind: fn(A) -> Answer,
-            (values, geometry, keep_maps): (Values, &Geometry, bool),
+            (values, geometry, reading): (Values, &Geometry, Reading),
         ) -> Answer {
-            kind(A::from_values(values, geometry, keep_maps))
+            kind(A::from_values(values, geometry, reading))
         }
-        let parts = (values, geometry, keep_maps);
-        match task {
+        let parts = (values, geometry, reading);
+        match reading.task {
             Task::Segmentation => answer(Self::Segmentation, parts),
+            Task::Overlaps => answer(Self::Overlaps, parts),
             Task::Classification => answer(Self::Classification, parts),
             Task::Regression => answer(Self::Regression, parts),
             Task::Heatmap => answer(Self::Keypoints, parts),
+            Task::Keypoints => answer(Self::Landmarks, parts),
+            Task::Embedding => answer(Self::Embedding, parts),
         }
     }
 }
@@ -98,11 +112,11 @@ impl<B: Backend> AnyEnsemble<B> {
         inputs: impl Into<Sources<'a>>,
         options: &PredictOptions,
     ) -> Result<Vec<Result<Answer>>> {
-        let task = self.runner.manifest.task;
+        let reading = self.runner.reading(options);
         let wanted = Wanted::answers(options.keep_maps);
         self.runner
             .collect(inputs.into(), options, wanted, |computed| {
-                Answer::from_values(task, computed.values, &computed.geometry, options.keep_maps)
+                Answer::from_values(computed.values, &computed.geometry, reading)
             })
     }
 }

@@ -4,7 +4,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use vascx_convert::Task;
 
-use super::{Combined, FromMembers, Pass, Values, Wanted};
+use super::{Combined, FromMembers, Pass, Reading, Values, Wanted};
 use crate::geometry::Geometry;
 
 /// The classification of one photograph.
@@ -28,7 +28,7 @@ impl FromMembers for Classification {
     }
 
     /// Mean over members.
-    fn from_values(values: Values, _: &Geometry, _: bool) -> Self {
+    fn from_values(values: Values, _: &Geometry, _: Reading) -> Self {
         let members = per_member(values);
         Self {
             probabilities: mean(&members),

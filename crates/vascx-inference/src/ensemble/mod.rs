@@ -1,11 +1,14 @@
-//! The four kinds of ensemble. What they share is [`runner`]'s (a model on its devices), [`stream`]'s
+//! The kinds of ensemble. What they share is [`runner`]'s (a model on its devices), [`stream`]'s
 //! (chunks in order) and [`worker`]'s (a chunk through a device); each kind adds how members become
 //! answers, as an implementation of [`FromMembers`] for its answer.
 
 mod any;
 mod backoff;
 mod classification;
+mod embedding;
 mod heatmap;
+mod landmarks;
+mod overlaps;
 mod regression;
 mod runner;
 mod segmentation;
@@ -17,7 +20,10 @@ mod worker;
 pub use any::{Answer, AnyEnsemble};
 pub use backoff::OutOfMemory;
 pub use classification::Classification;
+pub use embedding::Embedding;
 pub use heatmap::{Heatmaps, Keypoints};
+pub use landmarks::Landmarks;
+pub use overlaps::Overlaps;
 pub use regression::Regression;
 pub(crate) use runner::{Runner, Settings};
 pub use segmentation::Segmentation;
@@ -55,6 +61,28 @@ pub struct PredictOptions {
     pub keep_maps: bool,
     /// How large photographs may be that are read from files.
     pub limits: DecodeLimits,
+    /// How the members' heat maps become keypoints.
+    pub keypoints: KeypointRule,
+}
+
+/// How the members' heat maps become keypoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeypointRule {
+    /// The maximum of their sum, as vascx_simplify does.
+    #[default]
+    ArgmaxOfSum,
+    /// The mean of their maxima, as retinalysis-inference does.
+    MeanOfArgmax,
+}
+
+impl KeypointRule {
+    /// Name as in `--keypoints`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ArgmaxOfSum => "argmax_of_sum",
+            Self::MeanOfArgmax => "mean_of_argmax",
+        }
+    }
 }
 
 /// How many photographs are computed at a time.
@@ -67,25 +95,41 @@ pub enum BatchSize {
     Auto,
 }
 
-/// An ensemble on a device, or on several, that answers photographs with an `A`; see the four aliases
-/// [`SegmentationEnsemble`], [`ClassificationEnsemble`], [`RegressionEnsemble`] and
-/// [`HeatmapEnsemble`].
+/// An ensemble on a device, or on several, that answers photographs with an `A`; see the aliases
+/// [`SegmentationEnsemble`], [`OverlapsEnsemble`], [`ClassificationEnsemble`],
+/// [`RegressionEnsemble`], [`HeatmapEnsemble`], [`KeypointsEnsemble`] and [`EmbeddingEnsemble`].
 #[derive(Debug)]
 pub struct TaskEnsemble<B: Backend, A> {
     runner: Arc<Runner<B>>,
     answer: PhantomData<fn() -> A>,
 }
 
-/// Segments photographs: artery/vein, vessels, disc.
+/// Segments photographs: artery/vein, vessels, disc; with or without a halo around windows.
 pub type SegmentationEnsemble<B> = TaskEnsemble<B, Segmentation>;
+/// Segments photographs into classes that may overlap.
+pub type OverlapsEnsemble<B> = TaskEnsemble<B, Overlaps>;
 /// Classifies photographs, e.g. by image quality.
 pub type ClassificationEnsemble<B> = TaskEnsemble<B, Classification>;
 /// Regresses values from photographs.
 pub type RegressionEnsemble<B> = TaskEnsemble<B, Regression>;
-/// Locates keypoints such as the fovea.
+/// Locates keypoints such as the fovea by heat maps.
 pub type HeatmapEnsemble<B> = TaskEnsemble<B, Keypoints>;
+/// Locates keypoints by numbers.
+pub type KeypointsEnsemble<B> = TaskEnsemble<B, Landmarks>;
+/// Turns photographs into vectors that other programs go on with.
+pub type EmbeddingEnsemble<B> = TaskEnsemble<B, Embedding>;
 
-/// How an answer is made of the members' predictions; implemented by the four answers.
+/// What numbers become answers by. Public only because [`FromMembers`] names it; not exported.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    pub(crate) task: Task,
+    /// Classes, keypoints or values.
+    pub(crate) answers: usize,
+    pub(crate) normalised_keypoints: bool,
+    pub(crate) keep_maps: bool,
+}
+
+/// How an answer is made of the members' predictions; implemented by the answers.
 pub trait FromMembers: Sized {
     /// The task whose models give this answer.
     const TASK: Task;
@@ -102,7 +146,7 @@ pub trait FromMembers: Sized {
 
     /// The answer for one photograph, from its part of what was taken to the host.
     #[doc(hidden)]
-    fn from_values(values: Values, geometry: &Geometry, keep_maps: bool) -> Self;
+    fn from_values(values: Values, geometry: &Geometry, reading: Reading) -> Self;
 }
 
 /// The members' logits or heat maps for one input, on the network input's grid.
@@ -180,10 +224,11 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
         inputs: impl Into<Sources<'a>>,
         options: &PredictOptions,
     ) -> Result<Vec<Result<A>>> {
+        let reading = self.runner.reading(options);
         let answer =
             |Computed {
                  values, geometry, ..
-             }: Computed| { A::from_values(values, &geometry, options.keep_maps) };
+             }: Computed| { A::from_values(values, &geometry, reading) };
         let wanted = Wanted::answers(options.keep_maps);
         self.runner.collect(inputs.into(), options, wanted, answer)
     }
@@ -217,7 +262,7 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
         });
         Ok(Answers {
             stream,
-            keep_maps: options.keep_maps,
+            reading: self.runner.reading(options),
             answer: PhantomData,
         })
     }
@@ -249,7 +294,7 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
 /// Results as they are ready; see [`TaskEnsemble::predict_iter`].
 pub struct Answers<A> {
     stream: Stream<'static, 'static, ()>,
-    keep_maps: bool,
+    reading: Reading,
     answer: PhantomData<fn() -> A>,
 }
 
@@ -261,7 +306,7 @@ impl<A: FromMembers> Iterator for Answers<A> {
         Some(computed.map(
             |Computed {
                  values, geometry, ..
-             }| { A::from_values(values, &geometry, self.keep_maps) },
+             }| { A::from_values(values, &geometry, self.reading) },
         ))
     }
 }

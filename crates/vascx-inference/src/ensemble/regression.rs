@@ -4,7 +4,7 @@ use burn::tensor::backend::Backend;
 use vascx_convert::Task;
 
 use super::classification::{mean, per_member};
-use super::{Combined, FromMembers, Pass, Values};
+use super::{Combined, FromMembers, Pass, Reading, Values};
 use crate::geometry::Geometry;
 
 /// The values of one photograph.
@@ -29,7 +29,7 @@ impl FromMembers for Regression {
         pass.vectors(|vectors| vectors)
     }
 
-    fn from_values(values: Values, _: &Geometry, _: bool) -> Self {
+    fn from_values(values: Values, _: &Geometry, _: Reading) -> Self {
         Self {
             members: per_member(values),
         }

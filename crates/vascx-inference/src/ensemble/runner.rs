@@ -5,12 +5,12 @@ use std::thread::{self, Scope};
 
 use burn::tensor::backend::Backend;
 use vascx_convert::{InferenceSettings, Model, ModelManifest};
-use vascx_models::{Ensemble, Precision};
+use vascx_models::{Architecture, Ensemble, Precision};
 
 use super::backoff::watch_memory;
 use super::stream::{Computed, Promise, Queue, Stream, channel, prepare_ahead};
 use super::worker::{Wanted, Worker};
-use super::{BatchSize, PredictOptions};
+use super::{BatchSize, KeypointRule, PredictOptions, Reading};
 use crate::error::{Error, Result};
 use crate::memory::{self, Batch};
 use crate::placement::Placement;
@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) inference: InferenceSettings,
     pub(crate) batch_size: usize,
     pub(crate) mode: PreprocessMode,
+    pub(crate) keypoints: KeypointRule,
 }
 
 /// One call: how inputs are prepared and computed, and what for.
@@ -61,13 +62,20 @@ impl<B: Backend> Runner<B> {
                 device: device.clone(),
             })
         });
+        let manifest = model.manifest();
+        if !manifest.takes_photographs() {
+            return Err(Error::Channels {
+                network: manifest.architecture.in_channels(),
+                photographs: manifest.preprocessing.channels(),
+            });
+        }
         let placement = Placement::of::<B>(first);
         if placement != Placement::Host {
             watch_memory();
         }
         Ok(Self {
             replicas: replicas.collect::<Result<_>>()?,
-            manifest: model.manifest().clone(),
+            manifest: manifest.clone(),
             weights: model.stored_dtype(),
             placement,
         })
@@ -93,6 +101,16 @@ impl<B: Backend> Runner<B> {
         self.replicas.len() * self.placement.chunks_under_way()
     }
 
+    /// How the numbers of a call become answers.
+    pub(crate) fn reading(&self, options: &PredictOptions) -> Reading {
+        Reading {
+            task: self.manifest.task,
+            answers: self.manifest.answers(),
+            normalised_keypoints: self.manifest.inference.normalised_keypoints,
+            keep_maps: options.keep_maps,
+        }
+    }
+
     /// Settles a call.
     ///
     /// # Errors
@@ -104,6 +122,7 @@ impl<B: Backend> Runner<B> {
         keep_photographs: bool,
     ) -> Result<Run> {
         let settings = self.settings(options)?;
+        self.check_passes(&settings)?;
         let recipe = Recipe {
             preprocessing: self.manifest.preprocessing.clone(),
             mode: settings.mode,
@@ -116,6 +135,33 @@ impl<B: Backend> Runner<B> {
             recipe,
             wanted,
         })
+    }
+
+    /// Programs may decide by the number of images: they must take as many as a pass may have.
+    fn check_passes(&self, settings: &Settings) -> Result<()> {
+        let Architecture::Graph(graphs) = &self.manifest.architecture else {
+            return Ok(());
+        };
+        if graphs.iter().all(|graph| graph.guards.is_empty()) {
+            return Ok(());
+        }
+        let (most, [height, width]) = if self.manifest.task.is_spatial() {
+            let inference = &settings.inference;
+            (inference.window_batch_size, inference.window)
+        } else {
+            let side = self.manifest.preprocessing.input_size();
+            (settings.batch_size, [side, side])
+        };
+        let channels = self.manifest.architecture.in_channels();
+        for count in 1..=most {
+            let images = [count, channels, height, width];
+            let taken = self.manifest.architecture.check_input(images);
+            taken.map_err(|error| Error::Pass {
+                count,
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(())
     }
 
     fn settings(&self, options: &PredictOptions) -> Result<Settings> {
@@ -148,6 +194,7 @@ impl<B: Backend> Runner<B> {
             inference,
             batch_size,
             mode: options.preprocess.unwrap_or(auto),
+            keypoints: options.keypoints,
         })
     }
 

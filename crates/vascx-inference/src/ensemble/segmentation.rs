@@ -2,9 +2,11 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 use image::GrayImage;
+use rayon::prelude::*;
 use vascx_convert::Task;
 
-use super::{Combined, FromMembers, Pass, Reduced, Values, Wanted};
+use super::values::most_probable_on_device;
+use super::{Combined, FromMembers, Pass, Reading, Reduced, Values, Wanted};
 use crate::geometry::{Geometry, Size};
 use crate::window::Members;
 
@@ -20,7 +22,7 @@ pub struct Segmentation {
 
 /// Maps `[C, H, W]` on the network input's grid and how to bring them back.
 #[derive(Clone, Debug, PartialEq)]
-struct InputMaps {
+pub(super) struct InputMaps {
     values: Vec<f32>,
     geometry: Geometry,
 }
@@ -30,12 +32,63 @@ impl Segmentation {
     /// [`PredictOptions::keep_maps`](super::PredictOptions::keep_maps) was set. Outside the field
     /// of view that the photograph was cropped to they are 0.
     pub fn probabilities(&self) -> Option<Vec<f32>> {
-        let InputMaps { values, geometry } = self.probabilities.as_ref()?;
+        self.probabilities.as_ref().map(InputMaps::to_photograph)
+    }
+}
+
+impl InputMaps {
+    /// The maps `[C, height, width]` in the photograph's pixels; 0 outside of the input.
+    pub(super) fn to_photograph(&self) -> Vec<f32> {
+        let Self { values, geometry } = self;
         let maps = values.chunks_exact(geometry.input.area());
-        Some(
-            maps.flat_map(|map| geometry.maps_to_photograph(map, |values| values[0]))
-                .collect(),
-        )
+        maps.flat_map(|map| geometry.maps_to_photograph(map, |values| values[0]))
+            .collect()
+    }
+
+    /// What `pick` makes of the C probabilities of every pixel of the photograph, as far as the
+    /// device has not done it, the number C, and the maps where they are kept.
+    pub(super) fn pick(
+        values: Values,
+        geometry: &Geometry,
+        keep: bool,
+        pick: impl Fn(&[f32]) -> u8 + Sync,
+    ) -> (GrayImage, usize, Option<Self>) {
+        let mut kept = None;
+        let (count, picked) = match values {
+            Values::Numbers {
+                shape: [count, ..],
+                data,
+            } => {
+                // Where nothing is mixed on the way back, few pixels are compared instead of many.
+                let picked = if geometry.picks_pixels() {
+                    geometry.classes_to_photograph(&pick_each(&data, count, pick))
+                } else {
+                    geometry.maps_to_photograph(&data, pick)
+                };
+                kept = keep.then(|| Self {
+                    values: data,
+                    geometry: geometry.clone(),
+                });
+                (count, picked)
+            }
+            Values::Classes {
+                count,
+                undone: true,
+                data,
+            } => (count, data),
+            Values::Classes {
+                count,
+                undone: false,
+                data,
+            } => (count, geometry.classes_to_photograph(&data)),
+            Values::Maxima(_) | Values::NotFinite | Values::Refused(_) => {
+                unreachable!("those of heat maps and of none")
+            }
+        };
+        let Size { width, height } = geometry.photograph();
+        let map = GrayImage::from_raw(width as u32, height as u32, picked)
+            .expect("one byte per pixel of the photograph");
+        (map, count, kept)
     }
 }
 
@@ -52,66 +105,39 @@ impl FromMembers for Segmentation {
     }
 
     fn reduce<B: Backend>(combined: Tensor<B, 4>, geometries: &[&Geometry]) -> Reduced<B> {
-        Reduced::classes(combined, geometries)
+        Reduced::classes(combined, geometries, most_probable_on_device)
     }
 
     /// Back to the photograph's pixels → most probable class, as far as the device has not done it.
-    fn from_values(values: Values, geometry: &Geometry, keep_maps: bool) -> Self {
-        let mut probabilities = None;
-        let (count, classes) = match values {
-            Values::Numbers {
-                shape: [count, ..],
-                data,
-            } => {
-                // Where nothing is mixed on the way back, few pixels are compared instead of many.
-                let classes = if geometry.picks_pixels() {
-                    let classes = most_probable_of(&data, geometry.input.area());
-                    geometry.classes_to_photograph(&classes)
-                } else {
-                    geometry.maps_to_photograph(&data, most_probable)
-                };
-                probabilities = keep_maps.then(|| InputMaps {
-                    values: data,
-                    geometry: geometry.clone(),
-                });
-                (count, classes)
-            }
-            Values::Classes {
-                count,
-                undone: true,
-                data,
-            } => (count, data),
-            Values::Classes {
-                count,
-                undone: false,
-                data,
-            } => (count, geometry.classes_to_photograph(&data)),
-            Values::Maxima(_) => unreachable!("those of heat maps"),
-        };
-        let Size { width, height } = geometry.photograph();
-        let class_map = GrayImage::from_raw(width as u32, height as u32, classes)
-            .expect("one class per pixel of the photograph");
+    fn from_values(values: Values, geometry: &Geometry, reading: Reading) -> Self {
+        let (class_map, classes, probabilities) =
+            InputMaps::pick(values, geometry, reading.keep_maps, most_probable);
         Self {
             class_map,
-            classes: count,
+            classes,
             probabilities,
         }
     }
 }
 
-/// [`most_probable`] of every pixel of maps `[C, area]`.
-fn most_probable_of(maps: &[f32], area: usize) -> Vec<u8> {
-    let (first, others) = maps.split_at(area);
-    let mut best = first.to_vec();
-    let mut classes = vec![0; area];
-    for (class, map) in (1_usize..).zip(others.chunks_exact(area)) {
-        for ((best, index), value) in best.iter_mut().zip(&mut classes).zip(map) {
-            if value > best {
-                (*best, *index) = (*value, class as u8);
+/// What `pick` makes of the values of every pixel of `count` maps.
+fn pick_each(maps: &[f32], count: usize, pick: impl Fn(&[f32]) -> u8 + Sync) -> Vec<u8> {
+    const BAND: usize = 1 << 12;
+    let area = maps.len() / count;
+    let mut picked = vec![0; area];
+    let bands = picked.par_chunks_mut(BAND).enumerate();
+    bands.for_each_init(
+        || vec![0.0; count],
+        |values, (band, picked)| {
+            for (index, picked) in (band * BAND..).zip(picked) {
+                for (value, map) in values.iter_mut().zip(maps.chunks_exact(area)) {
+                    *value = map[index];
+                }
+                *picked = pick(values);
             }
-        }
-    }
-    classes
+        },
+    );
+    picked
 }
 
 /// Index of the largest value; the first of equals.

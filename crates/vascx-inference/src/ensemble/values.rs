@@ -1,6 +1,6 @@
 //! What answers are made of, and how it is cut down before it leaves a card.
 
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
 
 use super::undo::to_photograph;
@@ -30,6 +30,10 @@ pub enum Values {
     },
     /// The pixel of every heat map's maximum, row by row counted.
     Maxima(Vec<usize>),
+    /// No numbers: infinities, or what is left of them.
+    NotFinite,
+    /// The network takes no images of that size, for this reason.
+    Refused(String),
 }
 
 /// What [`super::FromMembers::combine`] gives for all images of a chunk.
@@ -37,22 +41,61 @@ pub enum Values {
 pub enum Combined<B: Backend> {
     /// Maps in memory.
     Host(Vec<HostMaps>),
-    /// `[n, K, H, W]` for maps, `[n, M, D, 1]` for vectors, on the device.
-    Device(Tensor<B, 4>),
+    /// On the device.
+    Device {
+        /// `[n, K, H, W]` for maps, `[n, M, D, 1]` for vectors.
+        numbers: Tensor<B, 4>,
+        /// How many of an image's numbers are not finite, `[n]`.
+        astray: Tensor<B, 1, Int>,
+    },
 }
 
 impl<B: Backend> Combined<B> {
+    pub(super) fn on_device(numbers: Tensor<B, 4>) -> Self {
+        let [count, k, height, width] = numbers.dims();
+        let astray = numbers.clone().is_finite().bool_not().int();
+        let astray = astray.reshape([count, k * height * width]).sum_dim(1);
+        Self::Device {
+            numbers,
+            astray: astray.squeeze_dim(1),
+        }
+    }
+
     /// Softmax over the K of maps.
     pub(super) fn softmax(self) -> Self {
+        self.map(HostMaps::softmax, |maps| softmax(maps, 1))
+    }
+
+    /// The logistic function of every value.
+    pub(super) fn sigmoid(self) -> Self {
+        self.map(HostMaps::sigmoid, sigmoid)
+    }
+
+    fn map(
+        self,
+        on_host: fn(HostMaps) -> HostMaps,
+        on_device: fn(Tensor<B, 4>) -> Tensor<B, 4>,
+    ) -> Self {
         match self {
-            Self::Host(maps) => Self::Host(maps.into_iter().map(HostMaps::softmax).collect()),
-            Self::Device(maps) => Self::Device(softmax(maps, 1)),
+            Self::Host(maps) => Self::Host(maps.into_iter().map(on_host).collect()),
+            Self::Device { numbers, astray } => Self::Device {
+                numbers: on_device(numbers),
+                astray,
+            },
         }
     }
 }
 
 impl From<HostMaps> for Values {
-    fn from(HostMaps { shape, values }: HostMaps) -> Self {
+    fn from(maps: HostMaps) -> Self {
+        let HostMaps {
+            shape,
+            values,
+            finite,
+        } = maps;
+        if !finite {
+            return Self::NotFinite;
+        }
         Self::Numbers {
             shape,
             data: values,
@@ -79,10 +122,14 @@ pub enum Reduced<B: Backend> {
 }
 
 impl<B: Backend> Reduced<B> {
-    /// The class maps of probabilities `[n, C, H, W]`. Where every pixel of a photograph is one of
+    /// What `pick` makes of probabilities `[n, C, H, W]`, pixel by pixel. Where every pixel of a photograph is one of
     /// the network input's, that is left to be picked on the host; else probabilities are
     /// interpolated first.
-    pub(super) fn classes(probabilities: Tensor<B, 4>, geometries: &[&Geometry]) -> Self {
+    pub(super) fn classes(
+        probabilities: Tensor<B, 4>,
+        geometries: &[&Geometry],
+        pick: fn(Tensor<B, 3>) -> Tensor<B, 1, Int>,
+    ) -> Self {
         let count = probabilities.dims()[1];
         let device = probabilities.device();
         let mut maps = Vec::new();
@@ -91,9 +138,9 @@ impl<B: Backend> Reduced<B> {
             let map: Tensor<B, 3> = probabilities.clone().narrow(0, index, 1).squeeze_dim(0);
             let undone = !geometry.picks_pixels();
             let classes: Vec<_> = if undone {
-                to_photograph(map, geometry).map(most_probable).collect()
+                to_photograph(map, geometry).map(pick).collect()
             } else {
-                vec![most_probable(map)]
+                vec![pick(map)]
             };
             maps.push((classes.iter().map(|part| part.dims()[0]).sum(), undone));
             flat.extend(classes);
@@ -123,11 +170,12 @@ impl<B: Backend> Reduced<B> {
         Self::Maxima(first.squeeze_dim(2))
     }
 
-    /// Waits for the device and copies; one result per image.
+    /// Waits for the device and copies; one result per image. `astray` are those of
+    /// [`Combined::Device`].
     ///
     /// # Errors
     /// What the device says, when an operation failed.
-    pub(super) fn take(self) -> Result<Vec<Values>, String> {
+    pub(super) fn take(self, astray: Tensor<B, 1, Int>) -> Result<Vec<Values>, String> {
         fn read<T>(
             data: Result<TensorData, burn::tensor::backend::ExecutionError>,
         ) -> Result<Vec<T>, String>
@@ -138,7 +186,7 @@ impl<B: Backend> Reduced<B> {
             let values = data.convert::<T>().into_vec();
             Ok(values.expect("just converted"))
         }
-        Ok(match self {
+        let mut values: Vec<Values> = match self {
             Self::Numbers(tensor) => {
                 let [_, shape @ ..] = tensor.dims();
                 let data = read::<f32>(tensor.try_into_data())?;
@@ -171,13 +219,20 @@ impl<B: Backend> Reduced<B> {
                     .map(|maxima| Values::Maxima(image(maxima)))
                     .collect()
             }
-        })
+        };
+        let astray = read::<i64>(astray.try_into_data())?;
+        for (values, astray) in values.iter_mut().zip(astray) {
+            if astray > 0 {
+                *values = Values::NotFinite;
+            }
+        }
+        Ok(values)
     }
 }
 
 /// Index of the largest value of every pixel of maps `[C, h, w]`, flat; the first of equals, as on
 /// the host.
-fn most_probable<B: Backend>(maps: Tensor<B, 3>) -> Tensor<B, 1, Int> {
+pub(super) fn most_probable_on_device<B: Backend>(maps: Tensor<B, 3>) -> Tensor<B, 1, Int> {
     let [count, height, width] = maps.dims();
     let mut best = maps.clone().narrow(0, 0, 1);
     let mut classes = Tensor::<B, 3, Int>::zeros([1, height, width], &maps.device());

@@ -4,15 +4,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData, backend::Backend};
-use vascx_convert::{InferenceSettings, Preprocessing, Task};
+use vascx_convert::{InferenceSettings, Normalisation, Preprocessing, Task};
 use vascx_models::{Ensemble, MemberOutput, Prediction};
 
 use super::backoff::{Alarms, Limits};
+use super::landmarks::flip_back;
 use super::runner::{Replica, Run, Runner};
 use super::stream::{Batch, Chunk, Computed, Queue};
 use super::values::{Combined, Reduced, Values};
-use super::{Classification, FromMembers, Keypoints, Regression, Segmentation};
+use super::{
+    Classification, Embedding, FromMembers, KeypointRule, Keypoints, Landmarks, Overlaps,
+    Regression, Segmentation,
+};
 use crate::augment::{flip, mean_over_flips};
+use crate::error::Error;
 use crate::geometry::{Geometry, Size};
 use crate::placement::Placement;
 use crate::preprocess::Pixels;
@@ -45,6 +50,7 @@ pub(super) struct Worker<'e, B: Backend> {
     runner: &'e Runner<B>,
     replica: &'e Replica<B>,
     inference: InferenceSettings,
+    keypoints: KeypointRule,
     wanted: Wanted,
     limits: Limits,
     /// The limits of the last pass.
@@ -65,6 +71,7 @@ impl<'e, B: Backend> Worker<'e, B> {
             runner,
             replica,
             inference: run.settings.inference.clone(),
+            keypoints: run.settings.keypoints,
             wanted: run.wanted,
             limits,
             kept: limits,
@@ -101,6 +108,11 @@ impl<'e, B: Backend> Worker<'e, B> {
         };
         let mut limits = self.limits;
         for images in loaded.chunk_by(alike) {
+            let size = images[0].geometry.input;
+            if let Some(reason) = self.refuses(size) {
+                values.extend(images.iter().map(|_| Values::Refused(reason.clone())));
+                continue;
+            }
             let compute = |images: &[&Loaded], limits: Limits| self.compute(images, limits);
             let warn = |warning: &str| warnings.push(warning.to_owned());
             match limits.run(images, compute, Alarms::so_far, warn) {
@@ -113,7 +125,15 @@ impl<'e, B: Backend> Worker<'e, B> {
         }
         self.limits = limits;
         let mut values = values.into_iter();
+        let precision = self.runner.precision();
+        let channels = self.runner.manifest.preprocessing.channels();
         let mut result = |loaded: Loaded<'a>| match (values.next(), &failure) {
+            (Some(Values::NotFinite), _) => Err(Error::NotFinite(precision)),
+            (Some(Values::Refused(reason)), _) => {
+                let Size { width, height } = loaded.geometry.input;
+                let shape = vec![channels, height, width];
+                Err(Error::Tensor { shape, reason })
+            }
             (Some(values), _) => Ok(Computed {
                 values,
                 geometry: loaded.geometry,
@@ -133,6 +153,17 @@ impl<'e, B: Backend> Worker<'e, B> {
             warnings,
             elapsed: started.elapsed(),
         }
+    }
+
+    /// Why the network takes no images of a size, if it does not; windows always have theirs.
+    fn refuses(&self, Size { width, height }: Size) -> Option<String> {
+        let manifest = &self.runner.manifest;
+        if manifest.task.is_spatial() {
+            return None;
+        }
+        let image = [1, manifest.preprocessing.channels(), height, width];
+        let refused = manifest.architecture.check_input(image);
+        refused.err().map(|error| error.to_string())
     }
 
     /// Runs images of one size through the ensemble; one result per image.
@@ -165,19 +196,24 @@ impl<'e, B: Backend> Worker<'e, B> {
             preprocessing: &manifest.preprocessing,
             images,
             flips: &self.inference.tta_flips,
+            keypoints: self.keypoints,
+            normalised_keypoints: self.inference.normalised_keypoints,
             wanted: self.wanted,
             windows: self.windows.as_ref(),
             at_once: limits.windows,
         };
         let (combine, reduce) = match manifest.task {
             Task::Segmentation => steps::<Segmentation, B>(),
+            Task::Overlaps => steps::<Overlaps, B>(),
             Task::Classification => steps::<Classification, B>(),
             Task::Regression => steps::<Regression, B>(),
             Task::Heatmap => steps::<Keypoints, B>(),
+            Task::Keypoints => steps::<Landmarks, B>(),
+            Task::Embedding => steps::<Embedding, B>(),
         };
-        let combined = match combine(&pass) {
+        let (combined, astray) = match combine(&pass) {
             Combined::Host(maps) => return Ok(maps.into_iter().map(Values::from).collect()),
-            Combined::Device(tensor) => tensor,
+            Combined::Device { numbers, astray } => (numbers, astray),
         };
         let reduced = if self.wanted == Wanted::Answers && self.runner.placement.reduces() {
             let geometries: Vec<_> = images.iter().map(|image| &image.geometry).collect();
@@ -185,7 +221,7 @@ impl<'e, B: Backend> Worker<'e, B> {
         } else {
             Reduced::Numbers(combined)
         };
-        reduced.take()
+        reduced.take(astray)
     }
 }
 
@@ -205,6 +241,8 @@ pub struct Pass<'a, B: Backend> {
     pub(super) preprocessing: &'a Preprocessing,
     pub(super) images: &'a [&'a Loaded<'a>],
     pub(super) flips: &'a [Vec<usize>],
+    pub(super) keypoints: KeypointRule,
+    pub(super) normalised_keypoints: bool,
     pub(super) wanted: Wanted,
     /// There are some for maps.
     pub(super) windows: Option<&'a Windows<B>>,
@@ -246,7 +284,7 @@ impl<B: Backend> Pass<'_, B> {
                     |images| windows.run(images, self.at_once, network),
                     flip,
                 );
-                Combined::Device(maps)
+                Combined::on_device(maps)
             }
         }
     }
@@ -254,12 +292,31 @@ impl<B: Backend> Pass<'_, B> {
     /// Vectors `[n, M, D, 1]` of the images; `per_member` is applied to `[M, n, D]` before flips are
     /// averaged.
     pub(super) fn vectors(&self, per_member: impl Fn(Tensor<B, 3>) -> Tensor<B, 3>) -> Combined<B> {
+        self.vectors_of_flips(per_member, |vectors, _| vectors)
+    }
+
+    /// [`Self::vectors`] that are pairs of x and y: those of flipped images are flipped back.
+    pub(super) fn points(&self) -> Combined<B> {
+        let Size { width, height } = self.images[0].geometry.input;
+        let far = if self.normalised_keypoints {
+            [1.0, 1.0]
+        } else {
+            [width as f64, height as f64]
+        };
+        self.vectors_of_flips(|points| points, |points, axes| flip_back(points, axes, far))
+    }
+
+    fn vectors_of_flips(
+        &self,
+        per_member: impl Fn(Tensor<B, 3>) -> Tensor<B, 3>,
+        restore: impl Fn(Tensor<B, 3>, &[usize]) -> Tensor<B, 3>,
+    ) -> Combined<B> {
         let network = |images: Tensor<B, 4>| match self.ensemble.forward(images) {
             Prediction::Vector(vectors) => per_member(vectors),
             Prediction::Spatial(_) => unreachable!("a manifest's task and network agree"),
         };
-        let vectors = mean_over_flips(self.upload(), self.flips, network, |vectors, _| vectors);
-        Combined::Device(vectors.swap_dims(0, 1).unsqueeze_dim(3))
+        let vectors = mean_over_flips(self.upload(), self.flips, network, restore);
+        Combined::on_device(vectors.swap_dims(0, 1).unsqueeze_dim(3))
     }
 
     /// The images as one tensor `[n, C, H, W]`, normalised.
@@ -289,16 +346,11 @@ impl<B: Backend> Pass<'_, B> {
         let data = TensorData::new(bytes, [values]);
         let levels = Tensor::<B, 1, Int>::from_data(data, (device, DType::U8));
         let levels = levels.reshape([count * channels / 3, height, width, 3]);
-        let unit = levels.permute([0, 3, 1, 2]).cast(FloatDType::F32) / 255.0;
-        let images = match preprocessing.normalisation {
-            Some(normalisation) => {
-                let row = |values: [f32; 3]| {
-                    Tensor::<B, 1>::from_floats(values, device).reshape([1, 3, 1, 1])
-                };
-                (unit - row(normalisation.mean)) / row(normalisation.std)
-            }
-            None => unit,
-        };
+        let Normalisation { divisor, mean, std } = preprocessing.normalisation;
+        let unit = levels.permute([0, 3, 1, 2]).cast(FloatDType::F32) / divisor;
+        let row =
+            |values: [f32; 3]| Tensor::<B, 1>::from_floats(values, device).reshape([1, 3, 1, 1]);
+        let images = (unit - row(mean)) / row(std);
         images.reshape([count, channels, height, width])
     }
 }

@@ -19,9 +19,8 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::backend::Backend;
 use rayon::prelude::*;
-use vascx_convert::Task;
 
-use crate::ensemble::{Answer, AnyEnsemble, Computed, PredictOptions, Stream, Wanted};
+use crate::ensemble::{Answer, AnyEnsemble, Computed, PredictOptions, Reading, Stream, Wanted};
 use crate::error::{Error, Result};
 use crate::inputs::Input;
 use crate::preprocess::Bounds;
@@ -134,7 +133,7 @@ impl Job {
             }
         }
 
-        let task = runner.manifest.task;
+        let reading = runner.reading(&self.options);
         let chunk_size = settings.batch_size;
         let (finished, answers) = sync_channel(chunk_size);
         let (order, mut stream) = Stream::new(runner.workers(), warn);
@@ -148,8 +147,8 @@ impl Job {
                 (Ticket { input, record }, source)
             });
             runner.start(scope, inputs, &call, order);
-            let writer =
-                scope.spawn(move || self.write_behind(task, chunk_size, &answers, journal, each));
+            let writer = scope
+                .spawn(move || self.write_behind(reading, chunk_size, &answers, journal, each));
             for computed in stream.by_ref() {
                 // The writer stops early only when it cannot write; its error is returned below.
                 if finished.send(computed).is_err() {
@@ -204,7 +203,7 @@ impl Job {
     /// the records in input order.
     fn write_behind<'a>(
         &self,
-        task: Task,
+        reading: Reading,
         at_once: usize,
         answers: &Receiver<(Ticket<'a>, Result<Computed<'a>>)>,
         mut journal: Journal,
@@ -218,7 +217,7 @@ impl Job {
             let count = chunk.len() as f64;
             let written: Vec<Result<_>> = chunk
                 .into_par_iter()
-                .map(|(ticket, computed)| self.write_one(task, ticket, computed))
+                .map(|(ticket, computed)| self.write_one(reading, ticket, computed))
                 .collect();
             let seconds = started.elapsed().as_secs_f64() / count;
             started = Instant::now();
@@ -241,7 +240,7 @@ impl Job {
 
     fn write_one<'a>(
         &self,
-        task: Task,
+        reading: Reading,
         mut ticket: Ticket<'a>,
         computed: Result<Computed<'a>>,
     ) -> Result<(Ticket<'a>, Option<Answer>)> {
@@ -258,7 +257,7 @@ impl Job {
                 return Ok((ticket, None));
             }
         };
-        let answer = Answer::from_values(task, values, &geometry, self.options.keep_maps);
+        let answer = Answer::from_values(values, &geometry, reading);
         let size = geometry.photograph();
         outputs::write(self, &ticket.input.id, size, photograph.as_deref(), &answer)?;
         let field = bounds.as_ref().and_then(Bounds::field_of_view);

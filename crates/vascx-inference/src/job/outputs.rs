@@ -1,5 +1,6 @@
 //! The files of a job.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use vascx_convert::{ModelManifest, Task};
 
 use super::Job;
 use super::record::{Record, Status};
-use crate::ensemble::{Answer, Pace, Runner, Settings};
-use crate::error::Result;
+use crate::ensemble::{Answer, Overlaps, Pace, Runner, Segmentation, Settings};
+use crate::error::{Error, Result};
 use crate::geometry::Size;
-use crate::output::{write_csv, write_png, write_tensor, write_whole};
+use crate::output::{write_csv, write_described_tensor, write_png, write_tensor, write_whole};
 use crate::overlay::Overlay;
 use crate::photograph::Photograph;
 
@@ -35,9 +36,12 @@ pub(super) fn run_description<B: Backend>(
         "preprocess": settings.mode.name(),
         "preprocessing": manifest.preprocessing,
         "window": inference.window,
+        "halo": inference.halo,
+        "relative_sigma": inference.relative_sigma,
         "overlap": inference.overlap,
         "blend": inference.blend,
         "tta_flips": inference.tta_flips,
+        "keypoints": settings.keypoints.name(),
         "save_probabilities": job.options.keep_maps,
         "overlay": job.overlay,
         "device": job.device,
@@ -58,11 +62,18 @@ pub(super) fn write(
     let file = |extension: &str| job.out.join(format!("{id}.{extension}"));
     let (width, height) = (size.width as u32, size.height as u32);
     match answer {
-        Answer::Segmentation(segmentation) => {
-            let map = segmentation.class_map.as_raw();
-            write_png(&file("png"), map, width, height, ExtendedColorType::L8)?;
-            if let Some(values) = segmentation.probabilities() {
-                let shape = [segmentation.classes, size.height, size.width];
+        Answer::Segmentation(Segmentation {
+            class_map: map,
+            classes,
+            ..
+        })
+        | Answer::Overlaps(Overlaps {
+            bits: map, classes, ..
+        }) => {
+            let colour = ExtendedColorType::L8;
+            write_png(&file("png"), map.as_raw(), width, height, colour)?;
+            if let Some(values) = answer.probabilities() {
+                let shape = [*classes, size.height, size.width];
                 write_tensor(&file("safetensors"), "probabilities", &shape, &values)?;
             }
         }
@@ -71,7 +82,10 @@ pub(super) fn write(
                 write_tensor(&file("safetensors"), "heatmaps", &maps.shape, &maps.values)?;
             }
         }
-        Answer::Classification(_) | Answer::Regression(_) => {}
+        Answer::Classification(_)
+        | Answer::Regression(_)
+        | Answer::Landmarks(_)
+        | Answer::Embedding(_) => {}
     }
     if let Some(photograph) = photograph {
         let mut overlay = Overlay::new(photograph);
@@ -94,7 +108,26 @@ pub(super) fn write_tables(out: &Path, manifest: &ModelManifest, records: &[Reco
         });
         write_csv(&out.join("predictions.csv"), &header, rows)?;
     }
+    if manifest.task == Task::Embedding {
+        write_embeddings(&out.join("embeddings.safetensors"), manifest, records)?;
+    }
     write_manifest(out, records)
+}
+
+/// `embeddings` `[N, D]` of the photographs that have one, whose ids are in the metadata, as a list
+/// in JSON.
+fn write_embeddings(path: &Path, manifest: &ModelManifest, records: &[Record]) -> Result<()> {
+    let done = records.iter();
+    let done: Vec<_> = done
+        .filter(|record| record.status == Status::Done)
+        .collect();
+    let numbers = done.iter().flat_map(|record| &record.predictions);
+    let values: std::result::Result<Vec<f32>, _> = numbers.map(|text| text.parse()).collect();
+    let values = values.map_err(|error| Error::output(path, error))?;
+    let ids: Vec<&str> = done.iter().map(|record| record.id.as_str()).collect();
+    let shape = [done.len(), manifest.answers()];
+    let metadata = HashMap::from([("ids".to_owned(), json!(ids).to_string())]);
+    write_described_tensor(path, "embeddings", &shape, &values, Some(metadata))
 }
 
 /// `manifest.csv`.
@@ -131,7 +164,7 @@ pub(super) fn write_run(
 /// `id` and the columns of a model's answers; none for segmentation.
 fn prediction_header(manifest: &ModelManifest) -> Option<Vec<String>> {
     let names = &manifest.output_names;
-    let count = manifest.architecture.outputs();
+    let count = manifest.answers();
     let named = |prefix: &str| -> Vec<String> {
         if names.is_empty() {
             (0..count).map(|index| format!("{prefix}{index}")).collect()
@@ -140,13 +173,14 @@ fn prediction_header(manifest: &ModelManifest) -> Option<Vec<String>> {
         }
     };
     let columns = match manifest.task {
-        Task::Segmentation => return None,
+        Task::Segmentation | Task::Overlaps => return None,
         Task::Classification => named("c"),
         Task::Regression => named("y"),
-        Task::Heatmap if names.is_empty() => (0..count)
+        Task::Embedding => named("e"),
+        Task::Heatmap | Task::Keypoints if names.is_empty() => (0..count)
             .flat_map(|index| [format!("x{index}"), format!("y{index}")])
             .collect(),
-        Task::Heatmap => names
+        Task::Heatmap | Task::Keypoints => names
             .iter()
             .flat_map(|name| [format!("x_{name}"), format!("y_{name}")])
             .collect(),

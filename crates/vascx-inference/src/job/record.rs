@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ensemble::Answer;
+use crate::ensemble::{Answer, Keypoints, Landmarks};
 use crate::field_of_view::{FieldOfView, Method};
 use crate::geometry::Size;
 use crate::inputs::Input;
@@ -142,11 +142,12 @@ fn file_state(input: &Input) -> (Option<u64>, Option<u64>) {
 pub(super) fn prediction_columns(answer: &Answer) -> Vec<String> {
     let numbers = |values: &[f32]| values.iter().map(f32::to_string).collect();
     match answer {
-        Answer::Segmentation(_) => Vec::new(),
+        Answer::Segmentation(_) | Answer::Overlaps(_) => Vec::new(),
         Answer::Classification(classification) => numbers(&classification.probabilities),
         Answer::Regression(regression) => numbers(&regression.mean()),
-        Answer::Keypoints(keypoints) => keypoints
-            .points
+        Answer::Embedding(embedding) => numbers(&embedding.vector),
+        Answer::Keypoints(Keypoints { points, .. })
+        | Answer::Landmarks(Landmarks { points, .. }) => points
             .iter()
             .flat_map(|point| [format!("{:.3}", point.x), format!("{:.3}", point.y)])
             .collect(),

@@ -36,6 +36,15 @@ pub enum Bounds {
         /// Height and width of the photograph.
         hw: [usize; 2],
     },
+    /// A crop of the field of view, which was found in it, stretched to a square.
+    Crop(Box<FieldOfView>),
+    /// Fitted into a square.
+    Basic {
+        /// Height and width of the photograph.
+        hw: [usize; 2],
+        /// What it was filled up to with black before.
+        pad: [usize; 2],
+    },
 }
 
 impl Bounds {
@@ -44,16 +53,18 @@ impl Bounds {
         let size = |[height, width]: [usize; 2]| Size { width, height };
         match self {
             Self::Full(field) => field.geometry(square, input_size),
+            Self::Crop(field) => Geometry::stretched(size(field.hw), Size::square(input_size)),
             Self::Simple { hw } => Geometry::padded_to_square(size(*hw), input_size),
             Self::Resize { hw } => Geometry::stretched(size(*hw), Size::square(input_size)),
+            Self::Basic { hw, pad } => Geometry::fitted(size(*hw), *pad, input_size),
         }
     }
 
     /// The field of view, where it was looked for.
     pub fn field_of_view(&self) -> Option<&FieldOfView> {
         match self {
-            Self::Full(field) => Some(field),
-            Self::Simple { .. } | Self::Resize { .. } => None,
+            Self::Full(field) | Self::Crop(field) => Some(field),
+            Self::Simple { .. } | Self::Resize { .. } | Self::Basic { .. } => None,
         }
     }
 

@@ -7,9 +7,9 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::filter::{Border, RELATIVE_SIGMA, blur, contrast, gaussian_kernel};
-use super::sample::{rescale, warp_taps};
+use super::sample::{warp, warp_taps};
 use crate::field_of_view::{FieldOfView, Rectangle};
-use crate::geometry::Size;
+use crate::geometry::{Point, Size};
 
 /// The blur is taken on a crop of this side.
 const BLURRED_SIDE: usize = 256;
@@ -18,36 +18,91 @@ const REACH: f64 = 4.0;
 /// The outermost share of the radius, where the rim's brightness is not to be trusted.
 const SHRINK: f64 = 0.01;
 
-/// The part of a crop whose pixels count, within the rim.
+/// Where a field of view lies in an image, in its pixel indices.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Disc {
+    centre: Point,
+    radius: f64,
+    /// What straight edges leave visible.
+    visible: Rectangle,
+}
+
+impl Disc {
+    /// In the crop of side `side`, which the circle touches.
+    pub(super) fn in_crop(field: &FieldOfView, side: usize) -> Self {
+        let middle = side as f64 / 2.0;
+        Self {
+            centre: Point {
+                x: middle,
+                y: middle,
+            },
+            radius: middle,
+            visible: field.visible_in_crop(side),
+        }
+    }
+
+    /// In the photograph that it was found in.
+    pub(super) fn in_photograph(field: &FieldOfView) -> Self {
+        Self {
+            centre: field.centre(),
+            radius: field.radius(),
+            visible: field.rect,
+        }
+    }
+
+    /// Whether it leaves out no pixel of an image.
+    fn covers(&self, Size { width, height }: Size) -> bool {
+        let margin = (0.001 * width.max(height) as f64).max(1.0);
+        let (width, height) = (width as f64, height as f64);
+        let reaches =
+            |x: f64, y: f64| (x - self.centre.x).hypot(y - self.centre.y) <= self.radius + margin;
+        let Rectangle {
+            min_x,
+            max_x,
+            min_y,
+            max_y,
+        } = self.visible;
+        min_x as f64 <= margin
+            && min_y as f64 <= margin
+            && max_x as f64 >= width - margin
+            && max_y as f64 >= height - margin
+            && [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)]
+                .into_iter()
+                .all(|(x, y)| reaches(x, y))
+    }
+}
+
+/// The part of an image whose pixels count, within the rim.
 struct Interior {
-    side: usize,
+    size: Size,
+    centre: Point,
     rect: Rectangle,
-    /// Squared radius of the circle around the crop's centre.
+    /// Squared radius of the circle around the centre.
     radius_squared: f64,
 }
 
 impl Interior {
-    fn new(field: &FieldOfView, side: usize) -> Self {
-        let visible = field.visible_in_crop(side);
-        let radius = side as f64 / 2.0;
+    fn new(disc: Disc, size: Size) -> Self {
+        let Disc {
+            centre,
+            radius,
+            visible,
+        } = disc;
         let margin = (SHRINK * radius).round_ties_even() as isize;
-        let size = Size {
-            width: side,
-            height: side,
-        };
-        let shrunk = visible.shrunk(margin, size);
+        let shrunk = visible.shrunk(margin, size).filter(|_| !disc.covers(size));
         let share = if shrunk.is_some() { 1.0 - SHRINK } else { 1.0 };
         Self {
-            side,
+            size,
+            centre,
             rect: shrunk.unwrap_or(visible),
             radius_squared: (share * radius).powi(2),
         }
     }
 
-    /// Squared distance from the crop's centre, as a share of the squared radius.
+    /// Squared distance from the circle's centre, as a share of the squared radius.
     fn distance(&self, x: usize, y: usize) -> f64 {
-        let middle = self.side as f64 / 2.0;
-        ((x as f64 - middle).powi(2) + (y as f64 - middle).powi(2)) / self.radius_squared
+        let Point { x: cx, y: cy } = self.centre;
+        ((x as f64 - cx).powi(2) + (y as f64 - cy).powi(2)) / self.radius_squared
     }
 
     /// The columns of row `y` that lie inside.
@@ -61,10 +116,10 @@ impl Interior {
         if !(min_y..max_y).contains(&(y as isize)) {
             return 0..0;
         }
-        let middle = self.side as f64 / 2.0;
-        let half = (self.radius_squared - (y as f64 - middle).powi(2))
+        let half = (self.radius_squared - (y as f64 - self.centre.y).powi(2))
             .max(0.0)
             .sqrt();
+        let middle = self.centre.x;
         let within = |x: &usize| self.distance(*x, y) < 1.0;
         // Rounding may put the ends a pixel off; the distance decides.
         let first = ((middle - half).floor() as isize).max(min_x) as usize;
@@ -76,24 +131,24 @@ impl Interior {
 
     /// For every pixel the one that mirrors it: across the straight edges, then across the circle.
     fn mirror(&self) -> Vec<usize> {
-        let side = self.side;
-        let columns = mirrored(self.rect.min_x, self.rect.max_x, side);
-        let rows = mirrored(self.rect.min_y, self.rect.max_y, side);
-        let middle = side as f64 / 2.0;
+        let Size { width, height } = self.size;
+        let columns = mirrored(self.rect.min_x, self.rect.max_x, width);
+        let rows = mirrored(self.rect.min_y, self.rect.max_y, height);
         let source = |x: usize, y: usize| {
             let distance = self.distance(x, y);
             if distance <= 1.0 {
                 return (x, y);
             }
-            let inside = |i: usize| {
+            let inside = |i: usize, middle: f64, length: usize| {
                 let at = middle + (i as f64 - middle) / distance;
-                at.round_ties_even().clamp(0.0, side as f64 - 1.0) as usize
+                at.round_ties_even().clamp(0.0, length as f64 - 1.0) as usize
             };
-            (inside(x), inside(y))
+            let Point { x: cx, y: cy } = self.centre;
+            (inside(x, cx, width), inside(y, cy, height))
         };
-        (0..side * side)
-            .map(|index| source(index % side, index / side))
-            .map(|(x, y)| rows[y] * side + columns[x])
+        (0..width * height)
+            .map(|index| source(index % width, index / width))
+            .map(|(x, y)| rows[y] * width + columns[x])
             .collect()
     }
 }
@@ -112,12 +167,21 @@ fn mirrored(min: isize, max: isize, side: usize) -> Vec<usize> {
     sources
 }
 
-/// Local contrast of a crop; zero outside the field of view.
-pub(super) fn enhance(crop: &RgbImage, field: &FieldOfView) -> RgbImage {
-    let side = crop.width() as usize;
-    let small = rescale(crop, BLURRED_SIDE);
+/// Local contrast of an image in which the field of view lies at `disc`; zero outside of it.
+pub(super) fn enhance(image: &RgbImage, field: &FieldOfView, disc: Disc) -> RgbImage {
+    let size = Size {
+        width: image.width() as usize,
+        height: image.height() as usize,
+    };
+    let Point { x: cx, y: cy } = disc.centre;
+    let middle = BLURRED_SIDE as f64 / 2.0;
+    let scale = BLURRED_SIDE as f64 / (2.0 * disc.radius);
+    let shrink = 2.0 * disc.radius / BLURRED_SIDE as f64;
+    let down = [cx, cy].map(|centre| warp_taps(BLURRED_SIDE, middle, shrink, centre));
+    let small = warp(image, &down[0], &down[1]);
     let small = small.as_chunks::<3>().0;
-    let mirror = Interior::new(field, BLURRED_SIDE).mirror();
+    let small_disc = Disc::in_crop(field, BLURRED_SIDE);
+    let mirror = Interior::new(small_disc, Size::square(BLURRED_SIDE)).mirror();
     let sigma = RELATIVE_SIGMA * BLURRED_SIDE as f64 / 2.0;
     let kernel = gaussian_kernel(sigma, (REACH * sigma + 0.5) as usize);
     let blurred: Vec<Vec<f32>> = (0..3)
@@ -129,17 +193,18 @@ pub(super) fn enhance(crop: &RgbImage, field: &FieldOfView) -> RgbImage {
         })
         .collect();
 
-    let interior = Interior::new(field, side);
-    let taps = warp_taps(BLURRED_SIDE, side);
+    let interior = Interior::new(disc, size);
+    let columns = warp_taps(size.width, cx, scale, middle);
+    let rows = warp_taps(size.height, cy, scale, middle);
     let units: Vec<f32> = (0..=255_u8).map(|level| f32::from(level) / 255.0).collect();
-    let mut enhanced = vec![0_u8; 3 * side * side];
+    let mut enhanced = vec![0_u8; 3 * size.area()];
     let lines = enhanced
-        .par_chunks_exact_mut(3 * side)
-        .zip(crop.par_chunks_exact(3 * side));
+        .par_chunks_exact_mut(3 * size.width)
+        .zip(image.par_chunks_exact(3 * size.width));
     lines
-        .zip(&taps)
+        .zip(&rows)
         .enumerate()
-        .for_each(|(y, ((line, crop), row))| {
+        .for_each(|(y, ((line, image), row))| {
             let visible = interior.columns(y);
             if visible.is_empty() {
                 return;
@@ -158,16 +223,16 @@ pub(super) fn enhance(crop: &RgbImage, field: &FieldOfView) -> RgbImage {
                 }
             }
             let pixels = line.as_chunks_mut::<3>().0[visible.clone()].iter_mut();
-            let crop = &crop.as_chunks::<3>().0[visible.clone()];
-            for ((pixel, crop), column) in pixels.zip(crop).zip(&taps[visible]) {
+            let image = &image.as_chunks::<3>().0[visible.clone()];
+            for ((pixel, level), column) in pixels.zip(image).zip(&columns[visible]) {
                 // Left of the first pixel lies black as well.
                 let at = |x: isize| mixed[(x as usize).min(BLURRED_SIDE)];
                 let (first, second) = (at(column.first), at(column.second));
                 for channel in 0..3 {
                     let blurred = column.mix(first[channel], second[channel]);
-                    pixel[channel] = contrast(units[usize::from(crop[channel])], blurred);
+                    pixel[channel] = contrast(units[usize::from(level[channel])], blurred);
                 }
             }
         });
-    super::square_image(side, enhanced)
+    RgbImage::from_raw(image.width(), image.height(), enhanced).expect("three bytes per pixel")
 }

@@ -6,17 +6,18 @@ mod full;
 mod sample;
 
 pub use bounds::Bounds;
+use full::Disc;
 
 use image::RgbImage;
 use rayon::prelude::*;
-use vascx_convert::Preprocessing;
+use vascx_convert::{Preprocessing, Transform};
 
 use crate::field_of_view::FieldOfView;
 use crate::geometry::Geometry;
 use crate::photograph::Photograph;
 use filter::{Border, RELATIVE_SIGMA, blur, contrast, gaussian_kernel};
 pub(crate) use sample::level_tables;
-use sample::{crop, image_to_planes, pixels_to_planes, sample};
+use sample::{crop, fit, image_to_planes, pixels_to_planes, resize, sample};
 
 /// Pixels in which no channel exceeds this belong to the dark surround.
 const SURROUND: u8 = 10;
@@ -30,15 +31,25 @@ pub enum PreprocessMode {
     Simple,
     /// Stretched to the square; with contrast enhancement the enhanced RGB follows.
     Resize,
+    /// A photograph that is a crop of the field of view already: contrast is enhanced at its own
+    /// size, then both are stretched to the network's.
+    Crop,
+    /// Filled up with black to at least `pad` (height, width), the longer side resized to the
+    /// square, the rest of it black.
+    Basic {
+        /// Nothing where it is no larger than the photograph.
+        pad: [usize; 2],
+    },
 }
 
 impl PreprocessMode {
-    /// The mode a model's photographs need.
+    /// The mode a model was trained with.
     pub fn auto(preprocessing: &Preprocessing) -> Self {
-        if preprocessing.contrast_enhance {
-            Self::Full
-        } else {
-            Self::Resize
+        match preprocessing.transform {
+            Transform::Fundus => Self::Full,
+            Transform::Basic { pad } => Self::Basic {
+                pad: pad.unwrap_or_default(),
+            },
         }
     }
 
@@ -48,6 +59,8 @@ impl PreprocessMode {
             Self::Full => "full",
             Self::Simple => "simple",
             Self::Resize => "resize",
+            Self::Crop => "crop",
+            Self::Basic { .. } => "basic",
         }
     }
 
@@ -58,6 +71,8 @@ impl PreprocessMode {
             Self::Full => Bounds::Full(Box::new(FieldOfView::find(photograph))),
             Self::Simple => Bounds::Simple { hw },
             Self::Resize => Bounds::Resize { hw },
+            Self::Crop => Bounds::Crop(Box::new(FieldOfView::find(photograph))),
+            Self::Basic { pad } => Bounds::Basic { hw, pad },
         }
     }
 }
@@ -82,16 +97,38 @@ pub fn preprocess(
     contrast_enhance: bool,
 ) -> Preprocessed {
     let bounds = mode.bounds(photograph);
-    let rgb = square_of(photograph, mode, &bounds, size);
-    let enhanced = contrast_enhance.then(|| local_contrast(&rgb, &bounds));
+    let mut images = images(photograph, mode, &bounds, [size, size], contrast_enhance).into_iter();
+    let rgb = images.next().expect("there is always one");
     Preprocessed {
         rgb,
-        enhanced,
+        enhanced: images.next(),
         bounds,
     }
 }
 
-/// To whole grey levels as the references do: OpenCV rounds, PyTorch truncates.
+/// The photograph's square of a side, and its local contrast where it is enhanced, resized to
+/// another side.
+fn images(
+    photograph: &Photograph,
+    mode: PreprocessMode,
+    bounds: &Bounds,
+    [square, side]: [usize; 2],
+    enhances: bool,
+) -> Vec<RgbImage> {
+    let rgb = square_of(photograph, mode, bounds, square);
+    let enhanced = enhances.then(|| local_contrast(&rgb, bounds));
+    let sized = |image: RgbImage| {
+        if image.dimensions() == (side as u32, side as u32) {
+            image
+        } else {
+            resize(&image, side)
+        }
+    };
+    std::iter::once(rgb).chain(enhanced).map(sized).collect()
+}
+
+/// To whole grey levels as the references do: OpenCV rounds, PyTorch truncates. What is a crop
+/// already keeps its size.
 fn square_of(
     photograph: &Photograph,
     mode: PreprocessMode,
@@ -102,6 +139,8 @@ fn square_of(
     let geometry = bounds.geometry(size, size);
     let bytes = match mode {
         PreprocessMode::Full => crop(rgb, &geometry),
+        PreprocessMode::Crop => return rgb.clone(),
+        PreprocessMode::Basic { .. } => fit(rgb, &geometry),
         // Nothing is mixed.
         _ if is_square(photograph, size) => return rgb.clone(),
         PreprocessMode::Simple | PreprocessMode::Resize => {
@@ -117,8 +156,11 @@ fn is_square(photograph: &Photograph, side: usize) -> bool {
 
 fn local_contrast(rgb: &RgbImage, bounds: &Bounds) -> RgbImage {
     match bounds {
-        Bounds::Full(field) => full::enhance(rgb, field),
-        Bounds::Simple { .. } | Bounds::Resize { .. } => enhance(rgb),
+        Bounds::Full(field) => {
+            full::enhance(rgb, field, Disc::in_crop(field, rgb.width() as usize))
+        }
+        Bounds::Crop(field) => full::enhance(rgb, field, Disc::in_photograph(field)),
+        Bounds::Simple { .. } | Bounds::Resize { .. } | Bounds::Basic { .. } => enhance(rgb),
     }
 }
 
@@ -162,33 +204,30 @@ pub(crate) fn prepare(
     let normalisation = preprocessing.normalisation;
     let bounds = mode.bounds(photograph);
     let geometry = bounds.geometry(square, side);
-    let levels = || square_of(photograph, mode, &bounds, square);
     let enhances = preprocessing.contrast_enhance;
-    let mut values = vec![0.0; preprocessing.channels() * side * side];
-    let (colours, contrast) = values.split_at_mut(3 * side * side);
+    let mut values = Vec::new();
     let resized = mode == PreprocessMode::Resize && !is_square(photograph, square);
-    let enhanced = if resized && side == square {
+    if resized && side == square {
         // The reference, vascx_simplify, keeps the fractions of grey levels here.
         let pixels = sample(photograph.rgb(), &geometry, |value| value);
-        pixels_to_planes(&pixels, normalisation, colours);
-        enhances.then(|| local_contrast(&levels(), &bounds))
+        values = pixels_to_planes(&pixels, normalisation);
+        if enhances {
+            let levels = square_of(photograph, mode, &bounds, square);
+            let enhanced = local_contrast(&levels, &bounds);
+            values.extend(image_to_planes(&enhanced, normalisation));
+        }
     } else {
-        let rgb = levels();
-        let enhanced = enhances.then(|| local_contrast(&rgb, &bounds));
-        if bytes && side == square {
-            let mut bytes = rgb.into_raw();
-            bytes.extend(enhanced.into_iter().flat_map(RgbImage::into_raw));
+        let images = images(photograph, mode, &bounds, [square, side], enhances);
+        if bytes {
             return Prepared {
-                pixels: Pixels::Bytes(bytes),
+                pixels: Pixels::Bytes(images.into_iter().flat_map(RgbImage::into_raw).collect()),
                 geometry,
                 bounds,
             };
         }
-        image_to_planes(&rgb, side, normalisation, colours);
-        enhanced
-    };
-    if let Some(enhanced) = enhanced {
-        image_to_planes(&enhanced, side, normalisation, contrast);
+        for image in &images {
+            values.extend(image_to_planes(image, normalisation));
+        }
     }
     Prepared {
         pixels: Pixels::Floats(values),

@@ -26,35 +26,78 @@ pub(super) fn crop(photograph: &RgbImage, geometry: &Geometry) -> Vec<u8> {
     warp(photograph, &columns, &rows)
 }
 
-/// A square image at another side, in rounded grey levels, as OpenCV warps bytes.
-pub(super) fn rescale(image: &RgbImage, side: usize) -> Vec<u8> {
-    let taps = warp_taps(image.width() as usize, side);
-    warp(image, &taps, &taps)
-}
-
-/// For each pixel of a square of side `to`, the pixels of one of side `from` that OpenCV's warp
-/// mixes.
-pub(super) fn warp_taps(from: usize, to: usize) -> Vec<Tap> {
-    let scale = from as f64 / to as f64;
-    let (middle, source_middle) = (to as f64 / 2.0, from as f64 / 2.0);
-    (0..to)
-        .map(|index| Tap::warp((index as f64 - middle) * scale + source_middle))
+/// For each of `count` pixels, the pixels of another image that OpenCV's warp mixes: `middle` lies at
+/// `source` there, and steps of one are steps of `scale`.
+pub(super) fn warp_taps(count: usize, middle: f64, scale: f64, source: f64) -> Vec<Tap> {
+    (0..count)
+        .map(|index| Tap::warp((index as f64 - middle) * scale + source))
         .collect()
 }
 
-/// A square image at another side, half-pixel centres, without anti-aliasing.
-fn resize(image: &RgbImage, side: usize) -> Vec<f32> {
-    let from = image.width() as usize;
-    let scale = from as f32 / side as f32;
-    let taps: Vec<Tap> = (0..side)
-        .map(|index| Tap::at((index as f32 + 0.5) * scale, from))
+/// An image stretched to a square, as OpenCV resizes bytes.
+pub(super) fn resize(image: &RgbImage, side: usize) -> RgbImage {
+    let [columns, rows] = [image.width(), image.height()].map(|from| {
+        let taps = (0..side).map(|index| Tap::resized(index, from as usize, side));
+        taps.collect::<Vec<_>>()
+    });
+    super::square_image(side, resize_bytes(image, &columns, &rows))
+}
+
+/// The square of `geometry`, as OpenCV resizes bytes.
+pub(super) fn fit(photograph: &RgbImage, geometry: &Geometry) -> Vec<u8> {
+    let columns = geometry.horizontal.taps_in_photograph(geometry.input.width);
+    let rows = geometry.vertical.taps_in_photograph(geometry.input.height);
+    resize_bytes(photograph, &columns, &rows)
+}
+
+/// Bilinear resampling in OpenCV's whole numbers: weights are multiples of 1/2048, and a line loses
+/// its last four bits before lines are mixed. Outside the image is black.
+fn resize_bytes(image: &RgbImage, columns: &[Tap], rows: &[Tap]) -> Vec<u8> {
+    let row_bytes = 3 * image.width() as usize;
+    let line = |y: isize| -> &[u8] {
+        match usize::try_from(y) {
+            Ok(y) if y < image.height() as usize => &image.as_raw()[y * row_bytes..][..row_bytes],
+            _ => &[],
+        }
+    };
+    let columns: Vec<_> = columns
+        .iter()
+        .map(|tap| (tap, tap.resize_steps()))
         .collect();
-    resample(image, &taps, &taps, |value| value)
+    let mut output = vec![0; 3 * columns.len() * rows.len()];
+    output
+        .par_chunks_exact_mut(3 * columns.len())
+        .zip(rows)
+        .for_each(|(pixels, row)| {
+            let weights = row.resize_steps();
+            let lines = [line(row.first), line(row.second)];
+            let pixels = pixels.as_chunks_mut::<3>().0.iter_mut();
+            for (pixel, (column, steps)) in pixels.zip(&columns) {
+                let mixed = lines.map(|line| {
+                    let at = |x: isize| {
+                        let start = usize::try_from(x).ok()?.checked_mul(3)?;
+                        line.get(start..)?.first_chunk::<3>()
+                    };
+                    let [first, second] = [column.first, column.second].map(at);
+                    [0, 1, 2].map(|channel| {
+                        let level = |pixel: Option<&[u8; 3]>| {
+                            pixel.map_or(0, |pixel| i32::from(pixel[channel]))
+                        };
+                        level(first) * steps[0] + level(second) * steps[1]
+                    })
+                });
+                for (channel, value) in pixel.iter_mut().enumerate() {
+                    let part = |line: usize| ((mixed[line][channel] >> 4) * weights[line]) >> 16;
+                    *value = ((part(0) + part(1) + 2) >> 2) as u8;
+                }
+            }
+        });
+    output
 }
 
 /// Bilinear resampling in whole numbers: OpenCV's positions are multiples of 1/32, so that nothing
 /// is lost. Lines are mixed first, a vector at a time. Taps ascend; outside the image is black.
-fn warp(image: &RgbImage, columns: &[Tap], rows: &[Tap]) -> Vec<u8> {
+pub(super) fn warp(image: &RgbImage, columns: &[Tap], rows: &[Tap]) -> Vec<u8> {
     let width = image.width() as usize;
     let row_bytes = 3 * width;
     let line = |y: isize| -> Option<&[u8]> {
@@ -168,52 +211,32 @@ fn mix_in_line(line: &[u8], column: &Tap) -> [f32; 3] {
     [0, 1, 2].map(|channel| column.mix(first[channel], second[channel]))
 }
 
-/// Writes a square image as normalised planes `[3, side, side]`, resized where its side differs.
-pub(super) fn image_to_planes(
-    image: &RgbImage,
-    side: usize,
-    normalisation: Option<Normalisation>,
-    planes: &mut [f32],
-) {
-    if image.width() as usize != side {
-        pixels_to_planes(&resize(image, side), normalisation, planes);
-        return;
-    }
-    let tables = level_tables(normalisation);
+/// A square image as normalised planes `[3, side, side]`.
+pub(super) fn image_to_planes(image: &RgbImage, normalisation: Normalisation) -> Vec<f32> {
     let pixels = image.as_raw().as_chunks::<3>().0;
-    for (channel, plane) in planes.chunks_exact_mut(side * side).enumerate() {
-        for (value, pixel) in plane.iter_mut().zip(pixels) {
-            *value = tables[channel][usize::from(pixel[channel])];
-        }
-    }
+    let tables = level_tables(normalisation);
+    let plane = |(channel, table): (usize, &Vec<f32>)| {
+        let levels = pixels.iter().map(|pixel| usize::from(pixel[channel]));
+        levels.map(|level| table[level]).collect::<Vec<_>>()
+    };
+    tables.iter().enumerate().flat_map(plane).collect()
 }
 
 /// What the grey levels of every colour are to the network.
-pub(crate) fn level_tables(normalisation: Option<Normalisation>) -> [Vec<f32>; 3] {
+pub(crate) fn level_tables(normalisation: Normalisation) -> [Vec<f32>; 3] {
     [0, 1, 2].map(|channel| {
         let levels = 0..=255_u8;
-        let value = |level| normalise(f32::from(level), channel, normalisation);
+        let value = |level| normalisation.apply(f32::from(level), channel);
         levels.map(value).collect()
     })
 }
 
-/// Writes interleaved grey levels as normalised planes `[3, …]`.
-pub(super) fn pixels_to_planes(
-    pixels: &[f32],
-    normalisation: Option<Normalisation>,
-    planes: &mut [f32],
-) {
+/// Interleaved grey levels as normalised planes `[3, …]`.
+pub(super) fn pixels_to_planes(pixels: &[f32], normalisation: Normalisation) -> Vec<f32> {
     let pixels = pixels.as_chunks::<3>().0;
-    for (channel, plane) in planes.chunks_exact_mut(pixels.len()).enumerate() {
-        for (value, pixel) in plane.iter_mut().zip(pixels) {
-            *value = normalise(pixel[channel], channel, normalisation);
-        }
-    }
-}
-
-fn normalise(level: f32, channel: usize, normalisation: Option<Normalisation>) -> f32 {
-    let unit = level / 255.0;
-    normalisation.map_or(unit, |Normalisation { mean, std }| {
-        (unit - mean[channel]) / std[channel]
-    })
+    let plane = |channel: usize| {
+        let values = pixels.iter();
+        values.map(move |pixel| normalisation.apply(pixel[channel], channel))
+    };
+    (0..3).flat_map(plane).collect()
 }

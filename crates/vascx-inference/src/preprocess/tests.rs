@@ -24,10 +24,11 @@ fn floats(prepared: &Prepared) -> &[f32] {
 
 fn prepare_simple(photograph: &Photograph, size: usize) -> Prepared {
     let preprocessing = Preprocessing {
+        transform: Transform::Fundus,
         square_size: size,
         resize: None,
         contrast_enhance: true,
-        normalisation: None,
+        normalisation: Normalisation::ZERO_ONE,
     };
     prepare(photograph, &preprocessing, PreprocessMode::Simple, false)
 }
@@ -129,16 +130,17 @@ fn resize_stretches_and_undoes() {
     let pixels = (0..6 * 4 * 3).map(|i| i as u8 * 3).collect();
     let photograph = Photograph::from_rgb(6, 4, pixels).unwrap();
     let preprocessing = Preprocessing {
+        transform: Transform::Fundus,
         square_size: 12,
         resize: None,
         contrast_enhance: false,
-        normalisation: Some(Normalisation::IMAGENET),
+        normalisation: Normalisation::IMAGENET,
     };
     let prepared = prepare(&photograph, &preprocessing, PreprocessMode::Resize, false);
     assert_eq!(floats(&prepared).len(), 3 * 12 * 12);
     // The corner pixel is the photograph's corner pixel: (0, 3, 6) / 255, normalised.
     for (channel, level) in [0.0_f32, 3.0, 6.0].into_iter().enumerate() {
-        let Normalisation { mean, std } = Normalisation::IMAGENET;
+        let Normalisation { mean, std, .. } = Normalisation::IMAGENET;
         let expected = (level / 255.0 - mean[channel]) / std[channel];
         assert!((floats(&prepared)[channel * 144] - expected).abs() < 1e-6);
     }
@@ -152,10 +154,11 @@ fn resize_stretches_and_undoes() {
 fn a_second_size_is_resized_after_the_square() {
     let photograph = Photograph::from_rgb(3, 2, vec![100; 18]).unwrap();
     let preprocessing = Preprocessing {
+        transform: Transform::Fundus,
         square_size: 8,
         resize: Some(4),
         contrast_enhance: true,
-        normalisation: None,
+        normalisation: Normalisation::ZERO_ONE,
     };
     let prepared = prepare(&photograph, &preprocessing, PreprocessMode::Simple, false);
     assert_eq!(floats(&prepared).len(), 6 * 4 * 4);
@@ -241,7 +244,7 @@ fn a_crop_of_known_bounds_is_the_references_to_the_bit() {
         let rgb = crop(&photograph, &field, 128);
         let expected = read_image(folder.join(format!("{name}_rgb.png")));
         assert_eq!(rgb, expected, "{name}");
-        let enhanced = full::enhance(&rgb, &field);
+        let enhanced = full::enhance(&rgb, &field, Disc::in_crop(&field, rgb.width() as usize));
         let expected = read_image(folder.join(format!("{name}_ce.png")));
         let found = image_difference(&enhanced, &expected);
         // The reference blurs in f64: f32 may truncate to the neighbouring level. The straight
@@ -422,7 +425,11 @@ fn full_matches_the_reference_on_public_photographs() {
             given.mean <= 0.5,
             "{name}: crop of the reference's bounds {given:?}"
         );
-        let enhanced = full::enhance(&expected_rgb, &field);
+        let enhanced = full::enhance(
+            &expected_rgb,
+            &field,
+            Disc::in_crop(&field, expected_rgb.width() as usize),
+        );
         let exact = image_difference(&enhanced, &expected_ce);
         assert!(
             exact.beyond_one <= 0.001,
@@ -430,7 +437,10 @@ fn full_matches_the_reference_on_public_photographs() {
         );
         let rgb = crop(&photograph, &own, 1024);
         let from_own = image_difference(&rgb, &expected_rgb);
-        let enhanced = image_difference(&full::enhance(&rgb, &own), &expected_ce);
+        let enhanced = image_difference(
+            &full::enhance(&rgb, &own, Disc::in_crop(&own, rgb.width() as usize)),
+            &expected_ce,
+        );
         println!(
             "{name}: given bounds {given:?}, given crop {exact:?}, own {from_own:?} {enhanced:?}"
         );
@@ -440,4 +450,72 @@ fn full_matches_the_reference_on_public_photographs() {
             "{name}: own bounds, enhanced {enhanced:?}"
         );
     }
+}
+
+/// What retinalysis-inference's transforms make of photographs, with up to a share of pixels off by
+/// one grey level.
+fn assert_like_the_reference(name: &str, image: &RgbImage, off_by_one: f64) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures/ensembles/transforms.safetensors");
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let view = file.tensor(name).unwrap();
+    let side = image.width() as usize;
+    assert_eq!(view.shape(), [side, side, 3], "{name}");
+    let pairs = image.as_raw().iter().zip(view.data());
+    let deltas: Vec<u8> = pairs.map(|(a, b)| a.abs_diff(*b)).collect();
+    let off = deltas.iter().filter(|&&delta| delta > 0).count() as f64 / deltas.len() as f64;
+    assert!(deltas.iter().all(|&delta| delta <= 1), "{name}");
+    assert!(off <= off_by_one, "{name}: {off}");
+}
+
+#[test]
+fn basic_fits_as_the_reference_does_and_undoes_it() {
+    for name in FIXTURES {
+        let (photograph, _) = Fixture::open(name);
+        for (setting, pad) in [("fitted", [0, 0]), ("padded", [110, 170])] {
+            let mode = PreprocessMode::Basic { pad };
+            let found = preprocess(&photograph, mode, 64, false);
+            // OpenCV's vector and scalar loops round differently when they enlarge.
+            assert_like_the_reference(&format!("{setting}_{name}"), &found.rgb, 0.01);
+            // The middle of the photograph is the middle of the square, and what was added
+            // brings nothing back.
+            let middle = found.bounds.point_to_photograph(32.0, 32.0, 64);
+            let [x, y] = [photograph.width() as f64, photograph.height() as f64];
+            assert!((middle.x - x / 2.0).abs() <= 2.0 && (middle.y - y / 2.0).abs() <= 2.0);
+            let full = image::GrayImage::from_pixel(64, 64, image::Luma([1]));
+            let map = found.bounds.map_to_photograph(&full).unwrap();
+            assert!(map.as_raw().iter().all(|&class| class == 1), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_second_size_is_resized_as_opencv_does() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/ensembles/crop.png");
+    let photograph = Photograph::open(path).unwrap();
+    for (side, off_by_one) in [(32, 0.0), (150, 0.01)] {
+        let found = preprocess(&photograph, PreprocessMode::Crop, side, false);
+        assert_like_the_reference(&format!("resized_{side}"), &found.rgb, off_by_one);
+    }
+}
+
+#[test]
+fn a_photograph_is_prepared_as_its_model_was_trained() {
+    let preprocessing = |transform, contrast_enhance| Preprocessing {
+        transform,
+        square_size: 64,
+        resize: None,
+        contrast_enhance,
+        normalisation: Normalisation::IMAGENET,
+    };
+    for contrast_enhance in [false, true] {
+        let fundus = preprocessing(Transform::Fundus, contrast_enhance);
+        assert_eq!(PreprocessMode::auto(&fundus), PreprocessMode::Full);
+    }
+    let pad = Some([100, 90]);
+    let basic = preprocessing(Transform::Basic { pad }, false);
+    let mode = PreprocessMode::Basic { pad: [100, 90] };
+    assert_eq!(PreprocessMode::auto(&basic), mode);
 }

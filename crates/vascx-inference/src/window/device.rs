@@ -12,7 +12,7 @@ pub(crate) struct DeviceWindows<B: Backend> {
     plan: WindowPlan,
     /// Top-left corners in the padded image, row by row.
     corners: Vec<[usize; 2]>,
-    /// Importance of a window's pixels, `[1, 1, h, w]`.
+    /// Importance of a window's answered pixels, `[1, 1, h, w]`.
     importance: Tensor<B, 4>,
     /// Sum of the importance of all windows, `[1, 1, H, W]` of the padded image.
     total: Tensor<B, 4>,
@@ -28,18 +28,13 @@ impl<B: Backend> DeviceWindows<B> {
     pub(crate) fn new(plan: WindowPlan, device: &B::Device) -> Self {
         let [rows, columns] = &plan.axes;
         let corner = |&row: &usize| columns.starts.iter().map(move |&column| [row, column]);
-        let map = |rows: &[f32], columns: &[f32]| {
-            let pairs = rows
-                .iter()
-                .flat_map(|row| columns.iter().map(move |c| row * c));
-            let values: Vec<f32> = pairs.collect();
-            let shape = [1, 1, rows.len(), columns.len()];
-            Tensor::from_data(TensorData::new(values, shape), device)
+        let map = |values: Vec<f32>, [height, width]: [usize; 2]| {
+            Tensor::from_data(TensorData::new(values, [1, 1, height, width]), device)
         };
         Self {
             corners: rows.starts.iter().flat_map(corner).collect(),
-            importance: map(&rows.importance, &columns.importance),
-            total: map(&rows.total(), &columns.total()),
+            importance: map(plan.importance(), plan.answered()),
+            total: map(plan.total(), [rows.padded, columns.padded]),
             plan,
         }
     }
@@ -50,7 +45,7 @@ impl<B: Backend> DeviceWindows<B> {
 
     /// Runs `network` over images `[N, C, H, W]` and blends its answers to `[N, K, H, W]`.
     ///
-    /// `network` maps windows `[n, C, h, w]` to `[n, K, h, w]`. Every window is computed once;
+    /// `network` maps windows `[n, C, h, w]` to `[n, K, …]` of what it answers for. Every window is computed once;
     /// windows of neighbouring images share passes of at most `per_pass`.
     pub(crate) fn run(
         &self,
@@ -66,7 +61,7 @@ impl<B: Backend> DeviceWindows<B> {
             let batch = pass
                 .iter()
                 .map(|run| {
-                    let [rows, columns] = self.area(run.corner);
+                    let [rows, columns] = area(run.corner, self.plan.window());
                     let images = images.clone();
                     images.slice([run.images.clone(), 0..channels, rows, columns])
                 })
@@ -79,7 +74,7 @@ impl<B: Backend> DeviceWindows<B> {
             });
             let mut first = 0;
             for Run { corner, images } in pass {
-                let [rows, columns] = self.area(corner);
+                let [rows, columns] = area(corner, self.plan.answered());
                 let addend = weighted.clone().narrow(0, first, images.len());
                 first += images.len();
                 let target = [images, 0..outputs, rows, columns];
@@ -113,29 +108,28 @@ impl<B: Backend> DeviceWindows<B> {
         passes
     }
 
-    fn area(&self, [row, column]: [usize; 2]) -> [Range<usize>; 2] {
-        let [height, width] = self.plan.window();
-        [row..row + height, column..column + width]
-    }
-
     fn padded(&self) -> [usize; 2] {
         [0, 1].map(|axis| self.plan.axes[axis].padded)
     }
 
-    fn image_area(&self) -> [Range<usize>; 2] {
+    /// Where the image lies in the padded one, with `halo` more before it.
+    fn image_area(&self, halo: usize) -> [Range<usize>; 2] {
         [0, 1].map(|axis| {
             let axis = &self.plan.axes[axis];
-            axis.padding..axis.padding + axis.length
+            let start = axis.padding + halo;
+            start..start + axis.length
         })
     }
 
+    /// All that windows show: the padded images and the halo around them.
     fn pad(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [height, width] = self.padded();
+        let halo = self.plan.axes[0].halo;
+        let [height, width] = self.padded().map(|side| side + 2 * halo);
         if [height, width] == self.image() {
             return images;
         }
         let [count, channels, ..] = images.dims();
-        let [rows, columns] = self.image_area();
+        let [rows, columns] = self.image_area(halo);
         Tensor::zeros([count, channels, height, width], &images.device())
             .slice_assign([0..count, 0..channels, rows, columns], images)
     }
@@ -145,7 +139,11 @@ impl<B: Backend> DeviceWindows<B> {
             return maps;
         }
         let [count, outputs, ..] = maps.dims();
-        let [rows, columns] = self.image_area();
+        let [rows, columns] = self.image_area(0);
         maps.slice([0..count, 0..outputs, rows, columns])
     }
+}
+
+fn area([row, column]: [usize; 2], [height, width]: [usize; 2]) -> [Range<usize>; 2] {
+    [row..row + height, column..column + width]
 }

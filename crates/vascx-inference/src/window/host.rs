@@ -16,23 +16,39 @@ use crate::preprocess::{Pixels, level_tables};
 #[derive(Debug)]
 pub(crate) struct HostWindows {
     image: [usize; 2],
+    /// What the network sees and answers for.
     window: [usize; 2],
+    answered: [usize; 2],
     /// Rows and columns, per window along the axis.
     stretches: [Vec<Stretch>; 2],
+    /// The least importance of a pixel.
+    floor: f32,
+    /// One over the importance of all windows at every pixel of the image, row by row: weights
+    /// sum to one, so that nothing is left to divide after blending.
+    scale: Vec<f32>,
     /// Network inputs for grey levels, per colour.
     levels: [Vec<f32>; 3],
 }
 
-/// The pixels of an image that a window covers along one axis.
+/// A window along one axis.
 #[derive(Debug)]
 struct Stretch {
-    /// The first of them in the window; those before are padding.
+    /// The pixels of the image that it shows.
+    seen: Span,
+    /// The pixels of the image that it answers for.
+    answered: Span,
+    /// Importance of each of those.
+    importance: Vec<f32>,
+}
+
+/// Neighbouring pixels of an image along one axis, which lie in a window or in its answer.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    /// The first of them in the window or answer; those before are padding.
     offset: usize,
     /// The first of them in the image.
     first: usize,
-    /// Importance of each, as a share of that of all windows there: shares sum to one, so that
-    /// nothing is left to divide after blending.
-    shares: Vec<f32>,
+    count: usize,
 }
 
 /// Maps of one image. Public only because an ensemble's hidden methods name it; not exported.
@@ -42,6 +58,8 @@ pub struct HostMaps {
     pub(crate) shape: [usize; 3],
     /// Row-major.
     pub(crate) values: Vec<f32>,
+    /// Whether all of them were numbers when they came from the network.
+    pub(crate) finite: bool,
 }
 
 /// Which window of which image, mirrored how.
@@ -61,17 +79,36 @@ struct Side<'a> {
     mirrored: bool,
 }
 
+impl Span {
+    /// Those of `count` pixels from `start` on that an image of `length` has after `padding`.
+    fn new(start: usize, count: usize, padding: usize, length: usize) -> Self {
+        let offset = padding.saturating_sub(start);
+        let end = (padding + length).saturating_sub(start).min(count);
+        Self {
+            offset,
+            first: start + offset - padding,
+            count: end - offset,
+        }
+    }
+}
+
 impl Stretch {
     fn all(axis: &WindowAxis) -> Vec<Self> {
-        let total = axis.total();
+        let WindowAxis {
+            length,
+            padding,
+            halo,
+            ref importance,
+            ..
+        } = *axis;
         let stretch = |&start: &usize| {
-            let offset = axis.padding.saturating_sub(start);
-            let end = (axis.padding + axis.length - start).min(axis.importance.len());
-            let shares = (offset..end).map(|at| axis.importance[at] / total[start + at]);
+            // A window begins a halo before its answer: counted from there, so does the padding.
+            let seen = Span::new(start, importance.len() + 2 * halo, padding + halo, length);
+            let answered = Span::new(start, importance.len(), padding, length);
             Self {
-                offset,
-                first: start + offset - axis.padding,
-                shares: shares.collect(),
+                seen,
+                answered,
+                importance: importance[answered.offset..][..answered.count].to_vec(),
             }
         };
         axis.starts.iter().map(stretch).collect()
@@ -79,20 +116,19 @@ impl Stretch {
 }
 
 impl Side<'_> {
-    /// The pixels of the image as it is.
-    fn pixels(self) -> Range<usize> {
-        let (first, count) = (self.stretch.first, self.stretch.shares.len());
+    /// Where a span lies in the image as it is.
+    fn pixels(self, span: Span) -> Range<usize> {
         let start = if self.mirrored {
-            self.length - first - count
+            self.length - span.first - span.count
         } else {
-            first
+            span.first
         };
-        start..start + count
+        start..start + span.count
     }
 
-    /// The place of one of [`Self::pixels`] among the window's covered ones.
+    /// The place among the window's answered pixels of a pixel of the image.
     fn index_of(self, pixel: usize) -> Option<usize> {
-        let pixels = self.pixels();
+        let pixels = self.pixels(self.stretch.answered);
         pixels.contains(&pixel).then(|| {
             if self.mirrored {
                 pixels.end - 1 - pixel
@@ -104,8 +140,8 @@ impl Side<'_> {
 
     /// The pixel that a pixel of the window shows; none for padding.
     fn pixel(self, at: usize) -> Option<usize> {
-        let index = at.checked_sub(self.stretch.offset)?;
-        let pixels = self.pixels();
+        let index = at.checked_sub(self.stretch.seen.offset)?;
+        let pixels = self.pixels(self.stretch.seen);
         if index >= pixels.len() {
             None
         } else if self.mirrored {
@@ -117,11 +153,21 @@ impl Side<'_> {
 }
 
 impl HostWindows {
-    pub(crate) fn new(plan: &WindowPlan, normalisation: Option<Normalisation>) -> Self {
+    pub(crate) fn new(plan: &WindowPlan, normalisation: Normalisation) -> Self {
+        let [rows, columns] = &plan.axes;
+        let total = plan.total();
+        let lines = total.chunks_exact(columns.padded);
+        let scale = lines.skip(rows.padding).take(rows.length).flat_map(|line| {
+            let line = &line[columns.padding..][..columns.length];
+            line.iter().map(|total| 1.0 / total)
+        });
         Self {
             image: plan.image(),
             window: plan.window(),
+            answered: plan.answered(),
             stretches: [0, 1].map(|axis| Stretch::all(&plan.axes[axis])),
+            floor: plan.floor,
+            scale: scale.collect(),
             levels: level_tables(normalisation),
         }
     }
@@ -137,8 +183,9 @@ impl HostWindows {
     /// Runs `network` over images; blends its answers, averages them over the images
     /// as they are and flipped along each of `flips` (axes of `[N, C, H, W]`), and combines members.
     ///
-    /// `network` maps windows `[n, C, h, w]` to every member's `[n, K, h, w]`. Every window is computed once;
-    /// windows of neighbouring images share passes of at most `per_pass`.
+    /// `network` maps windows `[n, C, h, w]` to every member's `[n, K, …]` of what it answers for.
+    /// Every window is computed once; windows of neighbouring images share passes of at most
+    /// `per_pass`.
     pub(crate) fn run<B: Backend>(
         &self,
         images: &[&Pixels],
@@ -166,6 +213,11 @@ impl HostWindows {
             let windows = Tensor::<B, 4>::from_data(TensorData::new(windows, shape), device);
             let maps = network(windows.permute([0, 3, 1, 2]));
             let [_, outputs, ..] = maps[0].dims();
+            let kept = if members == Members::Each {
+                maps.len()
+            } else {
+                1
+            };
             let share = members.share(maps.len()) / views.len() as f32;
             let maps = maps
                 .into_iter()
@@ -174,19 +226,30 @@ impl HostWindows {
             for (index, place) in pass.iter().enumerate() {
                 if place.image == blended.len() {
                     let [height, width] = self.image;
+                    let outputs = kept * outputs;
                     blended.push(HostMaps {
                         shape: [outputs, height, width],
                         values: vec![0.0; outputs * height * width],
+                        finite: true,
                     });
                 }
-                let size = height * width * outputs;
+                let size = self.answered.iter().product::<usize>() * outputs;
                 let of_members: Vec<_> = maps
                     .iter()
                     .map(|map| map.as_slice().expect("networks answer in f32"))
                     .map(|map: &[f32]| &map[index * size..][..size])
                     .collect();
-                self.add(&mut blended[place.image], *place, &of_members, share);
+                let blended = &mut blended[place.image].values;
+                let part = blended.len() / kept;
+                let parts = blended.chunks_exact_mut(part);
+                for (part, members) in parts.zip(of_members.chunks(maps.len() / kept)) {
+                    self.add(part, outputs, *place, members, share);
+                }
             }
+        }
+        for maps in &mut blended {
+            let bands = maps.values.par_chunks(HostMaps::BAND);
+            maps.finite = bands.all(|band| band.iter().all(|value| value.is_finite()));
         }
         blended
     }
@@ -229,8 +292,9 @@ impl HostWindows {
             let Some(row) = rows.pixel(index % height) else {
                 return;
             };
-            let covered = columns.pixels();
-            let line = &mut line[columns.stretch.offset * channels..][..covered.len() * channels];
+            let seen = columns.stretch.seen;
+            let covered = columns.pixels(seen);
+            let line = &mut line[seen.offset * channels..][..covered.len() * channels];
             self.copy_line(images[image], row, covered, line, channels);
             if columns.mirrored {
                 reverse_pixels(line, channels);
@@ -272,24 +336,35 @@ impl HostWindows {
         }
     }
 
-    /// Adds the members' maps `[h, w, K]` of a window, each of which counts `share`.
-    fn add(&self, blended: &mut HostMaps, place: Place, members: &[&[f32]], share: f32) {
+    /// Adds the members' maps `[h, w, K]` of a window, each of which counts `share`, to `[K, H, W]`.
+    fn add(
+        &self,
+        blended: &mut [f32],
+        outputs: usize,
+        place: Place,
+        members: &[&[f32]],
+        share: f32,
+    ) {
         let Place { rows, columns, .. } = place;
-        let [outputs, height, width] = blended.shape;
-        let lines = blended.values.par_chunks_exact_mut(width).enumerate();
+        let [height, width] = self.image;
+        let (above, left) = (rows.stretch.answered, columns.stretch.answered);
+        let lines = blended.par_chunks_exact_mut(width).enumerate();
         lines.for_each(|(index, line)| {
             let (output, row) = (index / height, index % height);
             let Some(at) = rows.index_of(row) else {
                 return;
             };
-            let share = share * rows.stretch.shares[at];
-            let line = &mut line[columns.pixels()];
-            let start = (rows.stretch.offset + at) * self.window[1] + columns.stretch.offset;
+            let importance = rows.stretch.importance[at];
+            let scale = &self.scale[(above.first + at) * width + left.first..];
+            let line = &mut line[columns.pixels(left)];
+            let start = (above.offset + at) * self.answered[1] + left.offset;
             for map in members {
                 let values = map[start * outputs..].chunks_exact(outputs);
-                let addends = values
-                    .zip(&columns.stretch.shares)
-                    .map(|(values, column)| values[output] * (share * column));
+                let weights = columns.stretch.importance.iter().zip(scale);
+                let addends = values.zip(weights).map(|(values, (column, scale))| {
+                    let importance = (importance * column).max(self.floor);
+                    values[output] * (share * importance * scale)
+                });
                 if columns.mirrored {
                     add_all(line.iter_mut().rev(), addends);
                 } else {
@@ -320,8 +395,19 @@ fn reverse_pixels(line: &mut [f32], channels: usize) {
 }
 
 impl HostMaps {
-    /// Pixels that are turned into probabilities at a time.
+    /// Pixels that are worked on at a time.
     const BAND: usize = 1 << 12;
+
+    /// The logistic function of every value.
+    pub(crate) fn sigmoid(mut self) -> Self {
+        let bands = self.values.par_chunks_mut(Self::BAND);
+        bands.for_each(|band| {
+            for value in band {
+                *value = 1.0 / (1.0 + (-*value).exp());
+            }
+        });
+        self
+    }
 
     /// Softmax over K.
     pub(crate) fn softmax(mut self) -> Self {

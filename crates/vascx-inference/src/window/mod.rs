@@ -13,9 +13,6 @@ use vascx_convert::{Blend, InferenceSettings};
 pub(crate) use device::DeviceWindows;
 pub(crate) use host::{HostMaps, HostWindows};
 
-/// Standard deviation of the Gaussian importance, relative to the window's side.
-const RELATIVE_SIGMA: f64 = 0.125;
-
 /// The windows of images of one size, where those images are.
 #[derive(Debug)]
 pub(crate) enum Windows<B: Backend> {
@@ -38,6 +35,8 @@ impl<B: Backend> Windows<B> {
 pub(crate) enum Members {
     Mean,
     Sum,
+    /// They stay apart: the K maps of the first member, those of the second, and so on.
+    Each,
 }
 
 impl Members {
@@ -45,12 +44,15 @@ impl Members {
     fn share(self, members: usize) -> f32 {
         match self {
             Self::Mean => 1.0 / members as f32,
-            Self::Sum => 1.0,
+            Self::Sum | Self::Each => 1.0,
         }
     }
 
-    /// One map `[n, K, h, w]` of those of at least one member.
+    /// One tensor `[n, K, h, w]`, or `[n, M · K, h, w]`, of those of at least one member.
     pub(crate) fn combine<B: Backend>(self, maps: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
+        if self == Self::Each {
+            return Tensor::cat(maps, 1);
+        }
         let share = self.share(maps.len());
         // Sums and factors are one pass over the maps on devices that fuse them.
         let sum = maps.into_iter().reduce(|sum, map| sum + map);
@@ -60,10 +62,15 @@ impl Members {
 
 /// Where the windows lie and how they are weighted, for images of one size. Both axes are alike:
 /// a window is one stretch of rows and one of columns.
+///
+/// A window answers for all of its pixels, or for those inside its halo. Where windows lie is said
+/// in pixels that are answered for.
 #[derive(Debug)]
 pub(crate) struct WindowPlan {
     /// Rows, columns.
     axes: [WindowAxis; 2],
+    /// The least importance of a pixel.
+    floor: f32,
 }
 
 /// The windows along one axis.
@@ -71,38 +78,98 @@ pub(crate) struct WindowPlan {
 struct WindowAxis {
     /// Pixels of the image.
     length: usize,
-    /// Zero pixels before the image, where it is smaller than the window.
+    /// Zero pixels before the image, where it is smaller than what a window answers for.
     padding: usize,
     /// Pixels of the padded image.
     padded: usize,
-    /// First pixel of every window in the padded image.
+    /// Pixels before and after those that are answered for, which a window shows besides.
+    halo: usize,
+    /// First answered pixel of every window in the padded image.
     starts: Vec<usize>,
-    /// Importance of a window's pixels.
+    /// Importance of a window's answered pixels.
     importance: Vec<f32>,
 }
 
 impl WindowPlan {
     pub(crate) fn new(image: [usize; 2], settings: &InferenceSettings) -> Self {
         let axes = [0, 1].map(|axis| {
-            let (length, window) = (image[axis], settings.window[axis]);
-            let padded = length.max(window);
+            let (length, answered) = (image[axis], answered(axis, settings));
+            let padded = length.max(answered);
+            // Models with a halo were trained with images in the corner.
+            let padding = if settings.halo == 0 {
+                (padded - length) / 2
+            } else {
+                0
+            };
             WindowAxis {
                 length,
-                padding: (padded - length) / 2,
+                padding,
                 padded,
-                starts: starts(padded, window, settings.overlap),
-                importance: importance(window, settings.blend),
+                halo: settings.halo,
+                starts: starts(padded, answered, stride(answered, settings)),
+                importance: importance(answered, settings),
             }
         });
-        Self { axes }
+        let floor = if settings.halo == 0 {
+            0.0
+        } else {
+            f32::EPSILON
+        };
+        Self { axes, floor }
     }
 
     fn image(&self) -> [usize; 2] {
         [0, 1].map(|axis| self.axes[axis].length)
     }
 
+    /// What the network sees.
     fn window(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.axes[axis].importance.len() + 2 * self.axes[axis].halo)
+    }
+
+    /// What it answers for.
+    fn answered(&self) -> [usize; 2] {
         [0, 1].map(|axis| self.axes[axis].importance.len())
+    }
+
+    /// Importance of a window's answered pixels, row by row.
+    fn importance(&self) -> Vec<f32> {
+        let [rows, columns] = &self.axes;
+        self.products(&rows.importance, &columns.importance)
+            .collect()
+    }
+
+    /// Sum of the importance of all windows at every pixel of the padded image, row by row.
+    fn total(&self) -> Vec<f32> {
+        let [rows, columns] = &self.axes;
+        if self.floor == 0.0 {
+            return self.products(&rows.total(), &columns.total()).collect();
+        }
+        let importance = self.importance();
+        let [height, width] = self.answered();
+        let mut total = vec![0.0; rows.padded * columns.padded];
+        for row in &rows.starts {
+            for column in &columns.starts {
+                for (y, importance) in (0..height).zip(importance.chunks_exact(width)) {
+                    let line = &mut total[(row + y) * columns.padded + column..][..width];
+                    for (total, importance) in line.iter_mut().zip(importance) {
+                        *total += importance;
+                    }
+                }
+            }
+        }
+        total
+    }
+
+    fn products<'a>(
+        &self,
+        rows: &'a [f32],
+        columns: &'a [f32],
+    ) -> impl Iterator<Item = f32> + use<'a> {
+        let floor = self.floor;
+        let product = move |row: &f32, column: &f32| (row * column).max(floor);
+        let line = move |row: &'a f32| columns.iter().map(move |column| product(row, column));
+        rows.iter().flat_map(line)
     }
 }
 
@@ -121,13 +188,29 @@ impl WindowAxis {
 
 /// Windows along one axis of an image of `length` pixels.
 pub(crate) fn starts_along(length: usize, axis: usize, settings: &InferenceSettings) -> usize {
-    let window = settings.window[axis];
-    starts(length.max(window), window, settings.overlap).len()
+    let answered = answered(axis, settings);
+    starts(length.max(answered), answered, stride(answered, settings)).len()
+}
+
+/// Pixels of a window that the network answers for.
+fn answered(axis: usize, settings: &InferenceSettings) -> usize {
+    settings.window[axis] - 2 * settings.halo
+}
+
+/// From one window to the next.
+fn stride(answered: usize, settings: &InferenceSettings) -> usize {
+    let stride = answered as f64 * (1.0 - settings.overlap);
+    // The two kinds of ensemble round differently.
+    let stride = if settings.halo == 0 {
+        stride.trunc()
+    } else {
+        stride.round_ties_even()
+    };
+    (stride as usize).max(1)
 }
 
 /// First pixels of the windows along one axis: regular steps, and one flush with the far edge.
-fn starts(length: usize, window: usize, overlap: f64) -> Vec<usize> {
-    let stride = ((window as f64 * (1.0 - overlap)) as usize).max(1);
+fn starts(length: usize, window: usize, stride: usize) -> Vec<usize> {
     let last = length - window;
     let mut starts: Vec<usize> = (0..=last).step_by(stride).collect();
     if starts.last() != Some(&last) {
@@ -136,14 +219,18 @@ fn starts(length: usize, window: usize, overlap: f64) -> Vec<usize> {
     starts
 }
 
-/// Importance along one axis of a window.
-fn importance(length: usize, blend: Blend) -> Vec<f32> {
+/// Importance along one axis of what a window answers for.
+fn importance(length: usize, settings: &InferenceSettings) -> Vec<f32> {
     let centre = (length as f64 - 1.0) / 2.0;
-    let sigma = RELATIVE_SIGMA * length as f64;
+    let mut sigma = settings.relative_sigma * length as f64;
+    if settings.halo > 0 {
+        sigma = sigma.max(1.0);
+    }
     (0..length)
-        .map(|index| match blend {
-            Blend::Constant => 1.0,
-            Blend::Gaussian => (-0.5 * ((index as f64 - centre) / sigma).powi(2)).exp() as f32,
+        .map(|index| match settings.blend {
+            // Ensembles with a halo know no other weights.
+            Blend::Constant if settings.halo == 0 => 1.0,
+            _ => (-0.5 * ((index as f64 - centre) / sigma).powi(2)).exp() as f32,
         })
         .collect()
 }

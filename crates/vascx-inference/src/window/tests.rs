@@ -8,21 +8,28 @@ use std::cell::Cell;
 fn settings(window: [usize; 2], overlap: f64) -> InferenceSettings {
     InferenceSettings {
         window,
+        halo: 0,
         overlap,
         blend: Blend::Gaussian,
+        relative_sigma: InferenceSettings::RELATIVE_SIGMA,
         batch_size: 4,
         window_batch_size: 16,
         tta_flips: Vec::new(),
+        normalised_keypoints: true,
     }
 }
 
 #[test]
 fn windows_cover_the_axis_and_end_flush() {
-    assert_eq!(starts(1024, 512, 0.5), [0, 256, 512]);
-    assert_eq!(starts(1000, 512, 0.5), [0, 256, 488]);
-    assert_eq!(starts(512, 512, 0.5), [0]);
-    assert_eq!(starts(10, 4, 0.0), [0, 4, 6]);
-    assert_eq!(starts(7, 4, 0.99), [0, 1, 2, 3]);
+    let along = |length, window: usize, overlap| {
+        let settings = settings([window; 2], overlap);
+        starts(length, window, stride(window, &settings))
+    };
+    assert_eq!(along(1024, 512, 0.5), [0, 256, 512]);
+    assert_eq!(along(1000, 512, 0.5), [0, 256, 488]);
+    assert_eq!(along(512, 512, 0.5), [0]);
+    assert_eq!(along(10, 4, 0.0), [0, 4, 6]);
+    assert_eq!(along(7, 4, 0.99), [0, 1, 2, 3]);
 }
 
 /// A "network" that returns its input twice as two members.
@@ -79,10 +86,11 @@ fn run_on_host(
         .map(|image| Pixels::Floats(image.into_data().to_vec().unwrap()))
         .collect();
     let pixels: Vec<&Pixels> = pixels.iter().collect();
-    let windows = HostWindows::new(&WindowPlan::new([height, width], settings), None);
+    let normalisation = vascx_convert::Normalisation::NONE;
+    let windows = HostWindows::new(&WindowPlan::new([height, width], settings), normalisation);
     let flips = &settings.tta_flips;
     let maps = windows.run(&pixels, flips, per_pass, members, &device, network);
-    let maps = maps.into_iter().map(|HostMaps { shape, values }| {
+    let maps = maps.into_iter().map(|HostMaps { shape, values, .. }| {
         Tensor::<TestBackend, 3>::from_data(burn::tensor::TensorData::new(values, shape), &device)
     });
     Tensor::stack(maps.collect(), 0)
@@ -182,6 +190,7 @@ fn probabilities_of_a_pixel_sum_to_one() {
     let maps = HostMaps {
         shape,
         values: values.collect(),
+        finite: true,
     };
     let logits = maps.values.clone();
     let found = maps.softmax().values;

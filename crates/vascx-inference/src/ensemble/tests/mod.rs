@@ -1,11 +1,13 @@
 //! Ensembles on the fixture models: sliding windows against vascx_simplify 0.1.11, answers against their parts.
 
 mod card;
+mod classes;
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use safetensors::SafeTensors;
+use vascx_convert::Normalisation;
 use vascx_models::MemberOutput;
 
 use super::*;
@@ -110,7 +112,7 @@ fn sliding_windows_match_vascx_simplify() {
         let pixels: Vec<&Pixels> = pixels.iter().collect();
         for windows in [1, 3, 16] {
             let on_device = DeviceWindows::new(plan(), &device);
-            let in_memory = HostWindows::new(&plan(), None);
+            let in_memory = HostWindows::new(&plan(), Normalisation::NONE);
             let of_members = expected.chunks_exact(expected.len() / ensemble.members().len());
             for (member, expected) in of_members.enumerate() {
                 let network = |windows| network(windows, member);

@@ -2,9 +2,12 @@
 //!
 //! Coordinates are continuous (x, y) in pixels; the centre of the first pixel is (0.5, 0.5).
 
+mod tap;
+
 use rayon::prelude::*;
 
 use crate::photograph::Photograph;
+pub(crate) use tap::Tap;
 
 /// A point in the photograph's pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,6 +74,10 @@ pub(crate) enum Axis {
         padding: usize,
         /// Pixels including the padding on both sides.
         padded: usize,
+        /// Black pixels of the network input before the resized ones.
+        offset: usize,
+        /// Pixels of the network input that it was resized to; those behind are black again.
+        extent: usize,
     },
     /// The diameter of a circle, as OpenCV warps it: coordinates are pixel indices, in steps of
     /// 1/32; everything outside the photograph is black; maps return by nearest neighbour.
@@ -86,9 +93,6 @@ pub(crate) enum Axis {
     },
 }
 
-/// OpenCV's resolution of coordinates when it interpolates.
-const WARP_STEPS: f64 = 32.0;
-
 impl Axis {
     fn length(self) -> usize {
         match self {
@@ -101,10 +105,19 @@ impl Axis {
     pub(crate) fn taps_in_photograph(self, side: usize) -> Vec<Tap> {
         let tap = |index: usize| match self {
             Self::Padded {
-                padding, padded, ..
+                padding,
+                padded,
+                offset,
+                extent,
+                ..
             } => {
-                let scale = padded as f32 / side as f32;
-                Tap::at((index as f32 + 0.5) * scale, padded).shifted(-(padding as isize))
+                let scale = padded as f32 / extent as f32;
+                match index.checked_sub(offset).filter(|&index| index < extent) {
+                    Some(index) => {
+                        Tap::at((index as f32 + 0.5) * scale, padded).shifted(-(padding as isize))
+                    }
+                    None => Tap::NOTHING,
+                }
             }
             Self::Cropped { centre, radius, .. } => {
                 let scale = side as f64 / (2.0 * radius);
@@ -120,11 +133,15 @@ impl Axis {
     fn taps_in_input(self, side: usize) -> Vec<Option<Tap>> {
         let tap = |index: usize| match self {
             Self::Padded {
-                padding, padded, ..
+                padding,
+                padded,
+                offset,
+                extent,
+                ..
             } => {
-                let scale = side as f64 / padded as f64;
+                let scale = extent as f64 / padded as f64;
                 let at = ((index + padding) as f64 + 0.5) as f32 * scale as f32;
-                Some(Tap::at(at, side))
+                Some(Tap::at(at, extent).shifted(offset as isize))
             }
             Self::Cropped {
                 centre,
@@ -154,8 +171,12 @@ impl Axis {
     fn to_photograph(self, at: f64, side: usize) -> f64 {
         match self {
             Self::Padded {
-                padding, padded, ..
-            } => at * padded as f64 / side as f64 - padding as f64,
+                padding,
+                padded,
+                offset,
+                extent,
+                ..
+            } => (at - offset as f64) * padded as f64 / extent as f64 - padding as f64,
             Self::Cropped { centre, radius, .. } => {
                 (at / side as f64 - 0.5) * 2.0 * radius + centre
             }
@@ -165,8 +186,12 @@ impl Axis {
     fn to_input(self, at: f64, side: usize) -> f64 {
         match self {
             Self::Padded {
-                padding, padded, ..
-            } => (at + padding as f64) * side as f64 / padded as f64,
+                padding,
+                padded,
+                offset,
+                extent,
+                ..
+            } => (at + padding as f64) * extent as f64 / padded as f64 + offset as f64,
             Self::Cropped { centre, radius, .. } => {
                 ((at - centre) / (2.0 * radius) + 0.5) * side as f64
             }
@@ -177,16 +202,17 @@ impl Axis {
 impl Geometry {
     /// Stretched to the network input without padding.
     pub(crate) fn stretched(photograph: Size, input: Size) -> Self {
-        let axis = |length| Axis::Padded {
+        let axis = |length, extent| Axis::Padded {
             length,
             padding: 0,
             padded: length,
+            offset: 0,
+            extent,
         };
-        let Size { width, height } = photograph;
         Self {
             input,
-            horizontal: axis(width),
-            vertical: axis(height),
+            horizontal: axis(photograph.width, input.width),
+            vertical: axis(photograph.height, input.height),
         }
     }
 
@@ -198,11 +224,37 @@ impl Geometry {
             length,
             padding: (padded - length) / 2,
             padded,
+            offset: 0,
+            extent: side,
         };
         Self {
             input: Size::square(side),
             horizontal: axis(width),
             vertical: axis(height),
+        }
+    }
+
+    /// Filled up with black to at least `pad`, height and width, the longer side then resized to
+    /// `side`, and the result centred in a black square of that side; odd pixels go right or below.
+    pub(crate) fn fitted(photograph: Size, pad: [usize; 2], side: usize) -> Self {
+        let Size { width, height } = photograph;
+        let padded = [height.max(pad[0]), width.max(pad[1])];
+        let longest = padded[0].max(padded[1]) as f64;
+        let axis = |length: usize, padded: usize| {
+            let extent = (padded as f64 * (side as f64 / longest)).round_ties_even() as usize;
+            let extent = extent.max(1);
+            Axis::Padded {
+                length,
+                padding: (padded - length) / 2,
+                padded,
+                offset: (side - extent) / 2,
+                extent,
+            }
+        };
+        Self {
+            input: Size::square(side),
+            horizontal: axis(width, padded[1]),
+            vertical: axis(height, padded[0]),
         }
     }
 
@@ -321,83 +373,6 @@ impl Geometry {
             }
         });
         photograph
-    }
-}
-
-/// The two neighbours a resampled pixel is mixed of.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Tap {
-    pub(crate) first: isize,
-    pub(crate) second: isize,
-    weight_first: f32,
-    weight_second: f32,
-}
-
-impl Tap {
-    /// The neighbours of continuous coordinate `at` (pixel centres at .5) on an axis of `length`
-    /// pixels; beyond the outermost centres the edge pixel counts alone.
-    pub(crate) fn at(at: f32, length: usize) -> Self {
-        let position = (at - 0.5).max(0.0);
-        let first = (position as usize).min(length - 1);
-        let weight_second = (position - first as f32).min(1.0);
-        Self {
-            first: first as isize,
-            second: (first + 1).min(length - 1) as isize,
-            weight_first: 1.0 - weight_second,
-            weight_second,
-        }
-    }
-
-    /// The neighbours of pixel index `position` on an axis without ends, in OpenCV's steps.
-    pub(crate) fn warp(position: f64) -> Self {
-        let position = (position * WARP_STEPS).round_ties_even() / WARP_STEPS;
-        let first = position.floor();
-        let weight_second = (position - first) as f32;
-        Self {
-            first: first as isize,
-            second: first as isize + 1,
-            weight_first: 1.0 - weight_second,
-            weight_second,
-        }
-    }
-
-    pub(crate) fn weight_first(&self) -> f32 {
-        self.weight_first
-    }
-
-    pub(crate) fn weight_second(&self) -> f32 {
-        self.weight_second
-    }
-
-    /// The weights of a tap that [`Self::warp`] gave, in 1/32.
-    pub(crate) fn warp_steps(&self) -> [u16; 2] {
-        let second = (self.weight_second * WARP_STEPS as f32) as u16;
-        [WARP_STEPS as u16 - second, second]
-    }
-
-    fn nearest(&self) -> isize {
-        if self.weight_second > 0.5 {
-            self.second
-        } else {
-            self.first
-        }
-    }
-
-    fn shifted(self, by: isize) -> Self {
-        Self {
-            first: self.first + by,
-            second: self.second + by,
-            ..self
-        }
-    }
-
-    pub(crate) fn mix(&self, first: f32, second: f32) -> f32 {
-        first * self.weight_first + second * self.weight_second
-    }
-
-    /// Mixes two values of a line that holds both neighbours.
-    pub(crate) fn sample(&self, line: &[f32]) -> f32 {
-        self.mix(line[self.first as usize], line[self.second as usize])
     }
 }
 

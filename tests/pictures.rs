@@ -235,7 +235,9 @@ fn bombs(width: u32, height: u32) -> Vec<(String, Vec<u8>)> {
     let entry = |tag: u16| {
         let directory = u32::from_le_bytes(*tiff[4..].first_chunk().unwrap()) as usize;
         let mut entries = (directory + 2..).step_by(12).take(64);
-        entries.find(|&at| tiff[at..at + 2] == tag.to_le_bytes()).unwrap()
+        entries
+            .find(|&at| tiff[at..at + 2] == tag.to_le_bytes())
+            .unwrap()
     };
     let mut large = tiff.clone();
     for (tag, value) in [(256, width), (257, height), (278, height)] {

@@ -32,9 +32,10 @@ fn round(layer: &mut Layer) {
 /// Half a unit in the last of 8 places, and f32's own errors of long sums.
 fn check(what: &str, actual: &[bf16], expected: &[f64], sums: &[f64]) {
     assert_eq!(actual.len(), expected.len(), "{what}");
+    let least = 2e-5 * largest(sums);
     for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
         let error = (actual.to_f64() - expected).abs();
-        let tolerance = expected.abs() / 255.0 + 2e-5 * largest(sums);
+        let tolerance = expected.abs() / 255.0 + least;
         assert!(
             error <= tolerance,
             "{what}: {actual} instead of {expected} at {index}"
@@ -109,9 +110,15 @@ fn large_layers_on_tiles_are_plain_sums() {
 #[test]
 fn transposed_convolutions_on_tiles_are_plain_sums() {
     let mut random = fastrand::Rng::with_seed(23);
-    for _ in 0..30 {
+    let mut tried = 0;
+    while tried < 30 {
         let shape = shape(&mut random);
         let (inputs, outputs) = (channels(&mut random), channels(&mut random));
+        // The plain loop is slow.
+        if shape.pixels() * inputs * outputs > 1 << 20 {
+            continue;
+        }
+        tried += 1;
         let input = rounded(&values(&mut random, shape.pixels() * inputs));
         let weights = widened(&rounded(&values(&mut random, inputs * outputs * 4)));
         let bias = values(&mut random, outputs);

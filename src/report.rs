@@ -31,6 +31,7 @@ impl Reporter {
         }
     }
 
+    #[allow(clippy::unused_self)] // Told by whoever reports.
     pub(crate) fn note(&self, note: &str) {
         tell(format_args!("note: {note}"));
     }
@@ -50,6 +51,7 @@ impl Reporter {
     }
 
     /// Something the user should know although the work goes on.
+    #[allow(clippy::unused_self)] // As a note.
     pub(crate) fn warn(&self, warning: &str) {
         tell(format_args!("warning: {warning}"));
     }

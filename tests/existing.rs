@@ -22,7 +22,10 @@ fn photograph(path: &Path, seed: u32) {
     let image = image::RgbImage::from_fn(40, 30, |x, y| {
         image::Rgb([(x * 3) as u8, (y * 2) as u8, (x * y + 7 * seed) as u8])
     });
-    image.save(path).unwrap();
+    // Photographs are known by their content, whatever they are called.
+    image
+        .save_with_format(path, image::ImageFormat::Png)
+        .unwrap();
 }
 
 /// Content of all files below a folder; links are not followed.

@@ -311,16 +311,17 @@ impl Disk {
                 });
                 self.files[number].0.extend(bytes);
             }
-            Call::Sync(path) => match self.names.get(path) {
-                Some(&number) => self.files[number].1 = self.files[number].0.clone(),
-                None => {
+            Call::Sync(path) => {
+                if let Some(&number) = self.names.get(path) {
+                    self.files[number].1 = self.files[number].0.clone();
+                } else {
                     let here = |name: &PathBuf| name.parent() == Some(path);
                     self.synced_names.retain(|name, _| !here(name));
                     let names = self.names.iter().filter(|(name, _)| here(name));
                     self.synced_names
                         .extend(names.map(|(name, number)| (name.clone(), *number)));
                 }
-            },
+            }
             Call::Rename(from, to) => {
                 if let Some(number) = self.names.remove(from) {
                     self.names.insert(to.clone(), number);
@@ -382,7 +383,9 @@ fn after_a_loss_of_power_at_any_moment_a_run_ends_as_if_nothing_had_happened() {
     let calls = recorded(&trace, &root);
     // All of it together gives what is there.
     let mut disk = Disk::default();
-    calls.iter().for_each(|call| disk.apply(call));
+    for call in &calls {
+        disk.apply(call);
+    }
     for (name, bytes) in &expected {
         let number = disk.names[&root.join("out").join(name)];
         assert!(bytes.is_empty() || name == "manifest.csv" || disk.files[number].0 == *bytes);

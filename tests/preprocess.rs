@@ -26,7 +26,7 @@ fn squares_contrast_and_bounds_are_written() {
     workspace.vascx(0, &arguments);
     assert_eq!(
         workspace.list("out"),
-        ["bounds.json", "ce", "manifest.csv", "rgb"]
+        ["bounds.json", "ce", "journal.jsonl", "manifest.csv", "rgb"]
     );
     for folder in ["out/rgb", "out/ce"] {
         let names = ["cut_inside.png", "landscape.png", "no_surround.png"];

@@ -61,13 +61,12 @@ impl Components {
         }
         let mut areas = Vec::new();
         let mut numbers = vec![usize::MAX; parents.len()];
-        for index in 0..runs.len() {
+        for (index, run) in runs.iter_mut().enumerate() {
             let root = find(&mut parents, index);
             if numbers[root] == usize::MAX {
                 numbers[root] = areas.len();
                 areas.push(0);
             }
-            let run = &mut runs[index];
             run.component = numbers[root];
             areas[run.component] += run.end - run.start;
         }

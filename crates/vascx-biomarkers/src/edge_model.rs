@@ -238,9 +238,9 @@ impl Problem<'_> {
                     || at[i] >= self.upper[i] && gradient[i] < 0.0;
                 if held {
                     gradient[i] = 0.0;
-                    for j in 0..PARAMETERS {
-                        normal[i][j] = 0.0;
-                        normal[j][i] = 0.0;
+                    normal[i] = [0.0; PARAMETERS];
+                    for row in &mut normal {
+                        row[i] = 0.0;
                     }
                     normal[i][i] = 1.0;
                 }

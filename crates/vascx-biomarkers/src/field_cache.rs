@@ -20,12 +20,15 @@ type Place = (Grid, Field);
 pub(crate) type ZoneParts = Vec<(usize, Rc<Segment>)>;
 type PartsKey = (LayerName, bool, Place);
 
+/// Values by key; there are few.
+type Known<K, V> = RefCell<Vec<(K, V)>>;
+
 /// What has been computed of fields.
 #[derive(Default)]
 pub(crate) struct Fields {
-    areas: RefCell<Vec<(Place, Result<Rc<Area>, Reason>)>>,
-    parts: RefCell<Vec<(PartsKey, Rc<Vec<Rc<Segment>>>)>>,
-    zones: RefCell<Vec<((Zone, LayerName), Rc<ZoneParts>)>>,
+    areas: Known<Place, Result<Rc<Area>, Reason>>,
+    parts: Known<PartsKey, Rc<Vec<Rc<Segment>>>>,
+    zones: Known<(Zone, LayerName), Rc<ZoneParts>>,
 }
 
 impl Analysis<'_> {

@@ -12,7 +12,7 @@ const FEWEST: usize = 200;
 
 /// A dimension and how well a straight line fits what it is the slope of.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Dimension {
+pub(crate) struct Dimension {
     /// The dimension.
     pub value: f64,
     /// Share of the variance that the line explains.

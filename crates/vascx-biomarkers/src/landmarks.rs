@@ -248,6 +248,9 @@ impl Landmarks {
     }
 
     /// Which eye it is, by the places of disc and fovea.
+    ///
+    /// # Errors
+    /// Why there is no fovea.
     pub fn laterality(&self) -> Result<Laterality, Reason> {
         let fovea = self.fovea.clone()?;
         let left = self.disc.center.x < fovea.position.x;

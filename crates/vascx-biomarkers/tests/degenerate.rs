@@ -280,15 +280,9 @@ fn any_maps_and_landmarks_end_without_panic() {
         let eye = Eye {
             side,
             arteries_veins: &classes,
-            vessels: Some(&classes)
-                .filter(|_| random.bool())
-                .map(|map| map.as_slice()),
-            disc: Some(&disc)
-                .filter(|_| random.bool())
-                .map(|map| map.as_slice()),
-            rgb: Some(&rgb)
-                .filter(|_| random.bool())
-                .map(|map| map.as_slice()),
+            vessels: Some(&classes).filter(|_| random.bool()).map(Vec::as_slice),
+            disc: Some(&disc).filter(|_| random.bool()).map(Vec::as_slice),
+            rgb: Some(&rgb).filter(|_| random.bool()).map(Vec::as_slice),
             fovea: Some(fovea).filter(|_| random.bool()),
             field_of_view,
             mm_per_pixel: Some(0.02).filter(|_| random.bool()),

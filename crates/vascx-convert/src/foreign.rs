@@ -79,6 +79,7 @@ pub(crate) fn archive<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Optio
     if any(&|name| name == "model.weights.h5" || name == "keras_metadata.pb") {
         return Some("it is a Keras model; export the network to ONNX");
     }
+    #[allow(clippy::case_sensitive_file_extension_comparisons)] // As NumPy writes it.
     if any(&|name| name.ends_with(".npy")) {
         return Some(
             "it holds NumPy arrays (.npz); save the weights with torch.save or safetensors",

@@ -60,7 +60,7 @@ impl Hub {
             (Some(rest), Some(user)) => PathBuf::from(user).join(rest),
             _ => PathBuf::from(path),
         };
-        let cached = set("XDG_CACHE_HOME").map_or_else(|| "~/.cache".into(), |path| path);
+        let cached = set("XDG_CACHE_HOME").unwrap_or_else(|| "~/.cache".into());
         let home = set("HF_HOME").map_or_else(|| expand(cached).join("huggingface"), expand);
         let cache = set("HF_HUB_CACHE")
             .or_else(|| set("HUGGINGFACE_HUB_CACHE"))

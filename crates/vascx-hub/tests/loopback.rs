@@ -180,7 +180,8 @@ fn assert_no_leftovers(cache: &Path) {
     let blobs = cache.join("models--Eyened--vascx/blobs");
     for entry in fs::read_dir(blobs).unwrap() {
         let name = entry.unwrap().file_name();
-        assert!(!name.to_string_lossy().contains("incomplete"), "{name:?}");
+        let name = name.to_string_lossy();
+        assert!(!name.contains("incomplete"), "{name}");
     }
 }
 

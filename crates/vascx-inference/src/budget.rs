@@ -129,6 +129,7 @@ impl Need {
 }
 
 /// Width and height as the header says, bytes of its pixels as they are stored, and of the file.
+#[allow(clippy::type_complexity)] // Read in one place.
 fn header(path: &Path) -> Option<(Option<(u32, u32)>, u64, u64)> {
     let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let reader = ImageReader::open(path).ok()?.with_guessed_format().ok()?;

@@ -82,7 +82,9 @@ impl Overlay {
             Answer::Overlaps(overlaps) => self.outline(&overlaps.bits),
             Answer::Keypoints(Keypoints { points, .. })
             | Answer::Landmarks(Landmarks { points, .. }) => {
-                points.iter().for_each(|point| self.cross(*point));
+                for point in points {
+                    self.cross(*point);
+                }
             }
             Answer::Classification(classification) => self.badge(&classification.probabilities),
             Answer::Regression(_) | Answer::Embedding(_) => {}

@@ -115,9 +115,9 @@ impl<W: OnTiles, T: Tiles + Default> Kernel for With<W, T> {
 
 /// Eight tiles, named by number: 16 rows of 32 bf16 values, of 16 pairs of bf16 values, or of 16 sums.
 pub(crate) trait Tiles {
-    /// Sets the machine up anew. To be called every some microseconds: after an interruption AMX computes
-    /// one instruction at a time (a fifth of its speed, seen on a virtual machine) until it is let go and
-    /// set up again.
+    /// Sets the machine up anew. To be called every some microseconds: on a virtual machine AMX was seen
+    /// to fall to a fifth of its speed for a while, for an unknown reason; setting it up again restored it
+    /// in some of these periods.
     #[inline(always)]
     fn refresh(&mut self) {}
 
@@ -180,8 +180,8 @@ impl Tile {
                 first
                     .add(index * stride)
                     .cast::<[u32; COLUMNS]>()
-                    .write_unaligned(*row)
-            };
+                    .write_unaligned(*row);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{ALL, LARGER_PART, MOST};
 use crate::analysis::Analysis;
+use crate::curve::Curve;
 use crate::forest::length;
 use crate::geometry::Point;
 use crate::grid::{Field, Grid};
@@ -180,7 +181,7 @@ impl Analysis<'_> {
             .map(|segment| {
                 let weight = weight(segment);
                 if measure == TortuosityMeasure::Curvature {
-                    let curvature = segment.curve().map_or(f64::NAN, |c| c.mean_curvature());
+                    let curvature = segment.curve().map_or(f64::NAN, Curve::mean_curvature);
                     return (curvature * unit, weight);
                 }
                 let tortuosity = if skeleton_length {

@@ -35,6 +35,9 @@ pub struct Profile {
     pub model: Option<EdgeModel>,
 }
 
+/// A segment with the profiles across it.
+pub(crate) type SegmentProfiles = (Rc<Segment>, Vec<Profile>);
+
 impl Analysis<'_> {
     pub(crate) fn sharpness(&self, field: Option<(Grid, Field)>) -> Result<(f64, usize), Reason> {
         let (mut sum, mut weights, mut count) = (0.0, 0.0, 0);
@@ -66,7 +69,7 @@ impl Analysis<'_> {
     pub fn edge_profiles(
         &self,
         field: Option<(Grid, Field)>,
-    ) -> Result<Vec<(Rc<Segment>, Vec<Profile>)>, Reason> {
+    ) -> Result<Vec<SegmentProfiles>, Reason> {
         let rgb = self.eye.rgb.ok_or(Reason::NoPhotograph)?;
         let area = self.visible_field(field, LARGER_PART, true)?;
         let layer = self.layer(LayerName::Vessels)?;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::analysis::Analysis;
+use crate::curve::Curve;
 use crate::geometry::Point;
 use crate::layer::Layer;
 use crate::reason::Reason;
@@ -97,7 +98,7 @@ impl Analysis<'_> {
                 diameter_deviation: statistics::deviation(&calibre.diameters),
                 diameters: calibre.diameters.len(),
                 distance_tortuosity: self.distance_tortuosity(segment),
-                mean_curvature: curve.map_or(f64::NAN, |curve| curve.mean_curvature()),
+                mean_curvature: curve.map_or(f64::NAN, Curve::mean_curvature),
             }
         };
         Ok(layer.segments().iter().enumerate().map(row).collect())
@@ -167,9 +168,9 @@ fn exponent(parent: f64, children: &[f64]) -> f64 {
     while high - low > 1e-9 {
         let middle = f64::midpoint(low, high);
         if excess(middle) > 0.0 {
-            low = middle
+            low = middle;
         } else {
-            high = middle
+            high = middle;
         }
     }
     low

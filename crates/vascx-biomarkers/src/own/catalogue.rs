@@ -10,23 +10,23 @@ use crate::statistics;
 
 /// What a name, a title and a description have in common.
 struct Layer {
-    layer: LayerName,
+    of: LayerName,
     name: &'static str,
     short: &'static str,
 }
 
 const ARTERIES: Layer = Layer {
-    layer: LayerName::Arteries,
+    of: LayerName::Arteries,
     name: "arteries",
     short: "A",
 };
 const VEINS: Layer = Layer {
-    layer: LayerName::Veins,
+    of: LayerName::Veins,
     name: "veins",
     short: "V",
 };
 const VESSELS: Layer = Layer {
-    layer: LayerName::Vessels,
+    of: LayerName::Vessels,
     name: "vessels",
     short: "all",
 };
@@ -93,7 +93,7 @@ impl Columns<'_> {
                 (Equivalent::Hubbard, "hubbard", "Hubbard's"),
             ] {
                 for (layer, short) in [(ARTERIES, "crae"), (VEINS, "crve")] {
-                    let value = |a: &Analysis| Ok(a.zone_value(zone, formula, layer.layer)?.value);
+                    let value = |a: &Analysis| Ok(a.zone_value(zone, formula, layer.of)?.value);
                     let title = format!(
                         "{} Zone {} ({by})",
                         short.to_uppercase(),
@@ -127,7 +127,7 @@ impl Columns<'_> {
             }
             for (layer, short) in [(ARTERIES, "crae"), (VEINS, "crve")] {
                 let vessels = |a: &Analysis| {
-                    let value = a.zone_value(zone, Equivalent::Knudtson, layer.layer)?;
+                    let value = a.zone_value(zone, Equivalent::Knudtson, layer.of)?;
                     Ok(value.vessels as f64)
                 };
                 let title = format!(
@@ -148,7 +148,7 @@ impl Columns<'_> {
                     vessels,
                 );
                 let circles = |a: &Analysis| {
-                    let value = a.zone_value(zone, Equivalent::Knudtson, layer.layer)?;
+                    let value = a.zone_value(zone, Equivalent::Knudtson, layer.of)?;
                     Ok(value.circles as f64)
                 };
                 let title = format!(
@@ -174,7 +174,7 @@ impl Columns<'_> {
 
     fn calibres(&mut self, layer: &Layer) {
         let Layer {
-            layer: name, short, ..
+            of: name, short, ..
         } = *layer;
         for (aggregate, token, word) in [
             (Aggregate::Median, "median", "Median"),
@@ -198,7 +198,7 @@ impl Columns<'_> {
 
     fn tortuosities(&mut self, layer: &Layer) {
         let Layer {
-            layer: name, short, ..
+            of: name, short, ..
         } = *layer;
         for (vessels, of, words) in [
             (false, "segments", "segments"),
@@ -247,7 +247,7 @@ impl Columns<'_> {
 
     fn angles(&mut self, layer: &Layer) {
         let Layer {
-            layer: name, short, ..
+            of: name, short, ..
         } = *layer;
         let value = |a: &Analysis| a.temporal_angle(name);
         let text = format!(
@@ -335,7 +335,7 @@ impl Columns<'_> {
 
     fn extent(&mut self, layer: &Layer) {
         let Layer {
-            layer: name, short, ..
+            of: name, short, ..
         } = *layer;
         let total = |a: &Analysis| {
             let segments = a.layer(name)?.segments();
@@ -394,7 +394,7 @@ impl Columns<'_> {
     }
 
     fn fractal(&mut self, layer: &Layer) {
-        let name = layer.layer;
+        let name = layer.of;
         let all = self.analysis.map(|a| dimensions(a.layer(name)?.skeleton()));
         for (order, meaning) in [
             "boxes that hold vessel",

@@ -31,6 +31,13 @@ pub(crate) fn measure(analysis: &Analysis) -> Vec<Measurement> {
 }
 
 /// A value, and on how many items it rests.
+/// Suffix, unit, and the factor that brings pixels there.
+type Scale = (
+    &'static str,
+    &'static str,
+    fn(&Analysis) -> Result<f64, Reason>,
+);
+
 type Counted = Result<(f64, usize), Reason>;
 
 /// Lists columns, and measures them if there is something to measure.
@@ -107,7 +114,7 @@ impl Columns<'_> {
         power: i32,
     ) {
         let suffix = if power == 2 { "2" } else { "" };
-        let scales: [(&str, &'static str, fn(&Analysis) -> Result<f64, Reason>); 3] = [
+        let scales: [Scale; 3] = [
             ("px", if power == 2 { "px²" } else { "px" }, |_| Ok(1.0)),
             ("um", if power == 2 { "µm²" } else { "µm" }, |a| {
                 Ok(1000.0 * a.eye.mm_per_pixel.ok_or(Reason::NoScale)?)

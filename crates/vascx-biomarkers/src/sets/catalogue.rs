@@ -20,6 +20,7 @@ const ETDRS: Place = etdrs(1.0);
 /// The circles of zone B, in disc diameters from the disc's centre.
 const ZONE_B: (f64, f64) = (1.0, 1.5);
 
+#[allow(clippy::unnecessary_wraps)] // A place may be the whole retina, too.
 const fn disc_ring(multiplier: f64) -> Place {
     Some((
         Grid::DiscRing {
@@ -31,6 +32,7 @@ const fn disc_ring(multiplier: f64) -> Place {
     ))
 }
 
+#[allow(clippy::unnecessary_wraps)] // As above.
 const fn etdrs(multiplier: f64) -> Place {
     Some((Grid::Etdrs { multiplier }, Field::Full))
 }

@@ -99,13 +99,14 @@ fn text_of<'a>(key: &str, parts: &'a [Part]) -> Option<&'a str> {
         .map(|part| part.text.as_str())
 }
 
+#[allow(clippy::too_many_lines)] // A table: the parts of each kind, in order.
 fn name_parts(biomarker: &Biomarker) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut push = |key, text: &str| {
         parts.push(Part {
             key,
             text: text.to_owned(),
-        })
+        });
     };
     let mut place = biomarker.field;
     match biomarker.kind {
@@ -363,7 +364,7 @@ fn display_name(biomarker: &Biomarker, kept: &[&Part]) -> String {
         _ => "",
     });
     if !details.is_empty() {
-        name.push_str(&format!(" ({})", details.join("; ")));
+        name = format!("{name} ({})", details.join("; "));
     }
     name
 }

@@ -95,15 +95,14 @@ impl Machine<'_> {
         let operands = self.pop_many(2)?;
         let result = match (self.value(operands[0]), self.value(operands[1])) {
             (Value::Global(function), Value::Tuple(arguments)) => {
-                match self.call(function, arguments)? {
-                    Some(result) => result,
-                    None => {
-                        let count = arguments.len();
-                        let function = format!("{function:?}");
-                        return Err(self
-                            .input
-                            .error(format!("calls {function} with {count} arguments")));
-                    }
+                if let Some(result) = self.call(function, arguments)? {
+                    result
+                } else {
+                    let count = arguments.len();
+                    let function = format!("{function:?}");
+                    return Err(self
+                        .input
+                        .error(format!("calls {function} with {count} arguments")));
                 }
             }
             _ if self.is_lenient() => Called::New(object(NAMELESS.into())),

@@ -54,18 +54,15 @@ pub(crate) fn members(
         stripped.push_str(&prefix);
         tensors = below(tensors, &prefix);
     }
-    let members = match shared_prefix(&tensors, &LISTS) {
-        Some(list) => {
-            stripped.push_str(&list);
-            split(below(tensors, &list))?
-        }
-        None => {
-            let path = format!("{path}.{stripped}");
-            let path = path.trim_matches('.');
-            let (prefix, tensors) = by_fit(tensors, path, choice, notes)?;
-            stripped.push_str(&prefix);
-            vec![tensors]
-        }
+    let members = if let Some(list) = shared_prefix(&tensors, &LISTS) {
+        stripped.push_str(&list);
+        split(below(tensors, &list))?
+    } else {
+        let path = format!("{path}.{stripped}");
+        let path = path.trim_matches('.');
+        let (prefix, tensors) = by_fit(tensors, path, choice, notes)?;
+        stripped.push_str(&prefix);
+        vec![tensors]
     };
     if !stripped.is_empty() {
         notes.push(format!("prefix `{stripped}` stripped from all names"));

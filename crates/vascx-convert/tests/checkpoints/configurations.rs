@@ -37,7 +37,7 @@ fn all_eight_classes_are_known() {
         let inference = &manifest.inference;
         assert_eq!(inference.halo, if halo { 8 } else { 0 }, "{class}");
         // Flips are averaged for maps only.
-        let flips = if task.is_spatial() { 1 } else { 0 };
+        let flips = usize::from(task.is_spatial());
         assert_eq!(inference.tta_flips.len(), flips, "{class}");
         assert_eq!(inference.window_batch_size, 4, "{class}");
         // Everything is written down and read again.

@@ -76,7 +76,9 @@ pub(super) fn pixels(mut decoder: Decoder, limits: DecodeLimits, inks: Inks) -> 
         return Ok(RgbImage::from_raw(width, height, samples).expect("three bytes for each pixel"));
     }
     if inks == Inks::Inverted {
-        samples.iter_mut().for_each(|ink| *ink = !*ink);
+        for ink in &mut samples {
+            *ink = !*ink;
+        }
     }
     cmyk(width, height, 4, &samples)
 }

@@ -67,7 +67,7 @@ fn text(bytes: &[u8]) -> std::result::Result<String, String> {
             )),
             Err(error) => {
                 let before = &rest[..error.valid_up_to()];
-                let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+                let line = before.split(|&byte| byte == b'\n').count();
                 Err(format!("line {line} is not UTF-8 (Latin-1?); {REMEDY}"))
             }
         },

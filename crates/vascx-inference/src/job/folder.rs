@@ -209,7 +209,7 @@ impl Folder {
             let mut waiting = Vec::with_capacity(made.len());
             for Made { files, .. } in &*made {
                 let sync = || files.iter().try_for_each(Unpublished::sync);
-                waiting.push((files.len() > 0).then(|| scope.spawn(sync)));
+                waiting.push((!files.is_empty()).then(|| scope.spawn(sync)));
             }
             for thread in waiting {
                 let result = thread.map_or(Ok(Ok(())), std::thread::ScopedJoinHandle::join);

@@ -374,6 +374,11 @@ impl Job {
         let made = computed.and_then(|computed| alone(&input.path, || make(computed)));
         let (files, answer) = match made {
             Ok(made) => made,
+            // Told of photographs and tensors alike, it names none.
+            Err(error @ Error::NotFinite(_)) => {
+                record.fail(format!("{}: {error}", input.path.display()));
+                (Vec::new(), None)
+            }
             Err(error) if error.concerns_one_file() => {
                 record.fail(error.to_string());
                 (Vec::new(), None)

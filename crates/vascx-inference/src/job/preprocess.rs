@@ -249,9 +249,12 @@ fn outcome<'a>(input: &'a Input, record: &'a Record, resumed: bool) -> Outcome<'
     }
 }
 
+/// A photograph whose squares are made.
+type Finished<'a> = Made<(&'a Input, Option<Share<'a>>)>;
+
 /// Publishes what is finished, several at a time.
 fn write_behind(
-    finished: &Receiver<Result<Made<(&Input, Option<Share>)>>>,
+    finished: &Receiver<Result<Finished<'_>>>,
     at_once: usize,
     folder: &mut Folder,
     records: &mut Vec<Record>,

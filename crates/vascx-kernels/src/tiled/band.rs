@@ -258,7 +258,7 @@ impl Products<'_> {
         let weights = &weights[panel * steps * DEPTH * PANEL..][..steps * DEPTH * PANEL];
         let values = places.map(|place| self.copies[place..].as_ptr());
         let mut pairs: *const u8 = weights.as_ptr().cast();
-        const LINE: usize = size_of::<bf16>() * DEPTH;
+        let line = size_of::<bf16>() * DEPTH;
         tiles.zero::<0>();
         tiles.zero::<1>();
         tiles.zero::<2>();
@@ -267,11 +267,11 @@ impl Products<'_> {
             // SAFETY: the last of all rows ends within the copies, as was checked; a panel's weights
             // are two tiles for every step.
             unsafe {
-                tiles.load::<6>(pairs, LINE);
+                tiles.load::<6>(pairs, line);
                 tiles.load::<4>(values[0].add(offset).cast(), stride);
                 tiles.multiply::<0, 4, 6>();
                 if WIDE == 2 {
-                    tiles.load::<7>(pairs.add(tiles::BYTES), LINE);
+                    tiles.load::<7>(pairs.add(tiles::BYTES), line);
                     tiles.multiply::<1, 4, 7>();
                 }
                 if HIGH == 2 {

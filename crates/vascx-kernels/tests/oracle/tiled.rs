@@ -218,7 +218,7 @@ fn maps_of_bf16_are_those_of_f32_rounded() {
                 let place = |index: usize| Neighbours {
                     first: index / 2,
                     second: (index / 2 + 1).min(length - 1),
-                    weight: if index % 2 == 0 { 0.0 } else { 0.375 },
+                    weight: if index.is_multiple_of(2) { 0.0 } else { 0.375 },
                 };
                 (0..2 * length).map(place).collect::<Vec<_>>()
             };

@@ -144,7 +144,7 @@ struct Fill {
 
 impl ModuleMapper<Flex> for Fill {
     fn enter_module(&mut self, name: &str, _container: &str) {
-        self.name = name.to_owned();
+        name.clone_into(&mut self.name);
     }
 
     fn map_float<const D: usize>(

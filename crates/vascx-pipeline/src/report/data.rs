@@ -247,8 +247,7 @@ mod tests {
     #[test]
     fn chunks_fit_the_numbers_of_their_photographs() {
         // Reasons name photographs of a chunk by u16, findings their kinds by bits of u16.
-        assert!(CHUNK <= 1 << 16);
-        assert!(Kind::ALL.len() <= 16);
+        const { assert!(CHUNK <= 1 << 16 && Kind::ALL.len() <= 16) };
         for (bit, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, bit);
         }

@@ -56,11 +56,11 @@ impl Window {
     /// How many pixels from the first to the last of a window.
     fn reach(&self) -> Outcome<[usize; 2]> {
         let mut reach = [0; 2];
-        for axis in 0..2 {
+        for (axis, reach) in reach.iter_mut().enumerate() {
             let pixels = self.kernel[axis].saturating_sub(1);
             let far = pixels.checked_mul(self.dilation[axis]);
             let far = far.filter(|&far| far < 1 << 20 && self.stride[axis] > 0);
-            reach[axis] = far.ok_or("an impossible window")?;
+            *reach = far.ok_or("an impossible window")?;
         }
         Ok(reach)
     }

@@ -14,9 +14,9 @@ const FEWEST: usize = 200;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Dimension {
     /// The dimension.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Share of the variance that the line explains.
-    pub r_squared: f64,
+    pub(crate) r_squared: f64,
 }
 
 /// The generalised dimensions of order 0 (boxes that hold a pixel), 1 (entropy of the boxes' shares

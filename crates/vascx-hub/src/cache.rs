@@ -81,18 +81,18 @@ pub(crate) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A link to a blob, or the blob itself where links cannot be made.
+/// A link to a blob, or the blob itself where links cannot be made. What has the name already, such as
+/// a link whose blob was deleted, is replaced.
 fn link(target: &str, blob: &Path, path: &Path) -> std::io::Result<()> {
-    // A link whose blob was deleted is in the way.
-    if path.symlink_metadata().is_ok() {
-        fs::remove_file(path)?;
-    }
     #[cfg(unix)]
-    let linked = std::os::unix::fs::symlink(target, path);
+    {
+        let temporary = path.with_extension(format!("{}.link", std::process::id()));
+        let linked = std::os::unix::fs::symlink(target, &temporary);
+        if linked.is_ok() {
+            return fs::rename(&temporary, path);
+        }
+    }
     #[cfg(not(unix))]
-    let linked = {
-        let _ = target;
-        Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
-    };
-    linked.or_else(|_| fs::rename(blob, path))
+    let _ = target;
+    fs::rename(blob, path)
 }

@@ -73,12 +73,10 @@ impl Hub {
         };
         let path = repository.snapshot(&listing.commit, name);
         let blob = repository.blob(&listing.checksum);
+        // Until the file has its name: another process would take what is half done for missing.
+        let _lock = repository.lock(&listing.checksum)?;
         if !path.is_file() && !blob.is_file() {
-            let _lock = repository.lock(&listing.checksum)?;
-            // Another process may have been faster.
-            if !blob.is_file() {
-                download(&client, &url, name, &listing, &blob, &mut progress)?;
-            }
+            download(&client, &url, name, &listing, &blob, &mut progress)?;
         }
         repository.publish(&listing.commit, &listing.checksum, name)
     }

@@ -17,6 +17,7 @@ pub(super) fn read(list: &Path) -> Result<Vec<Input>> {
         path,
         id,
         first_line,
+        text,
         rows,
     } = Table::of(&text).map_err(failed)?;
     let base = list.parent().unwrap_or(Path::new(""));
@@ -26,10 +27,20 @@ pub(super) fn read(list: &Path) -> Result<Vec<Input>> {
         if row.iter().all(str::is_empty) {
             continue;
         }
-        let line = first_line + row.position().map_or(0, csv::Position::line);
+        // The reader's own number is that of the empty lines before a row.
+        let line = || {
+            let start = row
+                .position()
+                .map_or(0, |position| position.byte() as usize);
+            let empty = text[start..].len() - text[start..].trim_start_matches(['\r', '\n']).len();
+            first_line + 1 + text[..start + empty].matches('\n').count()
+        };
         let cell = |column: usize| row.get(column).unwrap_or_default();
         if cell(path).is_empty() {
-            return Err(failed(format!("line {line}: the column `path` is empty")));
+            return Err(failed(format!(
+                "line {}: the column `path` is empty",
+                line()
+            )));
         }
         let file = locate(base, cell(path));
         let id = match id {
@@ -38,7 +49,8 @@ pub(super) fn read(list: &Path) -> Result<Vec<Input>> {
         };
         if let Some(problem) = ids::problem(&id) {
             return Err(failed(format!(
-                "line {line}: id `{}` {problem}",
+                "line {}: id `{}` {problem}",
+                line(),
                 id.escape_debug()
             )));
         }
@@ -79,7 +91,9 @@ struct Table<'a> {
     path: usize,
     id: Option<usize>,
     /// Lines before the header.
-    first_line: u64,
+    first_line: usize,
+    /// From the header on.
+    text: &'a str,
     rows: csv::StringRecordsIntoIter<&'a [u8]>,
 }
 
@@ -111,6 +125,7 @@ impl<'a> Table<'a> {
                     path,
                     id: column("id"),
                     first_line,
+                    text,
                     rows: reader.into_records(),
                 });
             }

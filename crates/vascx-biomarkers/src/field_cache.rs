@@ -9,6 +9,7 @@ use crate::grid::{Area, Field, Grid};
 use crate::mask::Mask;
 use crate::measure::Zone;
 use crate::reason::Reason;
+use crate::rules::Rules;
 use crate::segment::Segment;
 use crate::sets::LayerName;
 
@@ -44,6 +45,11 @@ impl Analysis<'_> {
             .cloned();
         if let Some((_, area)) = known {
             return area;
+        }
+        // The reference places no grid at all where the fovea is no number.
+        let unplaced = self.eye.fovea.is_some_and(|fovea| !fovea.is_finite());
+        if self.rules == Rules::Reference && unplaced {
+            return Err(Reason::NoFovea);
         }
         let area = self
             .landmarks()

@@ -12,11 +12,11 @@ const FEWEST: usize = 200;
 
 /// A dimension and how well a straight line fits what it is the slope of.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Dimension {
+pub(crate) struct Dimension {
     /// The dimension.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Share of the variance that the line explains.
-    pub r_squared: f64,
+    pub(crate) r_squared: f64,
 }
 
 /// The generalised dimensions of order 0 (boxes that hold a pixel), 1 (entropy of the boxes' shares

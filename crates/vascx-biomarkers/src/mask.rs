@@ -62,10 +62,6 @@ impl Mask {
         &self.pixels
     }
 
-    pub(crate) fn pixels_mut(&mut self) -> &mut [u8] {
-        &mut self.pixels
-    }
-
     /// A row's pixels.
     pub fn row(&self, y: usize) -> &[u8] {
         &self.pixels[y * self.width..(y + 1) * self.width]

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use vascx_biomarkers::{Bounds, Eye, FieldOfView, Point};
 
-pub const NAMES: [&str; 3] = ["CHASEDB1_08L", "DRIVE_22", "HRF_04_g"];
+pub(crate) const NAMES: [&str; 3] = ["CHASEDB1_08L", "DRIVE_22", "HRF_04_g"];
 
 /// The folder of the photographs, if it is there.
-pub fn fundus() -> Option<PathBuf> {
+pub(crate) fn fundus() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fundus");
     if folder.exists() {
         return Some(folder);
@@ -17,7 +17,7 @@ pub fn fundus() -> Option<PathBuf> {
 }
 
 /// Maps and landmarks of a photograph.
-pub struct Photograph {
+pub(crate) struct Photograph {
     arteries_veins: Vec<u8>,
     vessels: Vec<u8>,
     disc: Vec<u8>,
@@ -26,12 +26,12 @@ pub struct Photograph {
     field_of_view: FieldOfView,
 }
 
-pub fn grey(path: &Path) -> Vec<u8> {
+pub(crate) fn grey(path: &Path) -> Vec<u8> {
     image::open(path).unwrap().into_luma8().into_raw()
 }
 
 impl Photograph {
-    pub fn open(folder: &Path, name: &str) -> Self {
+    pub(crate) fn open(folder: &Path, name: &str) -> Self {
         let file = |kind: &str| folder.join(kind).join(format!("{name}.png"));
         let text = std::fs::read_to_string(folder.join("reference.json")).unwrap();
         let all: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -70,7 +70,7 @@ impl Photograph {
         }
     }
 
-    pub fn eye(&self) -> Eye<'_> {
+    pub(crate) fn eye(&self) -> Eye<'_> {
         Eye {
             side: 1024,
             arteries_veins: &self.arteries_veins,

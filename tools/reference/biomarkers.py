@@ -39,7 +39,7 @@ SETS = (
 ).split()
 # Sets measured on every eye; the others, on every third and those with a photograph, share their
 # definitions.
-ON_ALL = ("full_v3", "full_v2")
+ON_ALL = ("full_v3", "full_v2", "full", "bergmann", "sparsity")
 # Measured on the photograph instead of the maps.
 ON_PHOTOGRAPHS = ("lapl", "luminance", "sharpness")
 CIRCLE = {"hw": (2048, 2048), "center": (1023.5, 1024.25), "radius": 1000.0, "lines": {}}

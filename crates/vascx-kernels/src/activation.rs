@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::simd::{POWER_OF_TWO_BIAS, Vector};
+use crate::simd::{Element, POWER_OF_TWO_BIAS, Vector};
 
 /// A function applied to every element.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,7 +63,7 @@ impl<E> Epilogue<'_, E> {
     }
 }
 
-impl Epilogue<'_> {
+impl<E: Element> Epilogue<'_, E> {
     /// Whether a kernel can do all with [`Self::floor`] while it stores.
     fn is_quick(&self) -> bool {
         let quick = matches!(self.activation, Activation::Identity | Activation::Relu);
@@ -83,18 +83,18 @@ impl Epilogue<'_> {
     /// over values side by side is quicker than the same amid a kernel's stores: residuals are read
     /// in the order in which they lie, and the kernel keeps its registers.
     #[inline(always)]
-    pub(crate) fn finish<V: Vector>(&self, output: &mut [f32]) {
+    pub(crate) fn finish<V: Vector>(&self, output: &mut [E]) {
         if self.is_quick() {
             return;
         }
-        apply::<V>(self.activation, self.residual, output);
+        apply::<V, E>(self.activation, self.residual, output);
     }
 
     /// The same for some columns of `[…, columns]` values.
     #[inline(always)]
     pub(crate) fn finish_columns<V: Vector>(
         &self,
-        output: &mut [f32],
+        output: &mut [E],
         columns: usize,
         range: Range<usize>,
     ) {
@@ -108,50 +108,61 @@ impl Epilogue<'_> {
     }
 }
 
+/// Evaluates an expression with an activation that the compiler knows: every arm becomes a loop of its own.
+macro_rules! for_activation {
+    ($activation:expr, |$known:ident| $body:expr) => {{
+        use crate::Activation as A;
+        match $activation {
+            A::Identity => for_activation!(@ $known, A::Identity, $body),
+            A::Relu => for_activation!(@ $known, A::Relu, $body),
+            A::LeakyRelu(slope) => for_activation!(@ $known, A::LeakyRelu(slope), $body),
+            A::Clamp(least, most) => for_activation!(@ $known, A::Clamp(least, most), $body),
+            A::Sigmoid => for_activation!(@ $known, A::Sigmoid, $body),
+            A::Silu => for_activation!(@ $known, A::Silu, $body),
+            A::HardSigmoid => for_activation!(@ $known, A::HardSigmoid, $body),
+            A::HardSwish => for_activation!(@ $known, A::HardSwish, $body),
+            A::Gelu => for_activation!(@ $known, A::Gelu, $body),
+        }
+    }};
+    (@ $known:ident, $value:expr, $body:expr) => {{
+        let $known = $value;
+        $body
+    }};
+}
+pub(crate) use for_activation;
+
 /// `activation(value + residual)` of all values.
 #[inline(always)]
-pub(crate) fn apply<V: Vector>(
+pub(crate) fn apply<V: Vector, E: Element>(
     activation: Activation,
-    residual: Option<&[f32]>,
-    output: &mut [f32],
+    residual: Option<&[E]>,
+    output: &mut [E],
 ) {
-    use Activation::{
-        Clamp, Gelu, HardSigmoid, HardSwish, Identity, LeakyRelu, Relu, Sigmoid, Silu,
-    };
-    // Every arm becomes a loop of its own, in which the activation is known.
-    match activation {
-        Identity => each::<V>(Identity, residual, output),
-        Relu => each::<V>(Relu, residual, output),
-        LeakyRelu(slope) => each::<V>(LeakyRelu(slope), residual, output),
-        Clamp(least, most) => each::<V>(Clamp(least, most), residual, output),
-        Sigmoid => each::<V>(Sigmoid, residual, output),
-        Silu => each::<V>(Silu, residual, output),
-        HardSigmoid => each::<V>(HardSigmoid, residual, output),
-        HardSwish => each::<V>(HardSwish, residual, output),
-        Gelu => each::<V>(Gelu, residual, output),
-    }
+    for_activation!(activation, |activation| each::<V, E>(
+        activation, residual, output
+    ));
 }
 
 #[inline(always)]
-fn each<V: Vector>(activation: Activation, residual: Option<&[f32]>, output: &mut [f32]) {
+fn each<V: Vector, E: Element>(activation: Activation, residual: Option<&[E]>, output: &mut [E]) {
     let mut whole = output.chunks_exact_mut(V::LANES);
+    let load = |values: &[E]| -> V { E::load(values, values.len()) };
     let Some(residual) = residual else {
         for output in &mut whole {
-            activate(V::load(output), activation).store(output);
+            E::store(activate(load(output), activation), output, V::LANES);
         }
         let rest = whole.into_remainder();
-        let value = V::load_part(rest, rest.len());
-        return activate(value, activation).store_part(rest, rest.len());
+        return E::store(activate(load(rest), activation), rest, rest.len());
     };
     let residuals = residual.chunks_exact(V::LANES);
     let last = residuals.remainder();
     for (output, residual) in (&mut whole).zip(residuals) {
-        let value = V::load(output).add(V::load(residual));
-        activate(value, activation).store(output);
+        let value = load(output).add(load(residual));
+        E::store(activate(value, activation), output, V::LANES);
     }
     let rest = whole.into_remainder();
-    let value = V::load_part(rest, rest.len()).add(V::load_part(last, rest.len()));
-    activate(value, activation).store_part(rest, rest.len());
+    let value = load(rest).add(load(last));
+    E::store(activate(value, activation), rest, rest.len());
 }
 
 /// Bounds come first in `max` and `min`: in this order NaN stays NaN.
@@ -163,7 +174,7 @@ pub(crate) fn activate<V: Vector>(x: V, activation: Activation) -> V {
         Activation::LeakyRelu(slope) => x.mul(V::splat(slope)).max(x),
         Activation::Clamp(least, most) => V::splat(most).min(V::splat(least).max(x)),
         Activation::Sigmoid => sigmoid(x),
-        Activation::Silu => x.div(one_plus_exp_of_negative(x)),
+        Activation::Silu => x.quotient(one_plus_exp_of_negative(x)),
         Activation::HardSigmoid => hard_sigmoid(x),
         Activation::HardSwish => x.mul(hard_sigmoid(x)),
         Activation::Gelu => gelu(x),
@@ -172,7 +183,7 @@ pub(crate) fn activate<V: Vector>(x: V, activation: Activation) -> V {
 
 #[inline(always)]
 fn sigmoid<V: Vector>(x: V) -> V {
-    V::splat(1.0).div(one_plus_exp_of_negative(x))
+    V::splat(1.0).quotient(one_plus_exp_of_negative(x))
 }
 
 #[inline(always)]
@@ -210,7 +221,7 @@ fn gelu<V: Vector>(x: V) -> V {
         numerator = numerator.mul_add(square, V::splat(above));
         denominator = denominator.mul_add(square, V::splat(below));
     }
-    let erf = z.mul(numerator).div(denominator);
+    let erf = z.mul(numerator).quotient(denominator);
     let erf = V::splat(1.0).min(V::splat(-1.0).max(erf));
     let half = x.mul(V::splat(0.5));
     half.mul_add(erf, half)

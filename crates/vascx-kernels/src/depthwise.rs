@@ -10,9 +10,10 @@ use rayon::prelude::*;
 mod rows;
 
 use self::rows::Source;
+use crate::activation::{activate, for_activation};
 use crate::matrix::padded_bias;
 use crate::pool::{add_pixels, average_rows};
-use crate::simd::{InstructionSet, Kernel, Vector};
+use crate::simd::{Element, InstructionSet, Kernel, Vector};
 use crate::{Activation, Convolution, Epilogue, Shape, Sliding};
 
 /// Neighbouring results computed together: enough sums to hide the latency of multiply-add.
@@ -81,7 +82,13 @@ impl DepthwiseConvolution {
     ///
     /// # Panics
     /// When the sizes of input or output do not fit.
-    pub fn run(&self, shape: Shape, input: &[f32], epilogue: Epilogue, output: &mut [f32]) {
+    pub fn run<E: Element>(
+        &self,
+        shape: Shape,
+        input: &[E],
+        epilogue: Epilogue<E>,
+        output: &mut [E],
+    ) {
         assert_eq!(input.len(), shape.pixels() * self.channels, "input's size");
         self.run_on(shape, Source::Map(input), epilogue, output, None);
     }
@@ -115,12 +122,12 @@ impl DepthwiseConvolution {
         self.run_on(shape, source, epilogue, output, averages);
     }
 
-    fn run_on(
+    fn run_on<E: Element>(
         &self,
         shape: Shape,
-        source: Source,
-        epilogue: Epilogue,
-        output: &mut [f32],
+        source: Source<E>,
+        epilogue: Epilogue<E>,
+        output: &mut [E],
         averages: Option<&mut [f32]>,
     ) {
         let channels = self.channels;
@@ -173,16 +180,16 @@ impl DepthwiseConvolution {
 }
 
 /// Some rows of results.
-struct Band<'a> {
+struct Band<'a, E> {
     convolution: &'a DepthwiseConvolution,
     shape: Shape,
-    source: Source<'a>,
+    source: Source<'a, E>,
     image: usize,
     first_row: usize,
     /// Of the results.
     width: usize,
-    epilogue: Epilogue<'a>,
-    output: &'a mut [f32],
+    epilogue: Epilogue<'a, E>,
+    output: &'a mut [E],
     /// Of every row of results and channel, if averages are asked for.
     sums: &'a mut [f32],
 }
@@ -201,7 +208,7 @@ thread_local! {
     static SCRATCH: Cell<Scratch> = Cell::default();
 }
 
-impl Kernel for Band<'_> {
+impl<E: Element> Kernel for Band<'_, E> {
     #[inline(always)]
     fn run<V: Vector>(mut self) {
         let DepthwiseConvolution {
@@ -237,12 +244,14 @@ impl Kernel for Band<'_> {
                     let copies = &scratch.copies[(channel - first) / BLOCK * block..];
                     self.compute::<V>(row, channel, copies, &scratch.rows);
                 }
-                let part = self.epilogue.part(row * row_length, row_length);
                 let output = &mut self.output[row * row_length..][..row_length];
-                part.finish_columns::<V>(output, channels, range.clone());
+                if !E::ROUNDED {
+                    let part = self.epilogue.part(row * row_length, row_length);
+                    part.finish_columns::<V>(output, channels, range.clone());
+                }
                 if let Some(sums) = self.sums.chunks_exact_mut(channels).nth(row) {
                     let first = range.start;
-                    add_pixels::<V, f32>(&output[first..], channels, &mut sums[range.clone()]);
+                    add_pixels::<V, E>(&output[first..], channels, &mut sums[range.clone()]);
                 }
             }
         }
@@ -250,7 +259,7 @@ impl Kernel for Band<'_> {
     }
 }
 
-impl Band<'_> {
+impl<E: Element> Band<'_, E> {
     /// Computes a row of results for the channels of a block, whose copies are given.
     #[inline(always)]
     fn compute<V: Vector>(&mut self, row: usize, channel: usize, copies: &[f32], rows: &[usize]) {
@@ -291,16 +300,38 @@ impl Band<'_> {
                 let pixels = TOGETHER.min(self.width - x);
                 let count = V::LANES.min(left - lane);
                 let at = (row * self.width + x) * channels + channel + lane;
-                let output = &mut self.output[at..];
-                if pixels == TOGETHER && count == V::LANES {
-                    V::store_every(sums, output, channels);
-                    continue;
+                if E::ROUNDED {
+                    self.finish(&mut sums, (at, pixels, count));
                 }
+                let output = &mut self.output[at..];
                 for (index, sum) in sums.into_iter().enumerate().take(pixels) {
-                    sum.store_part(&mut output[index * channels..], count);
+                    E::store(sum, &mut output[index * channels..], count);
                 }
             }
         }
+    }
+}
+
+impl<E: Element> Band<'_, E> {
+    /// Adds residuals and activates, before sums are rounded; `at` is where the first goes, followed by the
+    /// numbers of pixels and channels.
+    #[inline(always)]
+    fn finish<V: Vector>(
+        &self,
+        sums: &mut [V; TOGETHER],
+        (at, pixels, count): (usize, usize, usize),
+    ) {
+        if let Some(residual) = self.epilogue.residual {
+            let channels = self.convolution.channels;
+            for (index, sum) in sums.iter_mut().enumerate().take(pixels) {
+                *sum = sum.add(E::load(&residual[at + index * channels..], count));
+            }
+        }
+        for_activation!(self.epilogue.activation, |activation| {
+            for sum in sums {
+                *sum = activate(*sum, activation);
+            }
+        });
     }
 }
 

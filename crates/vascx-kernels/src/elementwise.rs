@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::activation::apply;
-use crate::simd::{InstructionSet, Kernel, Vector};
-use crate::{Activation, Epilogue};
+use crate::Activation;
+use crate::activation::{activate, for_activation};
+use crate::simd::{Element, InstructionSet, Kernel, Vector};
 
 /// Values per task; they stay in the first-level cache.
 const BLOCK: usize = 4 << 10;
@@ -22,19 +22,18 @@ pub enum Arithmetic {
     Divide,
 }
 
-/// `activation(a ∘ b)` of `[outer, repeat, inner]` values and `[outer, inner]` values, the second
+/// `a ∘ b` of `[outer, repeat, inner]` values and `[outer, inner]` values, the second
 /// being the same for every `repeat`.
 ///
 /// # Panics
 /// When the sizes do not fit.
-pub fn combine(
+pub fn combine<E: Element>(
     set: InstructionSet,
     arithmetic: Arithmetic,
-    a: &[f32],
-    b: &[f32],
+    a: &[E],
+    b: &[E],
     [outer, repeat, inner]: [usize; 3],
-    activation: Activation,
-    output: &mut [f32],
+    output: &mut [E],
 ) {
     assert_eq!(a.len(), outer * repeat * inner, "first operand's size");
     assert_eq!(b.len(), outer * inner, "second operand's size");
@@ -42,12 +41,11 @@ pub fn combine(
     if output.is_empty() {
         return;
     }
-    let run = |a: &[f32], b: &[f32], output: &mut [f32]| {
+    let run = |a: &[E], b: &[E], output: &mut [E]| {
         set.run(Combine {
             arithmetic,
             a,
             b,
-            activation,
             output,
         });
     };
@@ -69,15 +67,14 @@ pub fn combine(
 }
 
 /// `b` holds as many values as `a`, or one row of which `a` holds several.
-struct Combine<'a> {
+struct Combine<'a, E> {
     arithmetic: Arithmetic,
-    a: &'a [f32],
-    b: &'a [f32],
-    activation: Activation,
-    output: &'a mut [f32],
+    a: &'a [E],
+    b: &'a [E],
+    output: &'a mut [E],
 }
 
-impl Kernel for Combine<'_> {
+impl<E: Element> Kernel for Combine<'_, E> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         match self.arithmetic {
@@ -89,22 +86,18 @@ impl Kernel for Combine<'_> {
     }
 }
 
-impl Combine<'_> {
+impl<E: Element> Combine<'_, E> {
     #[inline(always)]
     fn apply<V: Vector>(self, function: impl Fn(V, V) -> V) {
         let row = self.b.len();
         let rows = self.a.chunks_exact(row);
-        let epilogue = Epilogue::from(self.activation);
-        let floor = V::splat(epilogue.floor());
         for (a, output) in rows.zip(self.output.chunks_exact_mut(row)) {
             for at in (0..row).step_by(V::LANES) {
                 let count = V::LANES.min(row - at);
-                let load = |values: &[f32]| V::load_part(&values[at..], count);
-                let value = floor.max(function(load(a), load(self.b)));
-                value.store_part(&mut output[at..], count);
+                let load = |values: &[E]| E::load(&values[at..], count);
+                E::store(function(load(a), load(self.b)), &mut output[at..], count);
             }
         }
-        epilogue.finish::<V>(self.output);
     }
 }
 
@@ -112,11 +105,11 @@ impl Combine<'_> {
 ///
 /// # Panics
 /// When the sizes do not fit.
-pub fn activate_all(
+pub fn activate_all<E: Element>(
     set: InstructionSet,
     activation: Activation,
-    input: &[f32],
-    output: &mut [f32],
+    input: &[E],
+    output: &mut [E],
 ) {
     assert_eq!(input.len(), output.len(), "output's size");
     let blocks = output.par_chunks_mut(BLOCK).zip(input.par_chunks(BLOCK));
@@ -129,16 +122,26 @@ pub fn activate_all(
     });
 }
 
-struct Activate<'a> {
+struct Activate<'a, E> {
     activation: Activation,
-    input: &'a [f32],
-    output: &'a mut [f32],
+    input: &'a [E],
+    output: &'a mut [E],
 }
 
-impl Kernel for Activate<'_> {
+impl<E: Element> Kernel for Activate<'_, E> {
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        self.output.copy_from_slice(self.input);
-        apply::<V>(self.activation, None, self.output);
+    fn run<V: Vector>(mut self) {
+        for_activation!(self.activation, |activation| self.apply::<V>(activation));
+    }
+}
+
+impl<E: Element> Activate<'_, E> {
+    #[inline(always)]
+    fn apply<V: Vector>(&mut self, activation: Activation) {
+        let input = self.input.chunks(V::LANES);
+        for (input, output) in input.zip(self.output.chunks_mut(V::LANES)) {
+            let value: V = E::load(input, input.len());
+            E::store(activate(value, activation), output, input.len());
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::simd::{InstructionSet, Kernel, Vector};
-use crate::{Activation, Epilogue, Shape};
+use crate::activation::{activate, for_activation};
+use crate::simd::{Element, InstructionSet, Kernel, Vector};
+use crate::{Activation, Shape};
 
 /// Pixels whose statistics are taken together; they stay in the cache between the two passes.
 const BLOCK: usize = 128;
@@ -35,13 +36,13 @@ impl GroupNorm<'_> {
     ///
     /// # Panics
     /// When sizes do not fit.
-    pub fn run(
+    pub fn run<E: Element>(
         self,
         set: InstructionSet,
         shape: Shape,
         channels: usize,
-        input: &[f32],
-        output: &mut [f32],
+        input: &[E],
+        output: &mut [E],
     ) {
         assert_eq!(input.len(), shape.pixels() * channels, "input's size");
         assert_eq!(output.len(), input.len(), "output's size");
@@ -54,7 +55,7 @@ impl GroupNorm<'_> {
         for (input, output) in images {
             let blocks: Vec<Statistics> = input
                 .par_chunks(BLOCK * channels)
-                .map(|block| Statistics::of(block, channels))
+                .map(|block| Statistics::of(set, block, channels))
                 .collect();
             let total = blocks
                 .into_iter()
@@ -86,25 +87,16 @@ struct Statistics {
 
 impl Statistics {
     /// In two passes, so that nothing cancels.
-    fn of(block: &[f32], channels: usize) -> Self {
-        let count = (block.len() / channels) as f32;
-        let mut mean = vec![0.0_f32; channels];
-        for pixel in block.chunks_exact(channels) {
-            for (sum, value) in mean.iter_mut().zip(pixel) {
-                *sum += value;
-            }
-        }
-        for mean in &mut mean {
-            *mean /= count;
-        }
-        let mut deviations = vec![0.0_f32; channels];
-        for pixel in block.chunks_exact(channels) {
-            for ((sum, value), mean) in deviations.iter_mut().zip(pixel).zip(&mean) {
-                *sum += (value - mean) * (value - mean);
-            }
-        }
+    fn of<E: Element>(set: InstructionSet, block: &[E], channels: usize) -> Self {
+        let mut mean = vec![0.0; channels];
+        let mut deviations = vec![0.0; channels];
+        set.run(Moments {
+            block,
+            mean: &mut mean,
+            deviations: &mut deviations,
+        });
         Self {
-            count: count.into(),
+            count: (block.len() / channels) as f64,
             mean: mean.into_iter().map(f64::from).collect(),
             deviations: deviations.into_iter().map(f64::from).collect(),
         }
@@ -158,30 +150,89 @@ impl Statistics {
     }
 }
 
+/// Means and squared deviations of the channels of some pixels.
+struct Moments<'a, E> {
+    block: &'a [E],
+    mean: &'a mut [f32],
+    deviations: &'a mut [f32],
+}
+
+impl<E: Element> Kernel for Moments<'_, E> {
+    #[inline(always)]
+    fn run<V: Vector>(mut self) {
+        let channels = self.mean.len();
+        let mut first = 0;
+        while channels - first >= 4 * V::LANES {
+            self.of_vectors::<V, 4>(first, V::LANES);
+            first += 4 * V::LANES;
+        }
+        while first < channels {
+            let lanes = V::LANES.min(channels - first);
+            self.of_vectors::<V, 1>(first, lanes);
+            first += lanes;
+        }
+    }
+}
+
+impl<E: Element> Moments<'_, E> {
+    /// Of `N` vectors of channels; only a single one may be shorter than `V::LANES`.
+    #[inline(always)]
+    fn of_vectors<V: Vector, const N: usize>(&mut self, first: usize, lanes: usize) {
+        let channels = self.mean.len();
+        let load =
+            |pixel: &[E], index: usize| -> V { E::load(&pixel[first + index * V::LANES..], lanes) };
+        let mut sums = [V::splat(0.0); N];
+        for pixel in self.block.chunks_exact(channels) {
+            for (index, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.add(load(pixel, index));
+            }
+        }
+        let count = V::splat((self.block.len() / channels) as f32);
+        let means = sums.map(|sum| sum.div(count));
+        let mut squares = [V::splat(0.0); N];
+        for pixel in self.block.chunks_exact(channels) {
+            for (index, (square, mean)) in squares.iter_mut().zip(means).enumerate() {
+                let deviation = load(pixel, index).sub(mean);
+                *square = square.add(deviation.mul(deviation));
+            }
+        }
+        for (index, (mean, square)) in means.into_iter().zip(squares).enumerate() {
+            let at = first + index * V::LANES;
+            mean.store_part(&mut self.mean[at..], lanes);
+            square.store_part(&mut self.deviations[at..], lanes);
+        }
+    }
+}
+
 /// `activation(x · factor + addend)`, factor and addend per channel.
-struct Scale<'a> {
+struct Scale<'a, E> {
     factor: &'a [f32],
     addend: &'a [f32],
     activation: Activation,
-    input: &'a [f32],
-    output: &'a mut [f32],
+    input: &'a [E],
+    output: &'a mut [E],
 }
 
-impl Kernel for Scale<'_> {
+impl<E: Element> Kernel for Scale<'_, E> {
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(mut self) {
+        for_activation!(self.activation, |activation| self.scale::<V>(activation));
+    }
+}
+
+impl<E: Element> Scale<'_, E> {
+    #[inline(always)]
+    fn scale<V: Vector>(&mut self, activation: Activation) {
         let channels = self.factor.len();
-        let epilogue = Epilogue::from(self.activation);
-        let floor = V::splat(epilogue.floor());
         let pixels = self.input.chunks_exact(channels);
         for (input, output) in pixels.zip(self.output.chunks_exact_mut(channels)) {
             for channel in (0..channels).step_by(V::LANES) {
                 let count = V::LANES.min(channels - channel);
                 let load = |values: &[f32]| V::load_part(&values[channel..], count);
-                let value = load(input).mul_add(load(self.factor), load(self.addend));
-                floor.max(value).store_part(&mut output[channel..], count);
+                let value: V = E::load(&input[channel..], count);
+                let value = value.mul_add(load(self.factor), load(self.addend));
+                E::store(activate(value, activation), &mut output[channel..], count);
             }
-            epilogue.finish::<V>(output);
         }
     }
 }
@@ -190,12 +241,12 @@ impl Kernel for Scale<'_> {
 ///
 /// # Panics
 /// When sizes do not fit.
-pub fn layer_norm(
+pub fn layer_norm<E: Element>(
     set: InstructionSet,
     epsilon: f64,
     affine: Affine,
-    input: &[f32],
-    output: &mut [f32],
+    input: &[E],
+    output: &mut [E],
 ) {
     let columns = affine.scale.len();
     assert_eq!(affine.shift.len(), columns, "shift's size");
@@ -213,23 +264,23 @@ pub fn layer_norm(
     });
 }
 
-struct NormRows<'a> {
+struct NormRows<'a, E> {
     epsilon: f64,
     affine: Affine<'a>,
-    input: &'a [f32],
-    output: &'a mut [f32],
+    input: &'a [E],
+    output: &'a mut [E],
 }
 
-impl Kernel for NormRows<'_> {
+impl<E: Element> Kernel for NormRows<'_, E> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Affine { scale, shift } = self.affine;
         let columns = scale.len();
         let rows = self.input.chunks_exact(columns);
         for (input, output) in rows.zip(self.output.chunks_exact_mut(columns)) {
-            let mean = sum::<V>(input, |value, _| value) / columns as f32;
+            let mean = sum::<V, E>(input, |value, _| value) / columns as f32;
             let centre = V::splat(mean);
-            let squares = sum::<V>(input, |value, count| {
+            let squares = sum::<V, E>(input, |value, count| {
                 // Zero beyond the end of a row, like the values.
                 let centred = value.sub(V::load_part(&[mean; 16], count));
                 centred.mul(centred)
@@ -239,10 +290,10 @@ impl Kernel for NormRows<'_> {
             for column in (0..columns).step_by(V::LANES) {
                 let count = V::LANES.min(columns - column);
                 let load = |values: &[f32]| V::load_part(&values[column..], count);
-                let value = load(input).sub(centre).mul(factor);
-                value
-                    .mul_add(load(scale), load(shift))
-                    .store_part(&mut output[column..], count);
+                let value: V = E::load(&input[column..], count);
+                let value = value.sub(centre).mul(factor);
+                let value = value.mul_add(load(scale), load(shift));
+                E::store(value, &mut output[column..], count);
             }
         }
     }
@@ -251,11 +302,11 @@ impl Kernel for NormRows<'_> {
 /// The sum of a function of the values and their number; what is missing in the last vector is
 /// zero.
 #[inline(always)]
-fn sum<V: Vector>(values: &[f32], function: impl Fn(V, usize) -> V) -> f32 {
+fn sum<V: Vector, E: Element>(values: &[E], function: impl Fn(V, usize) -> V) -> f32 {
     let mut sums = V::splat(0.0);
     for column in (0..values.len()).step_by(V::LANES) {
         let count = V::LANES.min(values.len() - column);
-        sums = sums.add(function(V::load_part(&values[column..], count), count));
+        sums = sums.add(function(E::load(&values[column..], count), count));
     }
     let mut lanes = [0.0; 16];
     sums.store(&mut lanes);

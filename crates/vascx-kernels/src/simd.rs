@@ -141,6 +141,12 @@ pub trait Vector: Copy {
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
     fn div(self, other: Self) -> Self;
+    /// `self / other` within two units in the last place, for normal numbers of `other` whose
+    /// reciprocal is one, too.
+    #[inline(always)]
+    fn quotient(self, other: Self) -> Self {
+        self.div(other)
+    }
     /// The larger; `other` if either is NaN.
     fn max(self, other: Self) -> Self;
     /// The larger; NaN if either is NaN.
@@ -154,7 +160,7 @@ pub trait Vector: Copy {
     fn power_of_two(self) -> Self;
 
     /// Asks for values that will be read or written soon. They may lie beyond the end.
-    fn prefetch(values: &[f32], range: Range<usize>);
+    fn prefetch<E>(values: &[E], range: Range<usize>);
 
     /// Adds the products of `ROWS` rows of A, which begin `stride` apart, and a panel of
     /// `VECTORS` · `LANES` columns, as deep as there are lines in it. The innermost loop of all.
@@ -351,7 +357,7 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    fn prefetch(_values: &[f32], _range: Range<usize>) {}
+    fn prefetch<E>(_values: &[E], _range: Range<usize>) {}
 
     #[inline(always)]
     unsafe fn load_at(values: *const f32) -> Self {

@@ -6,14 +6,14 @@ use super::{BLOCK, Band};
 use crate::activation::apply;
 use crate::gemm::{Rows, Sink, product};
 use crate::matrix::Matrix;
-use crate::simd::Vector;
+use crate::simd::{Element, Vector};
 use crate::{Activation, Shape};
 
 /// Where the values under the kernel come from.
 #[derive(Clone, Copy)]
-pub(super) enum Source<'a> {
+pub(super) enum Source<'a, E> {
     /// `[N, H, W, channels]`.
-    Map(&'a [f32]),
+    Map(&'a [E]),
     /// The products of `[N, H, W, inputs]` with a matrix, activated.
     Expanded {
         map: &'a [f32],
@@ -22,7 +22,7 @@ pub(super) enum Source<'a> {
     },
 }
 
-impl Band<'_> {
+impl<E: Element> Band<'_, E> {
     /// Brings channels of a row of the image to blocks, with zeros where it is outside.
     #[inline(always)]
     pub(super) fn bring<V: Vector>(
@@ -52,7 +52,7 @@ impl Band<'_> {
                 let row = &map[first * all..][..width * all];
                 for (x, pixel) in row.chunks_exact(all).take(pixels).enumerate() {
                     let target = &mut target[left + x * BLOCK..];
-                    copy_blocks::<V>(&pixel[channels.clone()], target, block);
+                    copy_blocks::<V, E>(&pixel[channels.clone()], target, block);
                 }
             }
             Source::Expanded {
@@ -63,7 +63,7 @@ impl Band<'_> {
                 let row = &map[first * matrix.inputs..][..width * matrix.inputs];
                 expand::<V>(matrix, row, pixels, channels, (left, block), target);
                 for target in target.chunks_exact_mut(block) {
-                    apply::<V>(activation, None, &mut target[left..left + inside]);
+                    apply::<V, f32>(activation, None, &mut target[left..left + inside]);
                 }
             }
         }
@@ -72,20 +72,20 @@ impl Band<'_> {
 
 /// Copies channels of a pixel to blocks.
 #[inline(always)]
-fn copy_blocks<V: Vector>(pixel: &[f32], target: &mut [f32], block: usize) {
+fn copy_blocks<V: Vector, E: Element>(pixel: &[E], target: &mut [f32], block: usize) {
     let mut at = 0;
     let blocks = pixel.chunks_exact(BLOCK);
     let rest = blocks.remainder();
     for values in blocks {
         let target = &mut target[at..][..BLOCK];
         for lane in (0..BLOCK).step_by(V::LANES) {
-            V::load(&values[lane..]).store(&mut target[lane..]);
+            E::load::<V>(&values[lane..], V::LANES).store(&mut target[lane..]);
         }
         at += block;
     }
     for lane in (0..rest.len()).step_by(V::LANES) {
         let count = V::LANES.min(rest.len() - lane);
-        V::load_part(&rest[lane..], count).store(&mut target[at + lane..]);
+        E::load::<V>(&rest[lane..], count).store(&mut target[at + lane..]);
     }
 }
 

@@ -6,6 +6,10 @@ use super::Vector;
 
 /// What feature maps hold: f32, or bf16, whose sums and functions are those of f32, rounded once.
 pub trait Element: Copy + Default + Send + Sync + 'static {
+    /// Whether storing a value loses digits, so that it must be the last thing to happen to it.
+    #[doc(hidden)]
+    const ROUNDED: bool;
+
     /// The first `count` values, not more than lanes; the rest is zero.
     #[doc(hidden)]
     fn load<V: Vector>(values: &[Self], count: usize) -> V;
@@ -16,6 +20,8 @@ pub trait Element: Copy + Default + Send + Sync + 'static {
 }
 
 impl Element for f32 {
+    const ROUNDED: bool = false;
+
     #[inline(always)]
     fn load<V: Vector>(values: &[Self], count: usize) -> V {
         V::load_part(values, count)
@@ -28,6 +34,8 @@ impl Element for f32 {
 }
 
 impl Element for bf16 {
+    const ROUNDED: bool = true;
+
     #[inline(always)]
     fn load<V: Vector>(values: &[Self], count: usize) -> V {
         V::load_bf16(values, count)

@@ -7,10 +7,10 @@ use std::arch::x86_64::{
     _mm256_mul_ps, _mm256_set1_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
     _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
     _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32,
-    _mm512_cvtneps_pbh, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
-    _mm512_mask_mov_epi32, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
-    _mm512_sub_ps,
+    _mm512_cvtneps_pbh, _mm512_div_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_blend_ps, _mm512_mask_mov_epi32, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_or_si512, _mm512_rcp14_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32,
+    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
 use std::ops::Range;
@@ -19,8 +19,8 @@ use half::bf16;
 
 use super::{Kernel, Vector, avx2, avx512, multiply_plainly};
 
-/// Values per cache line.
-const CACHE_LINE: usize = 16;
+/// Bytes of a cache line.
+const CACHE_LINE: usize = 64;
 
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn run_avx2<K: Kernel>(kernel: K) {
@@ -111,8 +111,8 @@ macro_rules! vector {
             }
 
             #[inline(always)]
-            fn prefetch(values: &[f32], range: Range<usize>) {
-                for index in range.step_by(CACHE_LINE) {
+            fn prefetch<E>(values: &[E], range: Range<usize>) {
+                for index in range.step_by(CACHE_LINE / size_of::<E>()) {
                     let place = values.as_ptr().wrapping_add(index);
                     // A hint, which may name any place.
                     unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) }
@@ -240,6 +240,17 @@ macro_rules! avx512 {
             _mm512_castsi512_ps,
             keep_nan_512,
             {
+                /// Newton's step doubles the 14 bits of the estimate. A division keeps the divider busy
+                /// for 16 cycles.
+                #[inline(always)]
+                fn quotient(self, other: Self) -> Self {
+                    let estimate = Self(unsafe { _mm512_rcp14_ps(other.0) });
+                    let error =
+                        Self(unsafe { _mm512_fnmadd_ps(other.0, estimate.0, _mm512_set1_ps(1.0)) });
+                    let reciprocal = error.mul_add(estimate, estimate);
+                    self.mul(reciprocal)
+                }
+
                 #[inline(always)]
                 unsafe fn load_bf16_at(values: *const bf16) -> Self {
                     Self(unsafe {

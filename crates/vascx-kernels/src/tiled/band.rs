@@ -4,7 +4,7 @@
 use half::bf16;
 
 use super::{Lines, PANEL, Packed};
-use crate::activation::activate;
+use crate::activation::{activate, for_activation};
 use crate::simd::Vector;
 use crate::tiles::{self, COLUMNS, DEPTH, OnTiles, ROWS, Tiles};
 use crate::{Activation, Epilogue, Shape, Sliding};
@@ -304,21 +304,9 @@ impl Products<'_> {
     /// Adds bias and residual, activates, rounds and writes.
     #[inline(always)]
     fn finish<V: Vector>(&mut self, block: &Block, sums: &Sums) {
-        use Activation::{
-            Clamp, Gelu, HardSigmoid, HardSwish, Identity, LeakyRelu, Relu, Sigmoid, Silu,
-        };
-        // Every arm becomes a loop of its own, in which the activation is known.
-        match self.epilogue.activation {
-            Identity => self.finish_with::<V>(Identity, block, sums),
-            Relu => self.finish_with::<V>(Relu, block, sums),
-            LeakyRelu(slope) => self.finish_with::<V>(LeakyRelu(slope), block, sums),
-            Clamp(least, most) => self.finish_with::<V>(Clamp(least, most), block, sums),
-            Sigmoid => self.finish_with::<V>(Sigmoid, block, sums),
-            Silu => self.finish_with::<V>(Silu, block, sums),
-            HardSigmoid => self.finish_with::<V>(HardSigmoid, block, sums),
-            HardSwish => self.finish_with::<V>(HardSwish, block, sums),
-            Gelu => self.finish_with::<V>(Gelu, block, sums),
-        }
+        for_activation!(self.epilogue.activation, |activation| {
+            self.finish_with::<V>(activation, block, sums);
+        });
     }
 
     #[inline(always)]

@@ -63,7 +63,7 @@ impl Layer {
         })
     }
 
-    fn epilogue(&self) -> Epilogue<'_> {
+    pub(super) fn epilogue(&self) -> Epilogue<'_> {
         Epilogue {
             residual: self.residual.as_deref(),
             activation: self.activation,

@@ -2,12 +2,13 @@
 
 use half::bf16;
 use vascx_kernels::{
-    Activation, Element, Epilogue, InstructionSet, Neighbours, Shape, Sliding, TileSet,
-    TiledConvolution, TiledTransposedConv2x2, convert, global_average, max_pool, resize,
+    Activation, Affine, Arithmetic, DepthwiseConvolution, Element, Epilogue, GroupNorm,
+    InstructionSet, Neighbours, Shape, Sliding, TileSet, TiledConvolution, TiledTransposedConv2x2,
+    activate_all, combine, convert, global_average, layer_norm, max_pool, resize,
 };
 
 use super::convolutions::{Layer, parts, sliding};
-use super::{apply, channels, largest, shape, values};
+use super::{activation, apply, channels, largest, shape, values};
 
 fn rounded(values: &[f32]) -> Vec<bf16> {
     values.iter().map(|&value| bf16::from_f32(value)).collect()
@@ -235,6 +236,106 @@ fn maps_of_bf16_are_those_of_f32_rounded() {
             );
             resize(set, shape, channels, [&rows, &columns], &wide, &mut map);
             assert_eq!(narrow_map, rounded(&map), "{set:?}");
+        });
+    }
+}
+
+/// Runs a kernel on values of both types; the results of bf16 must be those of f32, rounded once.
+fn check_rounded_once(
+    what: &str,
+    count: usize,
+    narrow: impl FnOnce(&mut [bf16]),
+    wide: impl FnOnce(&mut [f32]),
+) {
+    let (mut narrow_output, mut wide_output) = (vec![bf16::NAN; count], vec![f32::NAN; count]);
+    narrow(&mut narrow_output);
+    wide(&mut wide_output);
+    assert_eq!(narrow_output, rounded(&wide_output), "{what}");
+}
+
+#[test]
+fn norms_and_arithmetic_of_bf16_are_those_of_f32_rounded_once() {
+    let mut random = fastrand::Rng::with_seed(27);
+    for _ in 0..40 {
+        let (shape, channels) = (shape(&mut random), channels(&mut random));
+        let count = shape.pixels() * channels;
+        let input = rounded(&values(&mut random, count));
+        let factors = rounded(&values(&mut random, shape.images * channels));
+        let (scale, shift) = (values(&mut random, channels), values(&mut random, channels));
+        let affine = Affine {
+            scale: &scale,
+            shift: &shift,
+        };
+        let activation = activation(&mut random);
+        let norm = GroupNorm {
+            groups: channels,
+            epsilon: 1e-3,
+            affine: Some(affine),
+            activation,
+        };
+        let (wide, wide_factors) = (widened(&input), widened(&factors));
+        all_sets(|set| {
+            let what = format!("{set:?} {shape:?} {channels} {activation:?}");
+            check_rounded_once(
+                &what,
+                count,
+                |output| norm.run(set, shape, channels, &input, output),
+                |output| norm.run(set, shape, channels, &wide, output),
+            );
+            check_rounded_once(
+                &what,
+                count,
+                |output| layer_norm(set, 1e-3, affine, &input, output),
+                |output| layer_norm(set, 1e-3, affine, &wide, output),
+            );
+            check_rounded_once(
+                &what,
+                count,
+                |output| activate_all(set, activation, &input, output),
+                |output| activate_all(set, activation, &wide, output),
+            );
+            let sizes = [shape.images, shape.height * shape.width, channels];
+            let times = Arithmetic::Multiply;
+            check_rounded_once(
+                &what,
+                count,
+                |output| combine(set, times, &input, &factors, sizes, output),
+                |output| combine(set, times, &wide, &wide_factors, sizes, output),
+            );
+        });
+    }
+}
+
+#[test]
+fn depthwise_convolutions_of_bf16_are_those_of_f32_rounded_once() {
+    let mut random = fastrand::Rng::with_seed(28);
+    let mut tried = 0;
+    while tried < 40 {
+        let (sliding, channels) = (sliding(&mut random), channels(&mut random));
+        let Some(mut layer) = Layer::new(&mut random, sliding, vec![channels], 1) else {
+            continue;
+        };
+        tried += 1;
+        let count = sliding.output(layer.shape).unwrap().pixels() * channels;
+        layer.residual = random.bool().then(|| values(&mut random, count));
+        round(&mut layer);
+        let input = rounded(&layer.maps[0]);
+        let residual = layer.residual.as_deref().map(rounded);
+        let bias = values(&mut random, channels);
+        all_sets(|set| {
+            let (weights, bias) = (&layer.weights, Some(&bias[..]));
+            let convolution =
+                DepthwiseConvolution::with_instructions(set, weights, channels, bias, sliding);
+            let epilogue = Epilogue {
+                residual: residual.as_deref(),
+                activation: layer.activation,
+            };
+            check_rounded_once(
+                &format!("{set:?} {:?} {channels} {sliding:?}", layer.shape),
+                count,
+                |output| convolution.run(layer.shape, &input, epilogue, output),
+                |output| convolution.run(layer.shape, &layer.maps[0], layer.epilogue(), output),
+            );
         });
     }
 }

@@ -9,6 +9,7 @@ use burn::tensor::{
     Bytes, DType, FloatDType, Shape as TensorShape, Tensor, TensorData, TensorMetadata,
     TensorPrimitive, backend::Backend,
 };
+use half::bf16;
 use vascx_kernels::{
     Conv3x3, Convolution, DepthwiseConvolution, Epilogue, Shape, Sliding, TileSet,
     TiledConvolution, TiledTransposedConv2x2, TransposedConv2x2,
@@ -171,6 +172,17 @@ pub(in crate::fused) fn convolve<B: Backend>(
             map(output, results, outputs)
         }
         (Kernel::Tiled(_), _) => return None,
+        (Kernel::Depthwise(kernel), DType::BF16) => {
+            let output = call.compute::<bf16>(
+                &maps,
+                residual.as_ref(),
+                activation,
+                |parts, epilogue, output| {
+                    kernel.run(shape, parts[0].0, epilogue, output);
+                },
+            );
+            map(output, results, outputs)
+        }
         (kernel, dtype) => {
             let maps: Vec<Map> = maps.into_iter().map(Map::widened).collect();
             let residual = residual.map(Map::widened);

@@ -3,10 +3,11 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Shape as TensorShape, TensorData, TensorMetadata};
+use half::bf16;
 use vascx_kernels::{InstructionSet, activate_all, combine};
 
 use super::buffers::{self, Stored};
-use super::{compute, flex, in_f32, is_bf16, line, primitive, split};
+use super::{compute, flex, line, primitive, split};
 use crate::Activation;
 use crate::fused::Arithmetic;
 
@@ -103,24 +104,25 @@ pub(in crate::fused) fn activate<B: Backend>(
     activation: Activation,
     tensor: &B::FloatTensorPrimitive,
 ) -> Option<B::FloatTensorPrimitive> {
-    if is_bf16::<B>(tensor) {
-        return in_f32::<B, 1>([tensor], |[tensor]| activate::<B>(activation, tensor));
-    }
     let (activation, None) = split(Some(activation)) else {
         return None;
     };
     let tensor = Dense::of(flex::<B>(tensor)?)?;
-    let values = tensor.values();
-    let output = compute(
-        "activation",
-        line(values.len()),
-        0,
-        values.len(),
-        |output| {
-            activate_all(InstructionSet::current(), activation, values, output);
-        },
-    );
-    Some(primitive::<B>(tensor.like(output)))
+    let output = if tensor.dtype() == DType::BF16 {
+        activated::<bf16>(activation, &tensor)
+    } else {
+        activated::<f32>(activation, &tensor)
+    };
+    Some(primitive::<B>(output))
+}
+
+fn activated<E: Stored>(activation: vascx_kernels::Activation, tensor: &Dense) -> FlexTensor {
+    let values = tensor.values::<E>();
+    let size = line(values.len());
+    let output = compute("activation", size, 0, values.len(), |output| {
+        activate_all(InstructionSet::current(), activation, values, output);
+    });
+    tensor.like(output)
 }
 
 /// `a ∘ b` of tensors of one rank. The result has the shape of `a`; `b` may be broadcast, if its
@@ -130,12 +132,9 @@ pub(in crate::fused) fn arithmetic<B: Backend>(
     a: &B::FloatTensorPrimitive,
     b: &B::FloatTensorPrimitive,
 ) -> Option<B::FloatTensorPrimitive> {
-    if is_bf16::<B>(a) && is_bf16::<B>(b) {
-        return in_f32::<B, 2>([a, b], |[a, b]| self::arithmetic::<B>(arithmetic, a, b));
-    }
     let a = Dense::of(flex::<B>(a)?)?;
     let b = flex::<B>(b)?;
-    if a.dtype() != DType::F32 || TensorMetadata::dtype(&b) != DType::F32 {
+    if a.dtype() != TensorMetadata::dtype(&b) {
         return None;
     }
     let sizes = b.layout().shape().to_vec();
@@ -170,14 +169,34 @@ pub(in crate::fused) fn arithmetic<B: Backend>(
     } else {
         b.permute(&a.order).to_contiguous()
     };
-    let start = b.layout().start_offset();
-    let b = &f32::storage(&b)[start..][..sizes.iter().product()];
-    let values = a.values();
-    let read = values.len() + b.len();
-    let output = compute("arithmetic", line(values.len()), 0, read, |output| {
-        let identity = vascx_kernels::Activation::Identity;
-        let set = InstructionSet::current();
-        combine(set, arithmetic, values, b, extents, identity, output);
+    let output = if a.dtype() == DType::BF16 {
+        combined::<bf16>(arithmetic, &a, &b, extents)
+    } else {
+        combined::<f32>(arithmetic, &a, &b, extents)
+    };
+    Some(primitive::<B>(output))
+}
+
+/// `b` lies in memory without gaps.
+fn combined<E: Stored>(
+    arithmetic: Arithmetic,
+    a: &Dense,
+    b: &FlexTensor,
+    extents: [usize; 3],
+) -> FlexTensor {
+    let layout = b.layout();
+    let b = &E::storage(b)[layout.start_offset()..][..layout.num_elements()];
+    let values = a.values::<E>();
+    let (size, read) = (line(values.len()), values.len() + b.len());
+    let output = compute("arithmetic", size, 0, read, |output| {
+        combine(
+            InstructionSet::current(),
+            arithmetic,
+            values,
+            b,
+            extents,
+            output,
+        );
     });
-    Some(primitive::<B>(a.like(output)))
+    a.like(output)
 }

@@ -4,12 +4,12 @@ use burn::backend::flex::FlexTensor;
 use burn::nn::PaddingConfig2d;
 use burn::nn::pool::MaxPool2d;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, FloatDType, Shape as TensorShape, TensorData};
+use burn::tensor::{DType, FloatDType, Shape as TensorShape, TensorData, TensorMetadata};
 use half::bf16;
 use vascx_kernels::{Affine, GroupNorm, InstructionSet, Neighbours, Shape, Sliding};
 
 use super::buffers::Stored;
-use super::{Map, cast, compute, flex, in_f32, is_bf16, line, map, narrowed, primitive, split};
+use super::{Map, cast, compute, flex, line, map, narrowed, primitive, split};
 use crate::Activation;
 
 pub(in crate::fused) fn max_pool<B: Backend>(
@@ -86,11 +86,6 @@ pub(in crate::fused) fn group_norm<B: Backend>(
     affine: Option<[&B::FloatTensorPrimitive; 2]>,
     activation: Option<Activation>,
 ) -> Option<B::FloatTensorPrimitive> {
-    if is_bf16::<B>(input) {
-        return in_f32::<B, 1>([input], |[input]| {
-            group_norm::<B>(input, groups, epsilon, affine, activation)
-        });
-    }
     let input = Map::of(&flex::<B>(input)?)?;
     let (activation, None) = split(activation) else {
         return None;
@@ -102,12 +97,21 @@ pub(in crate::fused) fn group_norm<B: Backend>(
         affine: affine.as_ref().map(affine_of),
         activation,
     };
+    let output = if input.dtype() == DType::BF16 {
+        group_normalised::<bf16>(norm, &input)
+    } else {
+        group_normalised::<f32>(norm, &input)
+    };
+    Some(primitive::<B>(output))
+}
+
+fn group_normalised<E: Stored>(norm: GroupNorm, input: &Map) -> FlexTensor {
     let (shape, channels) = (input.shape, input.channels);
-    let values = input.values();
+    let values = input.values::<E>();
     let output = compute("group norm", (shape, channels), 0, values.len(), |output| {
         norm.run(InstructionSet::current(), shape, channels, values, output);
     });
-    Some(primitive::<B>(map(output, shape, channels)))
+    map(output, shape, channels)
 }
 
 /// Normalises over the last axes, as many values as scale and shift have.
@@ -116,25 +120,25 @@ pub(in crate::fused) fn layer_norm<B: Backend>(
     epsilon: f64,
     affine: [&B::FloatTensorPrimitive; 2],
 ) -> Option<B::FloatTensorPrimitive> {
-    if is_bf16::<B>(input) {
-        return in_f32::<B, 1>([input], |[input]| layer_norm::<B>(input, epsilon, affine));
-    }
     let input = flex::<B>(input)?.to_contiguous();
     let affine = contiguous::<B>(Some(affine))??;
-    let values: &[f32] = input.as_slice()?;
-    let output = compute(
-        "layer norm",
-        line(values.len()),
-        0,
-        values.len(),
-        |output| {
-            let set = InstructionSet::current();
-            vascx_kernels::layer_norm(set, epsilon, affine_of(&affine), values, output);
-        },
-    );
-    let shape = TensorShape::from(input.layout().shape().to_vec());
-    let output = FlexTensor::from_data(TensorData::new(output, shape));
+    let affine = affine_of(&affine);
+    let output = if TensorMetadata::dtype(&input) == DType::BF16 {
+        rows_normalised::<bf16>(epsilon, affine, &input)
+    } else {
+        rows_normalised::<f32>(epsilon, affine, &input)
+    };
     Some(primitive::<B>(output))
+}
+
+fn rows_normalised<E: Stored>(epsilon: f64, affine: Affine, input: &FlexTensor) -> FlexTensor {
+    let values = E::values(input).expect("contiguous, of this type");
+    let size = line(values.len());
+    let output = compute("layer norm", size, 0, values.len(), |output| {
+        vascx_kernels::layer_norm(InstructionSet::current(), epsilon, affine, values, output);
+    });
+    let shape = TensorShape::from(input.layout().shape().to_vec());
+    FlexTensor::from_data(TensorData::new(output, shape))
 }
 
 /// `None` for tensors of another backend; `Some(None)` where there are none.

@@ -36,26 +36,6 @@ fn flex<B: Backend>(primitive: &B::FloatTensorPrimitive) -> Option<FlexTensor> {
     has_kernels.then(|| flex.clone())
 }
 
-fn is_bf16<B: Backend>(primitive: &B::FloatTensorPrimitive) -> bool {
-    flex::<B>(primitive).is_some_and(|flex| TensorMetadata::dtype(&flex) == DType::BF16)
-}
-
-/// What a kernel of f32 makes of tensors of bf16, rounded: for what is seldom or small.
-fn in_f32<B: Backend, const N: usize>(
-    tensors: [&B::FloatTensorPrimitive; N],
-    run: impl FnOnce([&B::FloatTensorPrimitive; N]) -> Option<B::FloatTensorPrimitive>,
-) -> Option<B::FloatTensorPrimitive> {
-    let widened = tensors.map(|tensor| cast::<B>(tensor, FloatDType::F32));
-    if widened.iter().any(Option::is_none) {
-        return None;
-    }
-    let widened = widened.map(Option::unwrap);
-    let output = run(widened.each_ref())?;
-    let rounded = cast::<B>(&output, FloatDType::BF16);
-    recycle::<B>(widened.into_iter().chain([output]));
-    rounded
-}
-
 /// The same values in another type, in the same order in memory.
 pub(super) fn cast<B: Backend>(
     tensor: &B::FloatTensorPrimitive,

@@ -55,7 +55,9 @@ pub struct PredictOptions {
     pub window_batch_size: Option<usize>,
     /// Test-time augmentation on or off; on with the model's flips, or all three if it has none.
     pub tta: Option<bool>,
-    /// How photographs are brought to the network's square.
+    /// How photographs are brought to the network's square; as the model was trained when not given.
+    /// `Simple` and `Resize` are vascx_simplify's, and so are the weights of overlapping windows then;
+    /// otherwise these are retinalysis-inference's, a thousandth at least.
     pub preprocess: Option<PreprocessMode>,
     /// Whether answers keep their probability maps or heat maps.
     pub keep_maps: bool,

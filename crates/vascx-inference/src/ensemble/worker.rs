@@ -22,7 +22,7 @@ use crate::geometry::{Geometry, Size};
 use crate::placement::Placement;
 use crate::preprocess::Pixels;
 use crate::source::Loaded;
-use crate::window::{DeviceWindows, HostWindows, Members, WindowPlan, Windows};
+use crate::window::{DeviceWindows, HostWindows, Members, Weighting, WindowPlan, Windows};
 
 /// What a call is after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub(super) struct Worker<'e, B: Backend> {
     runner: &'e Runner<B>,
     replica: &'e Replica<B>,
     inference: InferenceSettings,
+    weighting: Weighting,
     keypoints: KeypointRule,
     wanted: Wanted,
     limits: Limits,
@@ -71,6 +72,7 @@ impl<'e, B: Backend> Worker<'e, B> {
             runner,
             replica,
             inference: run.settings.inference.clone(),
+            weighting: Weighting::of(run.settings.mode),
             keypoints: run.settings.keypoints,
             wanted: run.wanted,
             limits,
@@ -181,7 +183,7 @@ impl<'e, B: Backend> Worker<'e, B> {
         let size = images[0].geometry.input;
         let size = [size.height, size.width];
         if manifest.task.is_spatial() && self.windows.as_ref().is_none_or(|w| w.image() != size) {
-            let plan = WindowPlan::new(size, &self.inference);
+            let plan = WindowPlan::new(size, &self.inference, self.weighting);
             self.windows = Some(match self.runner.placement {
                 Placement::Host => {
                     let normalisation = manifest.preprocessing.normalisation;

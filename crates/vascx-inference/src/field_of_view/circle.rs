@@ -1,16 +1,18 @@
 //! Fitting a circle to points of which some lie elsewhere.
 
+use std::ops::Range;
+
+use super::draws::Draws;
 use crate::geometry::Point;
 
 /// Largest distance of an inlier from the circle, in thumbnail pixels; less than any radius.
 const INLIER_DISTANCE: f64 = 1.0;
 /// Circles drawn through three random points.
 const DRAWS: usize = 1000;
+/// Draws for one of a permitted radius.
+const ATTEMPTS: usize = 100;
 /// Share of the points that must be inliers.
 const LEAST_SUPPORT: f64 = 0.2;
-/// The draws are random but the same every time.
-const SEED: u64 = 0x7a5c_f00d;
-
 /// A circle in pixel indices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Circle {
@@ -19,34 +21,34 @@ pub(super) struct Circle {
 }
 
 impl Circle {
-    /// The circle with the most inliers among those through three of the points, fitted anew to its
-    /// inliers; none when too few points lie on any circle of a permitted radius.
-    pub(super) fn find(points: &[Point], radii: std::ops::Range<f64>) -> Option<Self> {
-        let mut random = fastrand::Rng::with_seed(SEED);
+    /// The first circle through three of the points that has most of them as inliers, else the one with
+    /// the most inliers, fitted anew to these; none when too few points lie on any circle of a permitted
+    /// radius.
+    pub(super) fn find(points: &[Point], radii: Range<f64>) -> Option<Self> {
+        let mut draws = Draws::new();
         let mut best: Option<(usize, Self)> = None;
         for _ in 0..DRAWS {
-            let sample = [(); 3].map(|()| points[random.usize(..points.len())]);
-            let Some(circle) = Self::fit(&sample) else {
+            let drawn = (0..ATTEMPTS).find_map(|_| {
+                let sample = draws.three(points.len() as u32).map(|index| points[index]);
+                Self::fit(&sample).filter(|circle| radii.contains(&circle.radius))
+            });
+            let Some(circle) = drawn else {
                 continue;
             };
-            if !radii.contains(&circle.radius) {
-                continue;
-            }
             let count = points.iter().filter(|&&point| circle.holds(point)).count();
             if best.is_none_or(|(most, _)| count > most) {
                 best = Some((count, circle));
             }
+            if 2 * count > points.len() {
+                break;
+            }
         }
-        let (_, circle) = best?;
-        let inliers: Vec<Point> = points
-            .iter()
-            .copied()
-            .filter(|&p| circle.holds(p))
-            .collect();
-        if (inliers.len() as f64) < LEAST_SUPPORT * points.len() as f64 {
+        let (count, circle) = best?;
+        if (count as f64) < LEAST_SUPPORT * points.len() as f64 {
             return None;
         }
-        Self::fit(&inliers)
+        let inliers = points.iter().copied().filter(|&point| circle.holds(point));
+        Self::fit(&inliers.collect::<Vec<_>>())
     }
 
     /// Least-squares fit: |p|² = 2 c·p + (r² − |c|²) is linear in the unknowns. None for points on a

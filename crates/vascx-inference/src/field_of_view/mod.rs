@@ -6,6 +6,7 @@
 
 mod chord;
 mod circle;
+mod draws;
 mod rim;
 mod thumbnail;
 

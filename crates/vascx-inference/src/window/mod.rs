@@ -13,6 +13,8 @@ use vascx_convert::{Blend, InferenceSettings};
 pub(crate) use device::DeviceWindows;
 pub(crate) use host::{HostMaps, HostWindows};
 
+use crate::preprocess::PreprocessMode;
+
 /// The windows of images of one size, where those images are.
 #[derive(Debug)]
 pub(crate) enum Windows<B: Backend> {
@@ -90,8 +92,43 @@ struct WindowAxis {
     importance: Vec<f32>,
 }
 
+/// How overlapping windows are weighted where the reference packages differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weighting {
+    /// A thousandth at least, as in retinalysis-inference.
+    Floored,
+    /// Whatever the Gaussian gives, as in vascx_simplify.
+    Unbounded,
+}
+
+impl Weighting {
+    /// Those of the package that prepares photographs so.
+    pub(crate) fn of(mode: PreprocessMode) -> Self {
+        match mode {
+            PreprocessMode::Simple | PreprocessMode::Resize => Self::Unbounded,
+            PreprocessMode::Full | PreprocessMode::Crop | PreprocessMode::Basic { .. } => {
+                Self::Floored
+            }
+        }
+    }
+
+    /// The least importance of a pixel.
+    fn floor(self, settings: &InferenceSettings) -> f32 {
+        match self {
+            // Only one of the packages has these.
+            _ if settings.halo > 0 => f32::EPSILON,
+            Self::Floored => 1e-3,
+            Self::Unbounded => 0.0,
+        }
+    }
+}
+
 impl WindowPlan {
-    pub(crate) fn new(image: [usize; 2], settings: &InferenceSettings) -> Self {
+    pub(crate) fn new(
+        image: [usize; 2],
+        settings: &InferenceSettings,
+        weighting: Weighting,
+    ) -> Self {
         let axes = [0, 1].map(|axis| {
             let (length, answered) = (image[axis], answered(axis, settings));
             let padded = length.max(answered);
@@ -110,12 +147,10 @@ impl WindowPlan {
                 importance: importance(answered, settings),
             }
         });
-        let floor = if settings.halo == 0 {
-            0.0
-        } else {
-            f32::EPSILON
-        };
-        Self { axes, floor }
+        Self {
+            axes,
+            floor: weighting.floor(settings),
+        }
     }
 
     fn image(&self) -> [usize; 2] {

@@ -59,13 +59,15 @@ fn blending_an_echo_on_a_device_returns_the_image_whatever_the_passes() {
     let device = Default::default();
     let images = random_images();
     for (window, overlap, passes) in SHAPES {
-        let plan = WindowPlan::new([21, 13], &settings(window, overlap));
-        let windows = DeviceWindows::new(plan, &device);
-        for (member, sign) in [(0, 1.0), (1, -1.0)] {
-            let network = |windows| echo(windows).swap_remove(member);
-            let blended = windows.run(images.clone(), passes, network);
-            let worst = worst(blended, images.clone() * sign);
-            assert!(worst < 1e-6, "window {window:?}: {worst}");
+        for weighting in [Weighting::Floored, Weighting::Unbounded] {
+            let plan = WindowPlan::new([21, 13], &settings(window, overlap), weighting);
+            let windows = DeviceWindows::new(plan, &device);
+            for (member, sign) in [(0, 1.0), (1, -1.0)] {
+                let network = |windows| echo(windows).swap_remove(member);
+                let blended = windows.run(images.clone(), passes, network);
+                let worst = worst(blended, images.clone() * sign);
+                assert!(worst < 1e-6, "window {window:?}, {weighting:?}: {worst}");
+            }
         }
     }
 }
@@ -74,6 +76,7 @@ fn blending_an_echo_on_a_device_returns_the_image_whatever_the_passes() {
 fn run_on_host(
     images: &Tensor<TestBackend, 4>,
     settings: &InferenceSettings,
+    weighting: Weighting,
     per_pass: usize,
     members: Members,
     network: impl Fn(Tensor<TestBackend, 4>) -> Vec<Tensor<TestBackend, 4>>,
@@ -87,7 +90,8 @@ fn run_on_host(
         .collect();
     let pixels: Vec<&Pixels> = pixels.iter().collect();
     let normalisation = vascx_convert::Normalisation::NONE;
-    let windows = HostWindows::new(&WindowPlan::new([height, width], settings), normalisation);
+    let plan = WindowPlan::new([height, width], settings, weighting);
+    let windows = HostWindows::new(&plan, normalisation);
     let flips = &settings.tta_flips;
     let maps = windows.run(&pixels, flips, per_pass, members, &device, network);
     let maps = maps.into_iter().map(|HostMaps { shape, values, .. }| {
@@ -101,11 +105,14 @@ fn blending_an_echo_in_memory_returns_the_image_whatever_the_passes() {
     let images = random_images();
     for (window, overlap, passes) in SHAPES {
         let settings = settings(window, overlap);
-        for (member, sign) in [(0, 1.0), (1, -1.0)] {
-            let network = |windows| vec![echo(windows).swap_remove(member)];
-            let blended = run_on_host(&images, &settings, passes, Members::Mean, network);
-            let worst = worst(blended, images.clone() * sign);
-            assert!(worst < 1e-6, "window {window:?}: {worst}");
+        for weighting in [Weighting::Floored, Weighting::Unbounded] {
+            for (member, sign) in [(0, 1.0), (1, -1.0)] {
+                let network = |windows| vec![echo(windows).swap_remove(member)];
+                let (mean, images) = (Members::Mean, &images);
+                let blended = run_on_host(images, &settings, weighting, passes, mean, network);
+                let worst = worst(blended, images.clone() * sign);
+                assert!(worst < 1e-6, "window {window:?}, {weighting:?}: {worst}");
+            }
         }
     }
 }
@@ -131,16 +138,19 @@ fn memory_and_device_agree_on_members_and_flips() {
     for (window, overlap, passes) in SHAPES {
         let mut settings = settings(window, overlap);
         settings.tta_flips = vec![vec![2], vec![3], vec![2, 3]];
-        let plan = WindowPlan::new([21, 13], &settings);
-        let device_windows = DeviceWindows::new(plan, &device);
-        for members in [Members::Mean, Members::Sum] {
+        for (members, weighting) in [
+            (Members::Mean, Weighting::Floored),
+            (Members::Sum, Weighting::Unbounded),
+        ] {
+            let plan = WindowPlan::new([21, 13], &settings, weighting);
+            let device_windows = DeviceWindows::new(plan, &device);
             let expected = mean_over_flips(
                 images.clone(),
                 &settings.tta_flips,
                 |images| device_windows.run(images, passes, |w| members.combine(lopsided(w))),
                 flip,
             );
-            let found = run_on_host(&images, &settings, passes, members, lopsided);
+            let found = run_on_host(&images, &settings, weighting, passes, members, lopsided);
             let worst = worst(found, expected);
             // Sums in another order, of values below 200.
             assert!(worst < 1e-4, "window {window:?}, {members:?}: {worst}");
@@ -154,7 +164,9 @@ fn the_number_of_threads_changes_no_bit() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let settings = settings([8, 4], 0.5);
-        let run = || run_on_host(&images, &settings, 5, Members::Mean, lopsided).into_data();
+        let weighting = Weighting::Floored;
+        let run =
+            || run_on_host(&images, &settings, weighting, 5, Members::Mean, lopsided).into_data();
         pool.build().unwrap().install(run)
     };
     let expected = run(1);
@@ -175,11 +187,12 @@ fn each_window_is_computed_once_and_passes_are_full_across_images() {
         echo(batch)
     };
     // 3 × 3 windows per image; 27 windows fill seven passes of four.
-    let plan = WindowPlan::new([8, 8], &settings);
+    let weighting = Weighting::Unbounded;
+    let plan = WindowPlan::new([8, 8], &settings, weighting);
     let combined = |windows| Members::Mean.combine(network(windows));
     DeviceWindows::new(plan, &device).run(images.clone(), 4, combined);
     assert_eq!((windows.take(), passes.take()), (27, 7));
-    run_on_host(&images, &settings, 4, Members::Mean, network);
+    run_on_host(&images, &settings, weighting, 4, Members::Mean, network);
     assert_eq!((windows.take(), passes.take()), (27, 7));
 }
 

@@ -15,7 +15,7 @@ use crate::photograph::Photograph;
 use crate::placement::Placement;
 use crate::preprocess::{Pixels, level_tables};
 use crate::test_backend::TestBackend;
-use crate::window::{DeviceWindows, HostWindows, Members, WindowPlan};
+use crate::window::{DeviceWindows, HostWindows, Members, Weighting, WindowPlan};
 
 fn fixture(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -95,7 +95,7 @@ fn sliding_windows_match_vascx_simplify() {
         let [count, _, height, width] = *image.shape.as_slice() else {
             panic!("images are [N, C, H, W]")
         };
-        let plan = || WindowPlan::new([height, width], &inference);
+        let plan = || WindowPlan::new([height, width], &inference, Weighting::Unbounded);
         let network = |windows: Tensor<TestBackend, 4>, member| match ensemble
             .forward_each(windows)
             .swap_remove(member)

@@ -455,6 +455,16 @@ fn every_unsupported_operator_is_named_with_its_place() {
             "det",
             "networks.py:5",
             "(root)",
+            "what may help: export the same network to ONNX",
         ],
     );
+}
+
+#[test]
+fn norms_by_the_statistics_of_the_batch_are_refused_with_the_reason() {
+    // Several images, as any network may be given: the answer for one would depend on the others.
+    let body = "    y = torch.cat([x, x])\n    return torch.batch_norm(y, None, None, None, None, \
+                True, 0.1, 1e-05, True)";
+    let named = ["depends on the other images of a batch", "model.eval()"];
+    refused(&with_program(body, ""), &named);
 }

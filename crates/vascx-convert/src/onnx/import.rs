@@ -163,7 +163,11 @@ fn evaluate<'m>(
         let node = importer.run(graph, input, output);
         if !importer.unsupported.is_empty() {
             let list = importer.unsupported.join("\n  ");
-            return Err(Error::Program(format!("unsupported operators:\n  {list}")));
+            return Err(Error::Program(format!(
+                "unsupported operators:\n  {list}\nwhat may help: export it anew with another \
+                 opset_version, convert the network's TorchScript form \
+                 (torch.jit.trace) instead, or replace these layers"
+            )));
         }
         match node.and_then(|node| members(&mut importer.builder, node, config)) {
             Ok(members) => return Ok((members, importer.sources)),

@@ -12,7 +12,7 @@ use crate::pickle::{Id, Object, Pickle, Value};
 /// Depth no checkpoint reaches; ends self-referencing dictionaries.
 const MAX_DEPTH: usize = 32;
 /// Values no checkpoint has; ends dictionaries that multiply by sharing.
-const MAX_VISITED: usize = 200_000;
+const MAX_VISITED: usize = 100_000;
 /// Bytes of all names together; keys may be long, and every tensor below repeats them.
 const MAX_NAMES: usize = 64 << 20;
 /// Classes of opaque objects that are listed.

@@ -67,7 +67,11 @@ fn evaluate<R: Read + Seek>(
             .map_err(|reason| format!("{}: {reason}", evaluator.place()));
         if !evaluator.unsupported.is_empty() {
             let list = evaluator.unsupported.join("\n  ");
-            return Err(Error::Program(format!("unsupported operators:\n  {list}")));
+            return Err(Error::Program(format!(
+                "unsupported operators:\n  {list}\nwhat may help: export the same network to ONNX \
+                 (torch.onnx.export), which takes many of them apart into simpler ones, or replace \
+                 these layers and trace it again (torch.jit.trace)"
+            )));
         }
         let reached = evaluator.storages.len();
         match answer.and_then(|answer| take_apart(&mut evaluator, answer, &config)) {

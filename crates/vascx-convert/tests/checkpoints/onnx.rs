@@ -292,6 +292,7 @@ fn what_is_not_checked_against_pytorch_is_refused_by_name() {
         let text = refusal(&build::file(17, &[node]));
         let expected = format!("unsupported operators:\n  {operator}");
         assert!(text.contains(&expected), "{text}");
+        assert!(text.contains("what may help: export it anew"), "{text}");
     }
 }
 

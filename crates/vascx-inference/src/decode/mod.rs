@@ -4,6 +4,7 @@
 //! touched, and an allocation that fails is an error of that file. Reasons are sentences without the
 //! file's name; [`Photograph`](crate::Photograph) adds it.
 
+mod declared;
 mod jpeg;
 mod kind;
 mod limits;
@@ -19,6 +20,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
+pub(crate) use declared::Declared;
 pub(crate) use kind::{HEAD, Kind};
 pub use limits::DecodeLimits;
 

@@ -297,6 +297,7 @@ impl Job {
         let maps = if task.is_spatial() { 2 * outputs } else { 0 };
         let side = preprocessing.input_size() as u64;
         Need {
+            limits: self.options.limits,
             per_pixel,
             fixed: side * side * float * (preprocessing.channels() as u64 + maps),
         }

@@ -36,7 +36,7 @@ pub(crate) fn percent_encoded(bytes: &[u8]) -> String {
 }
 
 /// Why an id cannot name a file somewhere; none when it can.
-pub(super) fn problem(id: &str) -> Option<String> {
+pub(crate) fn problem(id: &str) -> Option<String> {
     const RESERVED: [&str; 4] = ["con", "prn", "aux", "nul"];
     let stem = id.split('.').next().unwrap_or_default().trim_end();
     let stem = stem.to_ascii_lowercase();

@@ -19,6 +19,15 @@ pub(crate) struct Cli {
     /// use]; never more than processors.
     #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
     pub(crate) threads: Option<usize>,
+    /// How messages are written on standard error: for people, or as JSON, one object a line.
+    #[arg(long, global = true, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Cli, Command};
+use arguments::{Cli, Command, LogFormat};
+use terminal::Kind;
 
 /// All inputs done.
 const SUCCESS: u8 = 0;
@@ -23,6 +24,9 @@ fn main() -> ExitCode {
     signals::make_limits_errors();
     // Clap exits with 2 on bad arguments, which is our code for that as well.
     let cli = Cli::parse();
+    if cli.log_format == LogFormat::Json {
+        terminal::say_objects();
+    }
     let prepared = commands::prepare(cli.threads);
     let result = prepared.and_then(|()| match cli.command {
         Command::Convert(arguments) => commands::convert::run(&arguments),
@@ -41,9 +45,9 @@ fn main() -> ExitCode {
         Ok(commands::Done::Some) => SOME_FAILED,
         Err(error) => {
             terminal::end_bar();
-            terminal::tell_all(format_args!("error: {error}"));
+            terminal::tell_all(Kind::Error, &error);
             if let Some(hint) = error.hint() {
-                terminal::tell_all(format_args!("hint: {hint}"));
+                terminal::tell_all(Kind::Hint, hint);
             }
             NOTHING_RAN
         }

@@ -9,7 +9,7 @@ use super::pull::locate;
 use super::{Done, Failure, Result, print_result};
 use crate::arguments::ConvertArguments;
 use crate::signals::at_interrupt;
-use crate::terminal::tell;
+use crate::terminal::{Kind, tell};
 
 pub(crate) fn run(arguments: &ConvertArguments) -> Result {
     let options = ConvertOptions {
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> Result {
     let model = Model::convert_ensemble(&checkpoints, &options)?;
     model.save(&arguments.out, dtype, arguments.force)?;
     for note in model.notes() {
-        tell(format_args!("note: {note}"));
+        tell(Kind::Note, note);
     }
     if !arguments.quiet {
         let manifest = model.manifest();

@@ -82,3 +82,4 @@ fixtures PYTHON="python3":
     {{PYTHON}} tools/fixtures/ensembles.py
     {{PYTHON}} tools/fixtures/jpeg.py
     {{PYTHON}} tools/fixtures/tiff.py
+    {{PYTHON}} tools/fixtures/dicom.py

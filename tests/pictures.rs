@@ -209,7 +209,7 @@ fn pipes_are_not_opened() {
     assert!(made.unwrap().success());
     let arguments = ["preprocess", "--mode", "resize", "--out", "out", "pipe.jpg"];
     workspace
-        .vascx(1, &arguments)
+        .vascx(2, &arguments)
         .error_names(&["pipe.jpg", "pipe"]);
 }
 
@@ -281,5 +281,70 @@ fn the_largest_photograph_is_the_users_choice() {
         workspace.vascx(code, &arguments)
     };
     run(0, "1200");
-    run(1, "1199").error_names(&["a.png", "40 × 30", "1199"]);
+    run(2, "1199").error_names(&["a.png", "40 × 30", "1199"]);
+}
+
+#[test]
+fn dicom_pixels_are_those_of_pydicom() {
+    compare("dicom", "dcm", &[]);
+}
+
+#[test]
+fn dicom_files_are_photographs_and_their_patients_stay_theirs() {
+    let workspace = Workspace::new();
+    std::fs::create_dir(workspace.path("photos")).unwrap();
+    for (name, file) in [
+        ("left.dcm", "rgb"),
+        ("IM000001", "jpeg_ybr"),
+        ("two.dcm", "refused_two_frames"),
+        ("short.dcm", "refused_cut_short"),
+        ("ls.dcm", "refused_jpeg_ls"),
+    ] {
+        let from = fixture(&format!("dicom/{file}.dcm"));
+        std::fs::copy(from, workspace.path("photos").join(name)).unwrap();
+    }
+    let run = |code, out: &str, extra: &[&str], inputs: &str| {
+        let mut arguments = vec![
+            "preprocess",
+            "--mode",
+            "resize",
+            "--size",
+            "16",
+            "--out",
+            out,
+        ];
+        arguments.extend(extra);
+        arguments.push(inputs);
+        workspace.vascx(code, &arguments)
+    };
+    let all = run(1, "out", &[], "photos");
+    all.error_names(&[
+        "two.dcm",
+        "2 frames",
+        "short.dcm",
+        "cut short",
+        "ls.dcm",
+        "JPEG-LS",
+    ]);
+    assert_eq!(workspace.list("out/rgb"), ["IM000001.png", "left.png"]);
+    run(
+        0,
+        "uid",
+        &["--dicom-id", "SOPInstanceUID"],
+        "photos/left.dcm",
+    );
+    assert_eq!(
+        workspace.list("uid/rgb"),
+        ["1.2.826.0.1.3680043.8.498.1.png"]
+    );
+    for file in ["out/manifest.csv", "out/bounds.json", "uid/manifest.csv"] {
+        let text = std::fs::read_to_string(workspace.path(file)).unwrap();
+        assert!(!text.contains("Doe") && !text.contains("4711"), "{text}");
+    }
+    let said = format!("{}{}", all.stdout, all.stderr);
+    assert!(!said.contains("Doe") && !said.contains("4711"), "{said}");
+    for image in workspace.list("out/rgb") {
+        let bytes = std::fs::read(workspace.path("out/rgb").join(image)).unwrap();
+        assert!(!bytes.windows(3).any(|window| window == b"Doe"));
+    }
 }

@@ -51,7 +51,7 @@ pub use error::{Error, Result};
 pub use field_of_view::{FieldOfView, Method};
 pub use geometry::Point;
 pub use guard::check_outputs;
-pub use inputs::{Input, Inputs, LeftOut};
+pub use inputs::{DicomId, IdFrom, Input, InputOptions, Inputs, LeftOut};
 pub use job::{Existing, Job, Outcome, PreprocessJob, Status, Summary};
 pub use output::{Durability, write_tensor};
 pub use overlay::Overlay;

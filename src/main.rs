@@ -17,7 +17,7 @@ use terminal::Kind;
 const SUCCESS: u8 = 0;
 /// Some inputs failed, all others are done.
 const SOME_FAILED: u8 = 1;
-/// Nothing could run.
+/// Nothing could run, or every input failed.
 const NOTHING_RAN: u8 = 2;
 
 fn main() -> ExitCode {
@@ -39,10 +39,13 @@ fn main() -> ExitCode {
         Command::Devices => commands::devices::run(),
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
+        Command::Completions(arguments) => commands::packaging::completions(&arguments),
+        Command::Man(arguments) => commands::packaging::man(&arguments),
     });
     let code = match result {
         Ok(commands::Done::All) => SUCCESS,
         Ok(commands::Done::Some) => SOME_FAILED,
+        Ok(commands::Done::Nothing) => NOTHING_RAN,
         Err(error) => {
             terminal::end_bar();
             terminal::tell_all(Kind::Error, &error);

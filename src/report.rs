@@ -70,6 +70,7 @@ impl Reporter {
         }
         let id = &outcome.input.id;
         let of = || json!({ "id": id });
+        let failed = matches!(outcome.status, Status::Failed(_));
         match outcome.status {
             Status::Failed(reason) => tell_with(Kind::Failed, reason, of()),
             Status::Done if self.lines => tell_with(Kind::Done, id, of()),
@@ -78,7 +79,7 @@ impl Reporter {
         if let Some(warning) = outcome.warning {
             tell_with(Kind::Warning, format_args!("{id}: {warning}"), of());
         }
-        terminal::advance();
+        terminal::advance(failed);
     }
 
     /// `first_apart`: whether the first chunk's time says nothing about the others'.

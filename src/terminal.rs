@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 /// Messages that may wait.
@@ -66,6 +67,8 @@ impl Kind {
 static OBJECTS: AtomicBool = AtomicBool::new(false);
 /// Photographs that have come to an end.
 static POSITION: AtomicU64 = AtomicU64::new(0);
+/// Those of them that failed.
+static FAILED: AtomicU64 = AtomicU64::new(0);
 /// Messages that found no place.
 static LEFT_OUT: AtomicUsize = AtomicUsize::new(0);
 /// Whether the last one did not.
@@ -143,6 +146,7 @@ fn object(kind: Kind, message: &str, mut object: Value) -> String {
 /// Shows a progress bar, if standard error is a terminal.
 pub(crate) fn begin_bar(photographs: usize) {
     POSITION.store(0, Ordering::Relaxed);
+    FAILED.store(0, Ordering::Relaxed);
     send(Event::Bar {
         photographs: photographs as u64,
         resumed: 0,
@@ -160,7 +164,8 @@ pub(crate) fn resumed(photographs: usize, of: usize) {
 }
 
 /// Counts a photograph.
-pub(crate) fn advance() {
+pub(crate) fn advance(failed: bool) {
+    FAILED.fetch_add(failed.into(), Ordering::Relaxed);
     POSITION.fetch_add(1, Ordering::Relaxed);
     // If there is no place, the next one draws it.
     let _ = queue().try_send(Event::Progress);
@@ -206,7 +211,7 @@ fn write(events: &Receiver<Event>) {
             Event::Line(line) => {
                 let left_out = LEFT_OUT.swap(0, Ordering::Relaxed);
                 bar.suspend(|| {
-                    let mut error = std::io::stderr();
+                    let mut error = anstream::stderr();
                     if left_out > 0 {
                         let left_out = format!("{left_out} messages left out");
                         let _ = if says_objects() {
@@ -215,7 +220,8 @@ fn write(events: &Receiver<Event>) {
                             writeln!(error, "({left_out})")
                         };
                     }
-                    let _ = writeln!(error, "{line}");
+                    let (style, word, rest) = styled(&line);
+                    let _ = writeln!(error, "{style}{word}{style:#}{rest}");
                 });
             }
             Event::Bar {
@@ -225,6 +231,7 @@ fn write(events: &Receiver<Event>) {
                 bar.finish_and_clear();
                 bar = progress_bar(photographs).with_position(resumed);
                 bar.reset_eta();
+                bar.tick();
             }
             Event::Progress => {}
             Event::EndOfBar => {
@@ -237,17 +244,45 @@ fn write(events: &Receiver<Event>) {
         }
         let position = POSITION.load(Ordering::Relaxed);
         if position != bar.position() {
+            let failed = FAILED.load(Ordering::Relaxed);
+            if failed > 0 {
+                bar.set_message(format!(", {failed} failed"));
+            }
             bar.set_position(position);
         }
     }
 }
 
+/// A line's first word and how it is shown, where it says what kind of message this is. Colours are
+/// left out where standard error is no terminal or `NO_COLOR` is set.
+fn styled(line: &str) -> (Style, &str, &str) {
+    let kinds = [
+        ("error:", AnsiColor::Red),
+        ("failed:", AnsiColor::Red),
+        ("warning:", AnsiColor::Yellow),
+        ("note:", AnsiColor::Cyan),
+        ("hint:", AnsiColor::Green),
+    ];
+    for (word, colour) in kinds {
+        if let Some(rest) = line.strip_prefix(word) {
+            return (colour.on_default().bold(), word, rest);
+        }
+    }
+    (Style::new(), "", line)
+}
+
 /// Draws nothing when standard error is no terminal.
 fn progress_bar(photographs: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(photographs), ProgressDrawTarget::stderr());
-    let template = "{bar:30} {pos}/{len} photographs, {per_sec}, {eta} left";
+    // The bar takes what a narrow terminal leaves.
+    let template = "{wide_bar} {pos}/{len}, {pace}{elapsed} gone, {eta} left{msg}";
+    let pace = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        if state.per_sec() > 0.0 {
+            let _ = write!(text, "{:.1}/s, ", state.per_sec());
+        }
+    };
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        bar.set_style(style.with_key("pace", pace));
     }
     bar
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> Result {
         .collect::<Result<Vec<_>>>()?;
     let model = Model::convert_ensemble(&checkpoints, &options)?;
     model.save(&arguments.out, dtype, arguments.force)?;
-    for note in model.notes() {
+    for note in model.notes().iter().chain(&model.manifest().notice) {
         tell(Kind::Note, note);
     }
     if !arguments.quiet {

@@ -7,6 +7,8 @@ pub(crate) mod devices;
 pub(crate) mod forward;
 pub(crate) mod inspect;
 mod layers;
+mod names;
+pub(crate) mod packaging;
 pub(crate) mod predict;
 pub(crate) mod preprocess;
 pub(crate) mod pull;
@@ -29,12 +31,16 @@ pub(crate) enum Done {
     All,
     /// Some inputs failed, as the manifest says, or were not begun.
     Some,
+    /// Every input failed.
+    Nothing,
 }
 
 impl From<Summary> for Done {
     fn from(summary: Summary) -> Self {
         if summary.failed == 0 && summary.left == 0 {
             Self::All
+        } else if summary.succeeded == 0 && summary.left == 0 {
+            Self::Nothing
         } else {
             Self::Some
         }
@@ -64,6 +70,9 @@ impl Failure {
                 "--overwrite replaces them; --resume keeps those of the same model and settings, \
                  and adds to them",
             ),
+            Self::Inference(Error::DuplicateId { .. }) => {
+                Some("--ids name or --ids path takes more of their paths for ids")
+            }
             Self::Inference(Error::Stopped { .. }) => {
                 Some("the same command with --resume goes on from there")
             }
@@ -95,7 +104,13 @@ pub(crate) fn prepare(threads: Option<usize>) -> Result<()> {
 
 /// Prints a line. A reader that has seen enough, such as `head`, is no failure.
 pub(crate) fn print(line: impl std::fmt::Display) -> Result<()> {
-    match writeln!(std::io::stdout(), "{line}") {
+    print_bytes(format!("{line}\n").as_bytes())
+}
+
+/// The same for a whole text.
+pub(crate) fn print_bytes(text: &[u8]) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text).and_then(|()| output.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::Other(format!("cannot print: {error}")))
         }

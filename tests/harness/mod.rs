@@ -3,6 +3,7 @@
 
 pub(crate) mod bombs;
 pub(crate) mod prediction;
+pub(crate) mod release;
 pub(crate) mod small_job;
 
 use std::path::{Path, PathBuf};

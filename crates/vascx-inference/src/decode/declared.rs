@@ -7,7 +7,7 @@ use std::path::Path;
 
 use image::{ImageDecoder, ImageReader};
 
-use super::{DecodeLimits, HEAD, Kind, jpeg, tiff};
+use super::{DecodeLimits, HEAD, Kind, dicom, jpeg, tiff};
 
 /// Bytes per byte of a file whose header says nothing of its size: a JPEG of usual quality has a tenth
 /// of its pixels' bytes.
@@ -45,6 +45,7 @@ impl Declared {
         let kind = Kind::of(&head).ok()?;
         file.rewind().ok()?;
         let frame = catch_unwind(AssertUnwindSafe(|| match kind {
+            Kind::Dicom => dicom::frame(file),
             Kind::Jpeg => jpeg::frame(&mut file),
             Kind::Tiff => tiff::frame(&mut file),
             Kind::Png | Kind::Bmp | Kind::WebP => raster(kind, file),

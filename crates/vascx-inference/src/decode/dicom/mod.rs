@@ -15,6 +15,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use super::declared::Frame;
 use super::limits::{DecodeLimits, check_room};
 use super::{Decoded, HEAD, Kind, Result};
 use data_set::{DataSet, File, PIXEL_DATA, Tag};
@@ -74,10 +75,32 @@ pub(super) fn decode(file: &[u8], limits: DecodeLimits) -> Result<Decoded> {
     Ok(Decoded { rgb, note: None })
 }
 
+/// What describes a picture stands among the first bytes.
+const ENOUGH: u64 = 1 << 20;
+
+/// The size of a picture, as a file declares it.
+pub(super) fn frame(file: impl Read) -> Option<Frame> {
+    let mut start = Vec::new();
+    file.take(ENOUGH).read_to_end(&mut start).ok()?;
+    let start = File::open(&start, ENOUGH).ok()?;
+    let wanted = [
+        tags::SAMPLES_PER_PIXEL,
+        tags::ROWS,
+        tags::COLUMNS,
+        tags::BITS_ALLOCATED,
+    ];
+    let data = start.elements(&wanted).ok()?;
+    let [samples, height, width, bits] = wanted.map(|tag| data.word(tag).map(u64::from));
+    Some(Frame {
+        width: width? as u32,
+        height: height? as u32,
+        // The samples in two forms, and, for JPEG 2000, as floats in two stages; the result.
+        per_pixel: samples? * (bits?.div_ceil(8) * 2 + 16) + 3,
+    })
+}
+
 /// The SOP Instance UID of a file, if it is a DICOM file that has one.
 pub(crate) fn instance_uid(path: &Path) -> Option<String> {
-    /// It stands among the first elements.
-    const ENOUGH: u64 = 1 << 20;
     if !path.metadata().ok()?.is_file() {
         return None;
     }

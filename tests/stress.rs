@@ -229,7 +229,7 @@ fn send(rounds: u32) {
         }
         let code = child.wait().unwrap().code();
         let allowed: &[Option<i32>] = match signals {
-            ["-KILL"] | ["-QUIT"] => &[None, Some(0)],
+            ["-KILL" | "-QUIT"] => &[None, Some(0)],
             ["-INT", "-INT"] => &[None, Some(0), Some(1), Some(130)],
             ["-PIPE"] | ["-STOP", ..] => &[Some(0), None],
             // None: before the program has begun to watch for it.

@@ -176,7 +176,7 @@ fn a_terminal_that_is_closed_stops_a_run_in_order_or_not_at_all() {
         wait_for(|| !workspace.path("out/.vascx.lock").exists());
         let done = rows(&workspace, "manifest.csv").len();
         let names = workspace.list("out");
-        let maps = names.iter().filter(|name| name.ends_with(".png")).count();
+        let maps = names.iter().filter(|name| name.contains(".png")).count();
         assert!(!first, "it was done before the terminal was closed");
         assert_eq!(maps, done, "{ignore}: {names:?}");
         assert!(done >= 2, "{ignore}: {done}");

@@ -61,7 +61,7 @@ fn of_two_jobs_at_once_one_is_done_and_the_other_refused() {
     let models = [model(SEGMENTATION), model("unet_m1")];
     let maps = || -> BTreeMap<String, Vec<u8>> {
         let names = workspace.list("out").into_iter();
-        let maps = names.filter(|name| name.ends_with(".png"));
+        let maps = names.filter(|name| name.contains(".png"));
         maps.map(|name| {
             let bytes = fs::read(workspace.path(&format!("out/{name}"))).unwrap();
             (name, bytes)

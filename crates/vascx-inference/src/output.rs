@@ -134,8 +134,12 @@ impl Write for Heard<'_> {
     }
 }
 
-/// Writes a single file, whole or not at all.
-pub(crate) fn write_whole(
+/// Writes a single file, whole or not at all: what `write` writes lies beside `path` until it is
+/// complete. A file of that name is replaced.
+///
+/// # Errors
+/// What the operating system or `write` says, with the path.
+pub fn write_whole(
     path: &Path,
     durability: Durability,
     write: impl FnOnce(&mut Writer) -> io::Result<()>,

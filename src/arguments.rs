@@ -1,5 +1,6 @@
 //! Command-line arguments as they are typed.
 
+mod biomarkers;
 mod choices;
 mod photographs;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use vascx::inference::{BatchSize, Device, Devices};
 
+pub(crate) use biomarkers::{CalcBiomarkersArguments, WriteMappingArguments, WriteReadmeArguments};
 pub(crate) use choices::{BenchArchitecture, Switch};
 use choices::{
     ComputeArgument, DTypeArgument, KeypointsArgument, ModeArgument, PreprocessArgument,
@@ -57,6 +59,12 @@ pub(crate) enum Command {
     Devices,
     /// Run the bundled demonstration models on the bundled photographs.
     Demo(DemoArguments),
+    /// Measure vascular biomarkers on a folder of maps.
+    CalcBiomarkers(CalcBiomarkersArguments),
+    /// Write the names and descriptions of a feature set's biomarkers.
+    WriteMapping(WriteMappingArguments),
+    /// Write a page on a feature set.
+    WriteReadme(WriteReadmeArguments),
     /// Make the report on a folder of results anew: a page to look through all its photographs.
     Report(ReportArguments),
     /// Print what makes a shell complete this program's arguments.

@@ -36,6 +36,9 @@ fn main() -> ExitCode {
         Command::Forward(arguments) => commands::forward::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Pull(arguments) => commands::pull::run(&arguments),
+        Command::CalcBiomarkers(arguments) => commands::calc_biomarkers::run(&arguments),
+        Command::WriteMapping(arguments) => commands::calc_biomarkers::write_mapping(&arguments),
+        Command::WriteReadme(arguments) => commands::calc_biomarkers::write_readme(&arguments),
         Command::Devices => commands::devices::run(),
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
@@ -52,7 +55,11 @@ fn main() -> ExitCode {
             if let Some(hint) = error.hint() {
                 terminal::tell_all(Kind::Hint, hint);
             }
-            NOTHING_RAN
+            if error.is_refusal() {
+                SOME_FAILED
+            } else {
+                NOTHING_RAN
+            }
         }
     };
     terminal::flush();

@@ -82,6 +82,21 @@ impl Reporter {
         terminal::advance(failed);
     }
 
+    /// The same for an eye that was measured.
+    pub(crate) fn eye(&self, outcome: &vascx::pipeline::Outcome) {
+        let id = outcome.id;
+        let of = || json!({ "id": id });
+        match outcome.failure {
+            Some(reason) => tell_with(Kind::Failed, format_args!("{id}: {reason}"), of()),
+            None if self.lines => tell_with(Kind::Done, id, of()),
+            None => {}
+        }
+        for warning in outcome.warnings {
+            tell_with(Kind::Warning, format_args!("{id}: {warning}"), of());
+        }
+        terminal::advance(outcome.failure.is_some());
+    }
+
     /// `first_apart`: whether the first chunk's time says nothing about the others'.
     pub(crate) fn finish(&self, summary: Summary, out: &Path, first_apart: bool) {
         let Summary {

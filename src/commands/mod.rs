@@ -1,6 +1,7 @@
 //! One module per command.
 
 pub(crate) mod bench;
+pub(crate) mod calc_biomarkers;
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod devices;
@@ -56,6 +57,9 @@ pub(crate) enum Failure {
     Inference(#[from] vascx::inference::Error),
     #[error(transparent)]
     Pipeline(#[from] vascx::pipeline::Error),
+    /// Of a command that takes the place of retinalysis-vascx's.
+    #[error(transparent)]
+    Biomarkers(vascx::pipeline::Error),
     #[error("{0}")]
     Other(String),
 }
@@ -78,6 +82,11 @@ impl Failure {
             }
             _ => None,
         }
+    }
+
+    /// Whether the exit code is 1, as that of the program whose command line this one has.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Biomarkers(_))
     }
 
     /// A problem with a file.

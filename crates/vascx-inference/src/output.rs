@@ -142,9 +142,9 @@ impl Write for Heard<'_> {
 pub fn write_whole(
     path: &Path,
     durability: Durability,
-    write: impl FnOnce(&mut Writer) -> io::Result<()>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    Unpublished::write(path.to_owned(), write)?.publish_alone(durability)
+    Unpublished::write(path.to_owned(), |file| write(file))?.publish_alone(durability)
 }
 
 /// The folder that a file is in.

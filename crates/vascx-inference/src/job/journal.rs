@@ -34,10 +34,10 @@ impl Journal {
         done: impl Iterator<Item = &'a Record>,
     ) -> Result<Self> {
         let path = out.join(FILE);
-        write_whole(&path, durability, |file| {
+        write_whole(&path, durability, |mut file| {
             writeln!(file, "{run}")?;
             done.into_iter()
-                .try_for_each(|record| write_line(file, record))
+                .try_for_each(|record| write_line(&mut file, record))
         })?;
         let file = File::options().append(true).open(&path);
         let file = file.map_err(|error| Error::output(&path, error))?;

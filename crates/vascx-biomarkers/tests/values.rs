@@ -10,7 +10,9 @@ const TOLERANCE: f64 = 1e-6;
 const OPTIMISED: f64 = 1e-3;
 /// Where the two optimisers end in different minima of the same profile, beside the disc, so that the
 /// median of a vessel's profiles is another one; by at most 3 %.
-const OTHER_MINIMA: [(&str, &str); 4] = [
+const OTHER_MINIMA: [(&str, &str); 6] = [
+    ("CHASEDB1_08L", "od_centered"),
+    ("CHASEDB1_08L", "od_centered_rs"),
     ("CHASEDB1_08L", "od_centered_narrow"),
     ("CHASEDB1_08L", "od_centered_narrow_rs"),
     ("DRIVE_22", "od_centered_narrow_rs"),

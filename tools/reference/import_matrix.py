@@ -35,6 +35,12 @@ from reference.release import on_cuda_device, save_release  # noqa: E402
 from reference.zoo import KINDS  # noqa: E402
 
 TOLERANCE = 2e-4
+HEAD = f"""# Networks that import
+
+Made by `tools/reference/import_matrix.py`; the script says what is compared and how to repeat
+it. Largest difference from PyTorch, relative to the largest reference value; at most
+{TOLERANCE:.0e} passes. What a library cannot save in that form itself is not counted.
+"""
 LIBRARIES = ["torch", "torchvision", "timm", "segmentation_models_pytorch", "monai"]
 
 
@@ -162,29 +168,32 @@ def run_all(arguments) -> None:
             print(json.dumps(row["row"]), flush=True)
 
 
-def report(path: Path, files: list[Path]) -> None:
+def section(file: Path) -> str:
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    rows = [line["row"] for line in lines if line["row"][4] != "not made"]
+    passed = sum(row[4] == "passes" for row in rows)
     text = [
-        "# Networks that import",
+        lines[0]["versions"],
         "",
-        "Made by `tools/reference/import_matrix.py`; the script says what is compared and how to repeat",
-        "it. Largest difference from PyTorch, relative to the largest reference value; at most",
-        f"{TOLERANCE:.0e} passes. What a library cannot save in that form itself is not counted.",
+        f"**{passed} of {len(rows)} pass.**",
+        "",
+        "| network | saved as | task | members | result | difference or reason | N×H×W compared |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for file in files:
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-        rows = [line["row"] for line in lines if line["row"][4] != "not made"]
-        passed = sum(row[4] == "passes" for row in rows)
-        text += [
-            "",
-            f"## {lines[0]['versions']}",
-            "",
-            f"**{passed} of {len(rows)} pass.**",
-            "",
-            "| network | saved as | task | members | result | difference or reason | N×H×W compared |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        text += ["| " + " | ".join(str(field).replace("|", "\\|") for field in row) + " |" for row in rows]
-    path.write_text("\n".join(text) + "\n")
+    text += ["| " + " | ".join(str(field).replace("|", "\\|") for field in row) + " |" for row in rows]
+    return "\n".join(text) + "\n"
+
+
+def report(path: Path, files: list[Path]) -> None:
+    """Replaces the sections of the same versions; the others stay."""
+    head, *sections = path.read_text().split("\n## ") if path.exists() else [HEAD]
+    for new in map(section, files):
+        places = [i for i, old in enumerate(sections) if old.split("\n")[0] == new.split("\n")[0]]
+        if places:
+            sections[places[0]] = new
+        else:
+            sections.append(new)
+    path.write_text("\n## ".join([head, *(old.rstrip("\n") + "\n" for old in sections)]))
 
 
 def main() -> None:

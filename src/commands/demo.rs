@@ -40,7 +40,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
         let model = Model::open(root.join("weights/demo").join(format!("{name}.pt")))?;
         if notice.is_none() {
             notice.clone_from(&model.manifest().notice);
-            notice.iter().for_each(|notice| reporter.note(notice));
+            if let Some(notice) = &notice {
+                reporter.note(notice);
+            }
         }
         let job = Job {
             inputs: inputs.clone(),
@@ -78,9 +80,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
         total.left += summary.left;
     }
     if let Some(notice) = &notice {
-        overlays
-            .values_mut()
-            .for_each(|overlay| overlay.caption(notice));
+        for overlay in overlays.values_mut() {
+            overlay.caption(notice);
+        }
     }
     save_overlays(overlays, &drawings)?;
     reporter.finish(total, &arguments.out, false);

@@ -138,7 +138,7 @@ fn print_preprocessing(preprocessing: &Preprocessing) -> Result<()> {
         steps += ", with its local contrast";
     }
     if let Some(side) = preprocessing.resize {
-        steps += &format!(", resized to {side}²");
+        steps = format!("{steps}, resized to {side}²");
     }
     print(format_args!("  preprocessing  {steps}"))?;
     let Normalisation { divisor, mean, std } = preprocessing.normalisation;

@@ -43,16 +43,15 @@ pub(super) fn read(list: &Path, options: InputOptions) -> Result<Vec<Input>> {
             )));
         }
         let file = locate(base, cell(path));
-        let named = match id {
-            Some(column) => Input {
+        let named = if let Some(column) = id {
+            Input {
                 id: cell(column).to_owned(),
                 path: file,
-            },
-            None => {
-                let name = file.file_name().unwrap_or_default().to_owned();
-                let given = file.strip_prefix(base).unwrap_or(&file).to_owned();
-                Input::of_file(file, Path::new(&name), &given, options)
             }
+        } else {
+            let name = file.file_name().unwrap_or_default().to_owned();
+            let given = file.strip_prefix(base).unwrap_or(&file).to_owned();
+            Input::of_file(file, Path::new(&name), &given, options)
         };
         let id = &named.id;
         if let Some(problem) = ids::problem(id) {

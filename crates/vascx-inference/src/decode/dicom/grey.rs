@@ -37,7 +37,7 @@ struct Window {
     slope: f64,
     intercept: f64,
     /// Centre and width, in rescaled values.
-    window: Option<(f64, f64)>,
+    centre_and_width: Option<(f64, f64)>,
 }
 
 impl Window {
@@ -57,7 +57,7 @@ impl Window {
                 .filter(|slope| *slope != 0.0)
                 .unwrap_or(1.0),
             intercept: first(tags::RESCALE_INTERCEPT).unwrap_or(0.0),
-            window,
+            centre_and_width: window,
         })
     }
 
@@ -79,7 +79,7 @@ impl Window {
         let least = f64::from(-offset) * self.slope + self.intercept;
         let range = f64::from(2 * half - 1) * self.slope;
         let level = |stored: u16| {
-            let share = match self.window {
+            let share = match self.centre_and_width {
                 Some((centre, width)) => {
                     let distance = value(stored) - (centre - 0.5);
                     let width = width - 1.0;

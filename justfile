@@ -61,9 +61,10 @@ deny:
 fuzz TARGET SECONDS="600":
     RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024
 
-# Faults in every write, sync and rename of a small run, by strace.
+# Faults in every write, sync and rename of a small run (strace), losses of power, full disks, signals,
+# damaged pictures.
 faults:
-    cargo test --release --test faults -- --include-ignored --nocapture
+    cargo test --release --test faults --test power --test stress --test mutated -- --include-ignored --nocapture
 
 # 20 000 tiny photographs in constant memory, and 2 000 to the folder of a resumed run.
 soak:
@@ -81,3 +82,4 @@ fixtures PYTHON="python3":
     {{PYTHON}} tools/fixtures/ensembles.py
     {{PYTHON}} tools/fixtures/jpeg.py
     {{PYTHON}} tools/fixtures/tiff.py
+    {{PYTHON}} tools/fixtures/dicom.py

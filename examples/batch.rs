@@ -10,7 +10,7 @@ use vascx::inference::{BatchSize, HeatmapEnsemble, Inputs, PredictOptions};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/fovea.pt")?;
     let ensemble = HeatmapEnsemble::<Flex>::load(&model, &Default::default())?;
-    let inputs = Inputs::resolve(&["examples/images".into()], false)?.photographs;
+    let inputs = Inputs::resolve(&["examples/images".into()], Default::default())?.photographs;
     // The same few photographs over and over stand for a cohort.
     let cohort: Vec<PathBuf> = inputs.into_iter().map(|input| input.path).collect();
     let cohort = cohort.into_iter().cycle().take(12);

@@ -7,7 +7,7 @@ use vascx::inference::{BatchSize, Inputs, PredictOptions, SegmentationEnsemble};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/disc.pt")?;
     let ensemble = SegmentationEnsemble::<Flex>::load(&model, &Default::default())?;
-    let inputs = Inputs::resolve(&["examples/images".into()], false)?.photographs;
+    let inputs = Inputs::resolve(&["examples/images".into()], Default::default())?.photographs;
     let paths: Vec<_> = inputs.iter().map(|input| input.path.clone()).collect();
     let options = PredictOptions {
         batch_size: Some(BatchSize::Photographs(2)),

@@ -7,7 +7,7 @@ use vascx::inference::{ClassificationEnsemble, Inputs};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/quality.pt")?;
     let ensemble = ClassificationEnsemble::<Flex>::load(&model, &Default::default())?;
-    let inputs = Inputs::resolve(&["examples/images".into()], false)?.photographs;
+    let inputs = Inputs::resolve(&["examples/images".into()], Default::default())?.photographs;
     let paths: Vec<_> = inputs.iter().map(|input| input.path.clone()).collect();
     for (input, quality) in inputs.iter().zip(ensemble.predict(&paths)?) {
         let probabilities = quality?.probabilities;

@@ -4,7 +4,8 @@
 //! * [`models`]: the networks in burn, generic over the backend;
 //! * [`convert`]: PyTorch checkpoints to model directories, offline;
 //! * [`inference`]: photographs in, answers out;
-//! * [`pipeline`]: cohorts: the report on a folder of results.
+//! * [`biomarkers`]: class maps and landmarks of an eye in, calibres, angles, tortuosity out;
+//! * [`pipeline`]: folders of maps in, tables, pictures and the report out.
 //!
 //! ```no_run
 //! use burn::backend::Flex;
@@ -22,6 +23,7 @@
 //!
 //! The `vascx` binary does the same from the command line.
 
+pub use vascx_biomarkers as biomarkers;
 pub use vascx_convert as convert;
 pub use vascx_inference as inference;
 pub use vascx_models as models;

@@ -4,10 +4,11 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::json;
 use vascx::inference::{LeftOut, Outcome, Status, Summary};
 
 use crate::commands::print_result;
-use crate::terminal::{self, escaped, tell};
+use crate::terminal::{self, Kind, escaped, says_objects, tell, tell_with};
 
 pub(crate) struct Reporter {
     photographs: usize,
@@ -19,7 +20,7 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     pub(crate) fn new(photographs: usize, quiet: bool) -> Self {
-        let on_terminal = std::io::stderr().is_terminal();
+        let on_terminal = std::io::stderr().is_terminal() && !says_objects();
         if !quiet && on_terminal {
             terminal::begin_bar(photographs);
         }
@@ -33,7 +34,7 @@ impl Reporter {
 
     #[allow(clippy::unused_self)] // Told by whoever reports.
     pub(crate) fn note(&self, note: &str) {
-        tell(format_args!("note: {note}"));
+        tell(Kind::Note, note);
     }
 
     /// What folders hold beside photographs.
@@ -46,14 +47,14 @@ impl Reporter {
     /// Announces the model that the following outcomes belong to.
     pub(crate) fn heading(&self, name: &str) {
         if !self.quiet {
-            tell(name);
+            tell(Kind::Info, name);
         }
     }
 
     /// Something the user should know although the work goes on.
     #[allow(clippy::unused_self)] // As a note.
     pub(crate) fn warn(&self, warning: &str) {
-        tell(format_args!("warning: {warning}"));
+        tell(Kind::Warning, warning);
     }
 
     /// Failures and warnings are always told; failures also stand in the manifest. What an earlier
@@ -68,24 +69,36 @@ impl Reporter {
             terminal::resumed(resumed, self.photographs);
         }
         let id = &outcome.input.id;
+        let of = || json!({ "id": id });
+        let failed = matches!(outcome.status, Status::Failed(_));
         match outcome.status {
-            Status::Failed(reason) => tell(format_args!("failed: {reason}")),
-            Status::Done if self.lines => tell(format_args!("done: {id}")),
+            Status::Failed(reason) => tell_with(Kind::Failed, reason, of()),
+            Status::Done if self.lines => tell_with(Kind::Done, id, of()),
             Status::Done => {}
         }
         if let Some(warning) = outcome.warning {
-            self.warn(&format!("{id}: {warning}"));
+            tell_with(Kind::Warning, format_args!("{id}: {warning}"), of());
         }
-        terminal::advance();
+        terminal::advance(failed);
+    }
+
+    /// The same for an eye that was measured.
+    pub(crate) fn eye(&self, outcome: &vascx::pipeline::Outcome) {
+        let id = outcome.id;
+        let of = || json!({ "id": id });
+        match outcome.failure {
+            Some(reason) => tell_with(Kind::Failed, format_args!("{id}: {reason}"), of()),
+            None if self.lines => tell_with(Kind::Done, id, of()),
+            None => {}
+        }
+        for warning in outcome.warnings {
+            tell_with(Kind::Warning, format_args!("{id}: {warning}"), of());
+        }
+        terminal::advance(outcome.failure.is_some());
     }
 
     /// `first_apart`: whether the first chunk's time says nothing about the others'.
     pub(crate) fn finish(&self, summary: Summary, out: &Path, first_apart: bool) {
-        terminal::end_bar();
-        terminal::flush();
-        if self.quiet {
-            return;
-        }
         let Summary {
             succeeded,
             failed,
@@ -94,6 +107,22 @@ impl Reporter {
             first_chunk,
             per_photograph,
         } = summary;
+        terminal::end_bar();
+        if says_objects() {
+            let members = json!({
+                "done": succeeded, "failed": failed, "resumed": resumed, "left": left,
+                "out": out.to_string_lossy(),
+            });
+            tell_with(
+                Kind::Finished,
+                format_args!("{succeeded} done, {failed} failed"),
+                members,
+            );
+        }
+        terminal::flush();
+        if self.quiet {
+            return;
+        }
         let resumed = match resumed {
             0 => String::new(),
             _ => format!(", {resumed} of them by an earlier run"),

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::commands::{Failure, Result};
-use crate::terminal::{flush, tell};
+use crate::terminal::{Kind, flush, tell};
 
 /// Exit code after a signal to stop at once, as shells have it for ^C.
 const STOPPED: i32 = 130;
@@ -17,7 +17,10 @@ pub(crate) fn interrupt() -> Result<&'static AtomicBool> {
         if INTERRUPT.swap(true, Ordering::Relaxed) {
             std::process::exit(STOPPED);
         }
-        tell("stopping after what is begun; once more to stop at once");
+        tell(
+            Kind::Info,
+            "stopping after what is begun; once more to stop at once",
+        );
     })?;
     Ok(&INTERRUPT)
 }

@@ -2,15 +2,17 @@
 //! so that nothing waits for a terminal or pipe that is slow, full, closed or gone, and nothing fails
 //! because of it.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use serde_json::{Value, json};
 
 /// Messages that may wait.
 const QUEUE: usize = 1024;
@@ -30,8 +32,43 @@ enum Event {
     Flush(SyncSender<()>),
 }
 
+/// What a message is; its name stands before it, or in the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing stands before it.
+    Info,
+    Note,
+    Warning,
+    Error,
+    Hint,
+    /// Of a photograph.
+    Done,
+    Failed,
+    /// At the end, of all photographs; an object only.
+    Finished,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Hint => "hint",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+/// Whether messages are objects in JSON.
+static OBJECTS: AtomicBool = AtomicBool::new(false);
 /// Photographs that have come to an end.
 static POSITION: AtomicU64 = AtomicU64::new(0);
+/// Those of them that failed.
+static FAILED: AtomicU64 = AtomicU64::new(0);
 /// Messages that found no place.
 static LEFT_OUT: AtomicUsize = AtomicUsize::new(0);
 /// Whether the last one did not.
@@ -46,25 +83,70 @@ fn queue() -> &'static SyncSender<Event> {
     })
 }
 
-/// Says a line. Control characters, which file names may hold, are escaped.
-pub(crate) fn tell(line: impl Display) {
-    send(Event::Line(escaped(&line.to_string())));
+/// From now on messages are objects in JSON, one a line, and there is no progress bar.
+pub(crate) fn say_objects() {
+    OBJECTS.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn says_objects() -> bool {
+    OBJECTS.load(Ordering::Relaxed)
+}
+
+/// Says a message. Control characters, which file names may hold, are escaped.
+pub(crate) fn tell(kind: Kind, message: impl Display) {
+    tell_with(kind, message, json!({}));
+}
+
+/// Says a message; an object has these members, too.
+pub(crate) fn tell_with(kind: Kind, message: impl Display, members: Value) {
+    let message = message.to_string();
+    send(Event::Line(if says_objects() {
+        object(kind, &message, members)
+    } else if kind == Kind::Info {
+        escaped(&message)
+    } else {
+        format!("{}: {}", kind.name(), escaped(&message))
+    }));
 }
 
 /// Says a message that may have several lines; those after the first are indented, so that no file
 /// name can look like a message of its own.
-pub(crate) fn tell_all(message: impl Display) {
+pub(crate) fn tell_all(kind: Kind, message: impl Display) {
+    if says_objects() {
+        return tell(kind, message);
+    }
     let message = message.to_string();
     let mut lines = message.lines().map(escaped);
-    let first = lines.next().unwrap_or_default();
+    let first = format!("{}: {}", kind.name(), lines.next().unwrap_or_default());
     send(Event::Line(
         lines.fold(first, |text, line| text + "\n  " + &line),
     ));
 }
 
+/// A message as an object on a line of its own.
+fn object(kind: Kind, message: &str, mut object: Value) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = now.map_or(0.0, |time| time.as_millis() as f64 / 1000.0);
+    object["time"] = seconds.into();
+    object["kind"] = kind.name().into();
+    object["message"] = message.into();
+    let text = object.to_string();
+    // Whatever JSON leaves as it is, though a terminal would not.
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unseen(character) {
+            let _ = write!(shown, "\\u{:04x}", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// Shows a progress bar, if standard error is a terminal.
 pub(crate) fn begin_bar(photographs: usize) {
     POSITION.store(0, Ordering::Relaxed);
+    FAILED.store(0, Ordering::Relaxed);
     send(Event::Bar {
         photographs: photographs as u64,
         resumed: 0,
@@ -82,7 +164,8 @@ pub(crate) fn resumed(photographs: usize, of: usize) {
 }
 
 /// Counts a photograph.
-pub(crate) fn advance() {
+pub(crate) fn advance(failed: bool) {
+    FAILED.fetch_add(failed.into(), Ordering::Relaxed);
     POSITION.fetch_add(1, Ordering::Relaxed);
     // If there is no place, the next one draws it.
     let _ = queue().try_send(Event::Progress);
@@ -128,11 +211,17 @@ fn write(events: &Receiver<Event>) {
             Event::Line(line) => {
                 let left_out = LEFT_OUT.swap(0, Ordering::Relaxed);
                 bar.suspend(|| {
-                    let mut error = std::io::stderr();
+                    let mut error = anstream::stderr();
                     if left_out > 0 {
-                        let _ = writeln!(error, "({left_out} messages left out)");
+                        let left_out = format!("{left_out} messages left out");
+                        let _ = if says_objects() {
+                            writeln!(error, "{}", object(Kind::Note, &left_out, json!({})))
+                        } else {
+                            writeln!(error, "({left_out})")
+                        };
                     }
-                    let _ = writeln!(error, "{line}");
+                    let (style, word, rest) = styled(&line);
+                    let _ = writeln!(error, "{style}{word}{style:#}{rest}");
                 });
             }
             Event::Bar {
@@ -142,6 +231,7 @@ fn write(events: &Receiver<Event>) {
                 bar.finish_and_clear();
                 bar = progress_bar(photographs).with_position(resumed);
                 bar.reset_eta();
+                bar.tick();
             }
             Event::Progress => {}
             Event::EndOfBar => {
@@ -154,17 +244,45 @@ fn write(events: &Receiver<Event>) {
         }
         let position = POSITION.load(Ordering::Relaxed);
         if position != bar.position() {
+            let failed = FAILED.load(Ordering::Relaxed);
+            if failed > 0 {
+                bar.set_message(format!(", {failed} failed"));
+            }
             bar.set_position(position);
         }
     }
 }
 
+/// A line's first word and how it is shown, where it says what kind of message this is. Colours are
+/// left out where standard error is no terminal or `NO_COLOR` is set.
+fn styled(line: &str) -> (Style, &str, &str) {
+    let kinds = [
+        ("error:", AnsiColor::Red),
+        ("failed:", AnsiColor::Red),
+        ("warning:", AnsiColor::Yellow),
+        ("note:", AnsiColor::Cyan),
+        ("hint:", AnsiColor::Green),
+    ];
+    for (word, colour) in kinds {
+        if let Some(rest) = line.strip_prefix(word) {
+            return (colour.on_default().bold(), word, rest);
+        }
+    }
+    (Style::new(), "", line)
+}
+
 /// Draws nothing when standard error is no terminal.
 fn progress_bar(photographs: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(photographs), ProgressDrawTarget::stderr());
-    let template = "{bar:30} {pos}/{len} photographs, {per_sec}, {eta} left";
+    // The bar takes what a narrow terminal leaves.
+    let template = "{wide_bar} {pos}/{len}, {pace}{elapsed} gone, {eta} left{msg}";
+    let pace = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        if state.per_sec() > 0.0 {
+            let _ = write!(text, "{:.1}/s, ", state.per_sec());
+        }
+    };
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        bar.set_style(style.with_key("pace", pace));
     }
     bar
 }
@@ -173,12 +291,17 @@ fn progress_bar(photographs: u64) -> ProgressBar {
 pub(crate) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if character.is_control() || turns {
+        if is_unseen(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
         }
     }
     shown
+}
+
+/// Control characters and those that turn the direction of writing.
+fn is_unseen(character: char) -> bool {
+    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || turns
 }

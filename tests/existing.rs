@@ -1,12 +1,11 @@
-//! Nothing of the user's is written over: photographs, lists, other results, whoever else writes.
+//! Nothing of the user's is written over: photographs, lists, other results.
 
 mod harness;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use harness::{DEVICE, Workspace, fixture};
 
@@ -369,62 +368,4 @@ fn a_resumed_run_adds_to_the_results_of_other_photographs() {
         again.contains("4 done, 0 failed, 4 of them by an earlier run"),
         "{again}"
     );
-}
-
-/// Waits for something that another process does.
-fn wait_for(what: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !what() {
-        assert!(
-            begun.elapsed() < Duration::from_mins(2),
-            "it never happened"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-#[test]
-fn a_folder_has_one_writer_and_the_lock_ends_with_its_process() {
-    let workspace = Workspace::new();
-    let model = model("unet_instance_bilinear_m2");
-    for index in 0..60 {
-        photograph(&workspace.path(&format!("photos/p{index:02}.png")), index);
-    }
-    let arguments = predict(&model, "out", &["--resume", "--batch-size", "1", "photos"]);
-    let start = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vascx"));
-        command.args(&arguments).current_dir(workspace.path("."));
-        command.stderr(Stdio::piped()).stdout(Stdio::null());
-        command.spawn().unwrap()
-    };
-    let mut first = start();
-    wait_for(|| workspace.path("out/p00.png").exists());
-    workspace.vascx(2, &arguments).error_names(&[
-        "out is being written to by process",
-        &first.id().to_string(),
-        "another output folder",
-    ]);
-    first.kill().unwrap();
-    first.wait().unwrap();
-    workspace.vascx(0, &arguments);
-    assert!(
-        !workspace
-            .list("out")
-            .iter()
-            .any(|name| name.starts_with(".vascx"))
-    );
-    assert_eq!(workspace.list("out").len(), 60 + 3);
-
-    // Of four that begin at once, whoever has the folder does its work whole.
-    fs::remove_dir_all(workspace.path("out")).unwrap();
-    let four: Vec<_> = (0..4).map(|_| start()).collect();
-    let codes: Vec<_> = four
-        .into_iter()
-        .map(|child| child.wait_with_output().unwrap().status.code().unwrap())
-        .collect();
-    assert!(codes.iter().all(|code| [0, 2].contains(code)), "{codes:?}");
-    assert!(codes.contains(&0), "{codes:?}");
-    let rows = fs::read_to_string(workspace.path("out/manifest.csv")).unwrap();
-    assert_eq!(rows.lines().count(), 61);
-    assert_eq!(workspace.list("out").len(), 60 + 3);
 }

@@ -196,30 +196,66 @@ fn ids_that_are_one_file_elsewhere_are_refused() {
     preprocess(&workspace, 2, &["list.csv"]).error_names(&["composed", "id,path"]);
 }
 
-/// What a newcomer has: a stick from a Mac, visits in subfolders, umlauts, a broken picture.
+/// What a newcomer has: a stick from a Mac, visits in subfolders, umlauts, a broken picture, a folder
+/// of a DICOM disc. The command is that of the README.
 #[test]
 fn every_readable_photograph_of_a_mixed_folder_is_done_and_the_rest_explained() {
     let workspace = with_photographs(&["Bilder/Müller, Jürgen.png", "Bilder/Besuch 2/links.png"]);
     let whole = std::fs::read(fixture("jpeg/baseline_420_odd.jpg")).unwrap();
     let tiff = std::fs::read(fixture("tiff/jpeg_420_tiles.tif")).unwrap();
+    let dicom = std::fs::read(fixture("dicom/jpeg_ybr.dcm")).unwrap();
+    std::fs::create_dir(workspace.path("Bilder/DICOM")).unwrap();
     for (name, content) in [
         ("rechts.JPG", &whole[..]),
         ("kaputt.jpg", &whole[..whole.len() / 3]),
         ("scan.tif", &tiff[..]),
+        ("DICOM/IM0001", &dicom[..]),
+        ("DICOM/DICOMDIR", &dicom[..]),
         ("._rechts.JPG", b"\0\x05\x16\x07\0\x02\0\0"),
         (".DS_Store", b"\0\0\0\x01Bud1"),
         ("Liste.xlsx", b"PK\x03\x04"),
     ] {
         std::fs::write(workspace.path("Bilder").join(name), content).unwrap();
     }
-    let run = preprocess(&workspace, 1, &["--recursive", "Bilder"]);
+    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/demo/disc.pt");
+    let arguments = [
+        "predict",
+        "--model",
+        model.to_str().unwrap(),
+        "--out",
+        "results",
+        "--overlay",
+        "--recursive",
+        "--device",
+        harness::DEVICE,
+        "Bilder/",
+    ];
+    let run = workspace.vascx(1, &arguments);
     let expected = [
         "Besuch 2__links.png",
+        "DICOM__IM0001.png",
         "Müller, Jürgen.png",
         "rechts.png",
         "scan.png",
     ];
-    assert_eq!(workspace.list("out/rgb"), expected);
-    run.error_names(&["kaputt.jpg", "cut short", "2 hidden files", "1 .xlsx"]);
-    assert!(run.stdout.contains("4 done, 1 failed"), "{}", run.stdout);
+    assert_eq!(workspace.list("results/overlays"), expected);
+    let results = workspace.list("results");
+    assert!(
+        expected
+            .iter()
+            .all(|name| results.iter().any(|found| found == name))
+    );
+    run.error_names(&["kaputt.jpg", "cut short", "not for clinical use"]);
+    run.error_names(&["2 hidden files", "1 .xlsx", "1 without extension"]);
+    assert!(run.stdout.contains("5 done, 1 failed"), "{}", run.stdout);
+    let record = std::fs::read_to_string(workspace.path("results/run.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(record["left_out"]["hidden"], 2);
+    let manifest = std::fs::read_to_string(workspace.path("results/manifest.csv")).unwrap();
+    assert_eq!(manifest.lines().count(), 7, "{manifest}");
+    assert!(
+        manifest
+            .lines()
+            .any(|row| row.starts_with("kaputt,") && row.contains("cut short"))
+    );
 }

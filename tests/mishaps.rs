@@ -1,5 +1,4 @@
-//! Mishaps: one photograph's is its own, the terminal's is nobody's, and a resumed run believes only
-//! what it can see.
+//! Mishaps: one photograph's is its own, and a resumed run believes only what it can see.
 #![cfg(target_os = "linux")]
 
 mod harness;
@@ -7,129 +6,10 @@ mod harness;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use harness::{DEVICE, Workspace, fixture};
-
-const SEGMENTATION: &str = "unet_instance_bilinear_m2";
-const QUALITY: &str = "resnet18_m3";
-
-fn model(name: &str) -> String {
-    fixture(&format!("models/{name}.pt"))
-        .to_str()
-        .unwrap()
-        .to_owned()
-}
-
-fn photograph(path: &Path, seed: u32) {
-    let image = image::RgbImage::from_fn(40, 30, |x, y| {
-        image::Rgb([(x * 3) as u8, (y * 2) as u8, (x * y + 7 * seed) as u8])
-    });
-    image
-        .save_with_format(path, image::ImageFormat::Png)
-        .unwrap();
-}
-
-fn photographs(workspace: &Workspace, count: u32) {
-    fs::create_dir(workspace.path("photos")).unwrap();
-    for index in 0..count {
-        photograph(&workspace.path(&format!("photos/p{index:02}.png")), index);
-    }
-}
-
-fn predict<'a>(model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut arguments = vec![
-        "predict", "--device", DEVICE, "--model", model, "--out", "out",
-    ];
-    arguments.extend(more);
-    arguments.push("photos");
-    arguments
-}
-
-/// Runs `vascx` by a shell's command, in which it is `"$@"`; the exit code.
-fn shell(workspace: &Workspace, script: &str, arguments: &[&str]) -> Option<i32> {
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_vascx")]);
-    let status = command.args(arguments).current_dir(workspace.path("."));
-    status.status().unwrap().code()
-}
-
-/// Lines of a table, without its header; none when there is no table.
-fn rows(workspace: &Workspace, table: &str) -> Vec<String> {
-    let text = fs::read_to_string(workspace.path("out").join(table)).unwrap_or_default();
-    text.lines().skip(1).map(str::to_owned).collect()
-}
-
-#[test]
-fn a_terminal_that_is_full_closed_or_gone_ends_nothing() {
-    let model = model(SEGMENTATION);
-    for script in [
-        "exec \"$@\" 2>/dev/full",
-        "exec \"$@\" >/dev/full",
-        "exec \"$@\" >/dev/full 2>&1",
-        "exec \"$@\" >&- 2>&-",
-    ] {
-        let workspace = Workspace::new();
-        photographs(&workspace, 6);
-        assert_eq!(
-            shell(&workspace, script, &predict(&model, &[])),
-            Some(0),
-            "{script}"
-        );
-        assert_eq!(rows(&workspace, "manifest.csv").len(), 6, "{script}");
-        fs::write(workspace.path("photos/p03.png"), "broken").unwrap();
-        let again = predict(&model, &["--resume", "--quiet"]);
-        assert_eq!(shell(&workspace, script, &again), Some(1), "{script}");
-        assert_eq!(rows(&workspace, "manifest.csv").len(), 6, "{script}");
-    }
-    // Whoever reads goes away at once.
-    let workspace = Workspace::new();
-    photographs(&workspace, 6);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vascx"))
-        .args(predict(&model, &[]))
-        .current_dir(workspace.path("."))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop((child.stdout.take(), child.stderr.take()));
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert_eq!(rows(&workspace, "manifest.csv").len(), 6);
-}
-
-/// More messages than a pipe holds, and nobody who reads them.
-#[test]
-fn a_reader_that_stands_still_stops_nothing() {
-    let workspace = Workspace::new();
-    fs::create_dir(workspace.path("photos")).unwrap();
-    for index in 0..3000 {
-        let name = format!("photos/{index:04}-{}.png", "n".repeat(100));
-        fs::write(workspace.path(&name), "broken").unwrap();
-    }
-    let model = model(QUALITY);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vascx"))
-        .args(predict(&model, &["--durability", "fast"]))
-        .current_dir(workspace.path("."))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if begun.elapsed() > Duration::from_mins(1) {
-            child.kill().unwrap();
-            panic!("the run waits for its terminal");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert_eq!(status.code(), Some(1));
-    assert_eq!(rows(&workspace, "manifest.csv").len(), 3000);
-}
+use harness::prediction::{QUALITY, SEGMENTATION, model, photograph, photographs, predict, rows};
+use harness::{DEVICE, Workspace};
 
 #[test]
 fn names_that_are_no_utf_8_are_recorded_without_loss() {
@@ -199,43 +79,6 @@ fn what_cannot_be_written_is_the_failure_of_its_photograph() {
 }
 
 #[test]
-fn a_run_that_shall_outlive_its_terminal_does() {
-    let model = model(SEGMENTATION);
-    for (script, lives) in [("trap '' HUP; exec \"$@\"", true), ("exec \"$@\"", false)] {
-        let workspace = Workspace::new();
-        photographs(&workspace, 60);
-        let mut command = Command::new("sh");
-        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_vascx")]);
-        command.args(predict(&model, &["--batch-size", "1", "--quiet"]));
-        let mut child = command.current_dir(workspace.path(".")).spawn().unwrap();
-        let begun = Instant::now();
-        while !workspace.path("out/p01.png").exists() {
-            assert!(
-                begun.elapsed() < Duration::from_mins(2),
-                "nothing was predicted"
-            );
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let hang_up = ["-HUP", &child.id().to_string()];
-        assert!(
-            Command::new("kill")
-                .args(hang_up)
-                .status()
-                .unwrap()
-                .success()
-        );
-        let code = child.wait().unwrap().code();
-        let done = rows(&workspace, "manifest.csv").len();
-        assert!(lives || code.is_some(), "the signal ended it");
-        if lives {
-            assert_eq!((code, done), (Some(0), 60));
-        } else {
-            assert_eq!(code, Some(i32::from(done < 60)), "{done}");
-        }
-    }
-}
-
-#[test]
 fn a_limit_of_file_sizes_is_an_error_and_no_signal() {
     let workspace = Workspace::new();
     photographs(&workspace, 30);
@@ -253,42 +96,6 @@ fn a_limit_of_file_sizes_is_an_error_and_no_signal() {
     }
     workspace.vascx(0, &predict(&model, &["--resume"]));
     assert_eq!(rows(&workspace, "manifest.csv").len(), 30);
-}
-
-#[test]
-fn names_can_neither_move_the_cursor_nor_forge_messages_nor_compute() {
-    let workspace = Workspace::new();
-    fs::create_dir(workspace.path("photos")).unwrap();
-    let names = ["\u{1b}[31mred\nfailed: forged", "\u{202e}gnp", "bell\u{7}"];
-    for name in names {
-        fs::write(workspace.path(&format!("photos/{name}.png")), "broken").unwrap();
-    }
-    for (name, seed) in [("=1+1", 1), ("@x", 2), ("-12", 3)] {
-        photograph(&workspace.path(&format!("photos/{name}.png")), seed);
-    }
-    let model = model(QUALITY);
-    let run = workspace.vascx(1, &predict(&model, &[]));
-    let escapes = |text: &str| {
-        text.chars()
-            .any(|c| c.is_control() && c != '\n' || c == '\u{202e}')
-    };
-    assert!(!escapes(&run.stderr) && !escapes(&run.stdout), "{run:?}");
-    assert!(
-        !run.stderr
-            .lines()
-            .any(|line| line.starts_with("failed: forged"))
-    );
-    assert!(
-        run.stderr.contains("\\u{1b}[31mred\\nfailed: forged"),
-        "{}",
-        run.stderr
-    );
-    for table in ["predictions.csv", "manifest.csv"] {
-        let rows = rows(&workspace, table);
-        for id in ["'=1+1,", "'@x,", "-12,"] {
-            assert!(rows.iter().any(|row| row.starts_with(id)), "{id}: {rows:?}");
-        }
-    }
 }
 
 /// What a damaged line costs is its photograph.
@@ -337,6 +144,42 @@ fn a_damaged_journal_costs_what_is_damaged() {
         (0, Vec::new()),
         (0, b"[".repeat(200_000)),
         (0, with(0, &|line| line.as_bytes()[20..].to_vec())),
+        // Records of a later version, a line without end, numbers of another kind, photographs of no name.
+        (
+            3,
+            with(2, &|line| {
+                line.replacen('{', "{\"later\":1,", 1).into_bytes()
+            }),
+        ),
+        (4, [&journal[..], &b"{".repeat(1 << 20)].concat()),
+        (
+            4,
+            [&journal[..], b"\n\n\n\"text\"\n17\nnull\n[]\n{}\n"].concat(),
+        ),
+        (
+            3,
+            with(2, &|line| {
+                line.replace("\"bytes\":", "\"bytes\":1").into_bytes()
+            }),
+        ),
+        (
+            3,
+            with(2, &|line| {
+                line.replace("\"p01\"", "\"../p01\"").into_bytes()
+            }),
+        ),
+        (
+            3,
+            with(2, &|line| line.replace("\"p01\"", "17").into_bytes()),
+        ),
+        (3, with(2, &|_| Vec::new())),
+        (1, lines[..2].concat()),
+        (
+            3,
+            with(4, &|line| {
+                line.trim_end_matches(['}', '\n']).as_bytes().to_vec()
+            }),
+        ),
     ];
     for (index, (kept, damaged)) in damages.iter().enumerate() {
         fs::write(&path, damaged).unwrap();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use harness::bombs::bombs;
 use harness::{Workspace, fixture};
 use sha2::{Digest, Sha256};
 use vascx::inference::{DecodeLimits, Photograph};
@@ -208,95 +209,8 @@ fn pipes_are_not_opened() {
     assert!(made.unwrap().success());
     let arguments = ["preprocess", "--mode", "resize", "--out", "out", "pipe.jpg"];
     workspace
-        .vascx(1, &arguments)
+        .vascx(2, &arguments)
         .error_names(&["pipe.jpg", "pipe"]);
-}
-
-/// Small files that declare pictures of `width × height`.
-fn bombs(width: u32, height: u32) -> Vec<(String, Vec<u8>)> {
-    let mut files = Vec::new();
-    let mut png = std::fs::read(fixture("field_of_view/round.png")).unwrap();
-    png[16..20].copy_from_slice(&width.to_be_bytes());
-    png[20..24].copy_from_slice(&height.to_be_bytes());
-    let checksum = crc32(&png[12..29]);
-    png[29..33].copy_from_slice(&checksum.to_be_bytes());
-    files.push(("bomb.png".to_owned(), png));
-
-    let mut bmp = Vec::new();
-    let small = image::RgbImage::new(4, 4);
-    small
-        .write_to(&mut std::io::Cursor::new(&mut bmp), image::ImageFormat::Bmp)
-        .unwrap();
-    bmp[18..22].copy_from_slice(&(width & i32::MAX as u32).to_le_bytes());
-    bmp[22..26].copy_from_slice(&(height & i32::MAX as u32).to_le_bytes());
-    files.push(("bomb.bmp".to_owned(), bmp));
-
-    let tiff = std::fs::read(fixture("tiff/rgb_deflate.tif")).unwrap();
-    let entry = |tag: u16| {
-        let directory = u32::from_le_bytes(*tiff[4..].first_chunk().unwrap()) as usize;
-        let mut entries = (directory + 2..).step_by(12).take(64);
-        entries
-            .find(|&at| tiff[at..at + 2] == tag.to_le_bytes())
-            .unwrap()
-    };
-    let mut large = tiff.clone();
-    for (tag, value) in [(256, width), (257, height), (278, height)] {
-        let at = entry(tag);
-        large[at + 2..at + 4].copy_from_slice(&4_u16.to_le_bytes());
-        large[at + 8..at + 12].copy_from_slice(&value.to_le_bytes());
-    }
-    files.push(("bomb.tif".to_owned(), large));
-    // A tag of as many values as a width has pixels.
-    let mut many = tiff.clone();
-    let at = entry(277);
-    many[at + 4..at + 8].copy_from_slice(&width.to_le_bytes());
-    files.push(("many_values.tif".to_owned(), many));
-
-    for name in [
-        "baseline_420_odd",
-        "progressive_444_odd",
-        "lossless_rgb",
-        "arithmetic_444",
-        "twelve_bits",
-    ] {
-        let mut jpeg = std::fs::read(fixture(&format!("jpeg/{name}.jpg"))).unwrap();
-        let frame = jpeg
-            .windows(4)
-            .position(|w| w[0] == 0xff && matches!(w[1], 0xc0..=0xc3 | 0xc9..=0xcb) && w[2] == 0)
-            .unwrap();
-        jpeg[frame + 5..frame + 7].copy_from_slice(&(height.min(65500) as u16).to_be_bytes());
-        jpeg[frame + 7..frame + 9].copy_from_slice(&(width.min(65500) as u16).to_be_bytes());
-        files.push((format!("{name}.jpg"), jpeg));
-    }
-
-    let mut webp = Vec::new();
-    small
-        .write_to(
-            &mut std::io::Cursor::new(&mut webp),
-            image::ImageFormat::WebP,
-        )
-        .unwrap();
-    // Lossless: 14 bits of width and height, each less one.
-    let size = (width.min(1 << 14) - 1) | (height.min(1 << 14) - 1) << 14;
-    let rest = u32::from_le_bytes(*webp[21..].first_chunk().unwrap()) & 0xf000_0000;
-    webp[21..25].copy_from_slice(&(rest | size).to_le_bytes());
-    files.push(("bomb.webp".to_owned(), webp));
-    files
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for &byte in bytes {
-        crc ^= u32::from(byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 {
-                crc >> 1 ^ 0xedb8_8320
-            } else {
-                crc >> 1
-            };
-        }
-    }
-    !crc
 }
 
 #[test]
@@ -367,5 +281,70 @@ fn the_largest_photograph_is_the_users_choice() {
         workspace.vascx(code, &arguments)
     };
     run(0, "1200");
-    run(1, "1199").error_names(&["a.png", "40 × 30", "1199"]);
+    run(2, "1199").error_names(&["a.png", "40 × 30", "1199"]);
+}
+
+#[test]
+fn dicom_pixels_are_those_of_pydicom() {
+    compare("dicom", "dcm", &[]);
+}
+
+#[test]
+fn dicom_files_are_photographs_and_their_patients_stay_theirs() {
+    let workspace = Workspace::new();
+    std::fs::create_dir(workspace.path("photos")).unwrap();
+    for (name, file) in [
+        ("left.dcm", "rgb"),
+        ("IM000001", "jpeg_ybr"),
+        ("two.dcm", "refused_two_frames"),
+        ("short.dcm", "refused_cut_short"),
+        ("ls.dcm", "refused_jpeg_ls"),
+    ] {
+        let from = fixture(&format!("dicom/{file}.dcm"));
+        std::fs::copy(from, workspace.path("photos").join(name)).unwrap();
+    }
+    let run = |code, out: &str, extra: &[&str], inputs: &str| {
+        let mut arguments = vec![
+            "preprocess",
+            "--mode",
+            "resize",
+            "--size",
+            "16",
+            "--out",
+            out,
+        ];
+        arguments.extend(extra);
+        arguments.push(inputs);
+        workspace.vascx(code, &arguments)
+    };
+    let all = run(1, "out", &[], "photos");
+    all.error_names(&[
+        "two.dcm",
+        "2 frames",
+        "short.dcm",
+        "cut short",
+        "ls.dcm",
+        "JPEG-LS",
+    ]);
+    assert_eq!(workspace.list("out/rgb"), ["IM000001.png", "left.png"]);
+    run(
+        0,
+        "uid",
+        &["--dicom-id", "SOPInstanceUID"],
+        "photos/left.dcm",
+    );
+    assert_eq!(
+        workspace.list("uid/rgb"),
+        ["1.2.826.0.1.3680043.8.498.1.png"]
+    );
+    for file in ["out/manifest.csv", "out/bounds.json", "uid/manifest.csv"] {
+        let text = std::fs::read_to_string(workspace.path(file)).unwrap();
+        assert!(!text.contains("Doe") && !text.contains("4711"), "{text}");
+    }
+    let said = format!("{}{}", all.stdout, all.stderr);
+    assert!(!said.contains("Doe") && !said.contains("4711"), "{said}");
+    for image in workspace.list("out/rgb") {
+        let bytes = std::fs::read(workspace.path("out/rgb").join(image)).unwrap();
+        assert!(!bytes.windows(3).any(|window| window == b"Doe"));
+    }
 }

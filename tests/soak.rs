@@ -5,36 +5,26 @@ mod harness;
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use harness::prediction::peak;
 use harness::{DEVICE, Workspace, fixture};
 
 /// Predicts the photographs of the folder; seconds and the most memory in KiB.
 fn run(workspace: &Workspace, more: &[&str]) -> (f64, u64) {
     let model = fixture("models/resnet18_m3.pt");
     let begun = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vascx"))
-        .args([
-            "predict", "--quiet", "--device", DEVICE, "--out", "out", "--model",
-        ])
-        .arg(model)
-        .args(more)
-        .arg("photos")
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vascx"));
+    command.args([
+        "predict", "--quiet", "--device", DEVICE, "--out", "out", "--model",
+    ]);
+    command.arg(model).args(more).arg("photos");
+    command
         .current_dir(workspace.path("."))
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut most = 0;
-    while child.try_wait().unwrap().is_none() {
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id()));
-        let status = status.unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
-        most = most.max(peak.unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    (begun.elapsed().as_secs_f64(), most)
+        .stdout(Stdio::null());
+    let (most, code) = peak(command);
+    assert_eq!(code, Some(0));
+    (begun.elapsed().as_secs_f64(), most >> 10)
 }
 
 #[test]

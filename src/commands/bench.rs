@@ -178,7 +178,7 @@ impl Bench<'_> {
     fn photographs<B: Backend>(&self, model: &Model, device: &B::Device) -> Result<Vec<f64>> {
         let precision = self.arguments.dtype.on(self.arguments.device);
         let ensemble = AnyEnsemble::<B>::load(model, device)?.with_precision(precision)?;
-        let inputs = Inputs::resolve(&self.arguments.inputs, false)?.photographs;
+        let inputs = Inputs::resolve(&self.arguments.inputs, Default::default())?.photographs;
         let paths: Vec<_> = inputs.into_iter().map(|input| input.path).collect();
         let options = PredictOptions::default();
         let predict = || -> Result<()> {

@@ -9,7 +9,7 @@ use super::pull::locate;
 use super::{Done, Failure, Result, print_result};
 use crate::arguments::ConvertArguments;
 use crate::signals::at_interrupt;
-use crate::terminal::tell;
+use crate::terminal::{Kind, tell};
 
 pub(crate) fn run(arguments: &ConvertArguments) -> Result {
     let options = ConvertOptions {
@@ -27,8 +27,8 @@ pub(crate) fn run(arguments: &ConvertArguments) -> Result {
         .collect::<Result<Vec<_>>>()?;
     let model = Model::convert_ensemble(&checkpoints, &options)?;
     model.save(&arguments.out, dtype, arguments.force)?;
-    for note in model.notes() {
-        tell(format_args!("note: {note}"));
+    for note in model.notes().iter().chain(&model.manifest().notice) {
+        tell(Kind::Note, note);
     }
     if !arguments.quiet {
         let manifest = model.manifest();

@@ -19,7 +19,7 @@ const MODELS: [&str; 4] = ["artery_vein", "disc", "fovea", "quality"];
 
 pub(crate) fn run(arguments: &DemoArguments) -> Result {
     let root = find_bundle()?;
-    let inputs = Inputs::resolve(&[root.join("examples/images")], false)?.photographs;
+    let inputs = Inputs::resolve(&[root.join("examples/images")], Default::default())?.photographs;
     let drawings = drawings(&inputs, &arguments.out.join("overlays"));
     let photographs = inputs.iter().map(|input| input.path.as_path());
     check_outputs(photographs, drawings.values().map(PathBuf::as_path))?;
@@ -34,9 +34,16 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
     let reporter = Reporter::new(MODELS.len() * inputs.len(), arguments.quiet);
     let mut total = Summary::default();
     let mut overlays: BTreeMap<String, Overlay> = BTreeMap::new();
+    let mut notice: Option<String> = None;
     for name in MODELS {
         reporter.heading(name);
         let model = Model::open(root.join("weights/demo").join(format!("{name}.pt")))?;
+        if notice.is_none() {
+            notice.clone_from(&model.manifest().notice);
+            if let Some(notice) = &notice {
+                reporter.note(notice);
+            }
+        }
         let job = Job {
             inputs: inputs.clone(),
             out: arguments.out.join(name),
@@ -71,6 +78,11 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
         total.succeeded += summary.succeeded;
         total.failed += summary.failed;
         total.left += summary.left;
+    }
+    if let Some(notice) = &notice {
+        for overlay in overlays.values_mut() {
+            overlay.caption(notice);
+        }
     }
     save_overlays(overlays, &drawings)?;
     reporter.finish(total, &arguments.out, false);

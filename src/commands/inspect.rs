@@ -1,6 +1,8 @@
 //! `vascx inspect`: what is inside a checkpoint or model directory.
 
-use vascx::convert::{ConvertOptions, Inspection, ModelManifest};
+use vascx::convert::{
+    ConvertOptions, Inspection, ModelManifest, Normalisation, Preprocessing, Transform,
+};
 use vascx::models::Architecture;
 
 use super::pull::locate;
@@ -41,22 +43,26 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result {
             candidate.name, candidate.fits, candidate.tensors
         ))?;
     }
-    if let Some(tree) = &inspection.module_tree {
-        print(format_args!("\nModule tree:\n{tree}"))?;
-    }
     let values: usize = inspection
         .tensors
         .iter()
         .map(|tensor| tensor.shape.iter().product::<usize>())
         .sum();
-    print(format_args!(
-        "\n{} tensors, {values} values:",
-        inspection.tensors.len()
-    ))?;
-    for tensor in &inspection.tensors {
+    let count = inspection.tensors.len();
+    if arguments.tensors {
+        if let Some(tree) = &inspection.module_tree {
+            print(format_args!("\nModule tree:\n{tree}"))?;
+        }
+        print(format_args!("\n{count} tensors, {values} values:"))?;
+        for tensor in &inspection.tensors {
+            print(format_args!(
+                "  {:5} {:?} {}",
+                tensor.dtype, tensor.shape, tensor.name
+            ))?;
+        }
+    } else {
         print(format_args!(
-            "  {:5} {:?} {}",
-            tensor.dtype, tensor.shape, tensor.name
+            "  tensors        {count} of {values} values (--tensors lists them)"
         ))?;
     }
     for note in &inspection.notes {
@@ -95,6 +101,7 @@ fn print_manifest(manifest: &ModelManifest) -> Result<()> {
         manifest.architecture.in_channels(),
         preprocessing.input_size()
     ))?;
+    print_preprocessing(preprocessing)?;
     if manifest.task.is_spatial() {
         print(format_args!(
             "  windows        {} × {}, overlap {}, {:?} blending",
@@ -104,10 +111,38 @@ fn print_manifest(manifest: &ModelManifest) -> Result<()> {
             print(format_args!("  halo           {}", inference.halo))?;
         }
     }
-    print(format_args!("  flips averaged {:?}", inference.tta_flips))?;
+    let flips = match &inference.tta_flips[..] {
+        [] => "none".to_owned(),
+        flips => format!("{flips:?}"),
+    };
+    print(format_args!("  flips averaged {flips}"))?;
     print(format_args!("  batch size     {}", inference.batch_size))?;
     print(format_args!(
         "  source         {} (SHA-256 {})",
         manifest.source.file, manifest.source.sha256
+    ))?;
+    match &manifest.notice {
+        Some(notice) => print(format_args!("  notice         {notice}")),
+        None => Ok(()),
+    }
+}
+
+/// What a photograph goes through.
+fn print_preprocessing(preprocessing: &Preprocessing) -> Result<()> {
+    let square = preprocessing.square_size;
+    let mut steps = match preprocessing.transform {
+        Transform::Fundus => format!("field of view cropped to {square}²"),
+        Transform::Basic { .. } => format!("fitted into {square}²"),
+    };
+    if preprocessing.contrast_enhance {
+        steps += ", with its local contrast";
+    }
+    if let Some(side) = preprocessing.resize {
+        steps = format!("{steps}, resized to {side}²");
+    }
+    print(format_args!("  preprocessing  {steps}"))?;
+    let Normalisation { divisor, mean, std } = preprocessing.normalisation;
+    print(format_args!(
+        "  normalisation  (level / {divisor} - {mean:?}) / {std:?}"
     ))
 }

@@ -1,12 +1,15 @@
 //! One module per command.
 
 pub(crate) mod bench;
+pub(crate) mod calc_biomarkers;
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod forward;
 pub(crate) mod inspect;
 mod layers;
+mod names;
+pub(crate) mod packaging;
 pub(crate) mod predict;
 pub(crate) mod preprocess;
 pub(crate) mod pull;
@@ -29,12 +32,16 @@ pub(crate) enum Done {
     All,
     /// Some inputs failed, as the manifest says, or were not begun.
     Some,
+    /// Every input failed.
+    Nothing,
 }
 
 impl From<Summary> for Done {
     fn from(summary: Summary) -> Self {
         if summary.failed == 0 && summary.left == 0 {
             Self::All
+        } else if summary.succeeded == 0 && summary.left == 0 {
+            Self::Nothing
         } else {
             Self::Some
         }
@@ -50,6 +57,9 @@ pub(crate) enum Failure {
     Inference(#[from] vascx::inference::Error),
     #[error(transparent)]
     Pipeline(#[from] vascx::pipeline::Error),
+    /// Of a command that takes the place of retinalysis-vascx's.
+    #[error(transparent)]
+    Biomarkers(vascx::pipeline::Error),
     #[error("{0}")]
     Other(String),
 }
@@ -64,11 +74,19 @@ impl Failure {
                 "--overwrite replaces them; --resume keeps those of the same model and settings, \
                  and adds to them",
             ),
+            Self::Inference(Error::DuplicateId { .. }) => {
+                Some("--ids name or --ids path takes more of their paths for ids")
+            }
             Self::Inference(Error::Stopped { .. }) => {
                 Some("the same command with --resume goes on from there")
             }
             _ => None,
         }
+    }
+
+    /// Whether the exit code is 1, as that of the program whose command line this one has.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Biomarkers(_))
     }
 
     /// A problem with a file.
@@ -95,7 +113,13 @@ pub(crate) fn prepare(threads: Option<usize>) -> Result<()> {
 
 /// Prints a line. A reader that has seen enough, such as `head`, is no failure.
 pub(crate) fn print(line: impl std::fmt::Display) -> Result<()> {
-    match writeln!(std::io::stdout(), "{line}") {
+    print_bytes(format!("{line}\n").as_bytes())
+}
+
+/// The same for a whole text.
+pub(crate) fn print_bytes(text: &[u8]) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text).and_then(|()| output.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::Other(format!("cannot print: {error}")))
         }

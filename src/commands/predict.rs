@@ -2,9 +2,10 @@
 
 use burn::tensor::backend::Backend;
 use vascx::convert::Model;
-use vascx::inference::{AnyEnsemble, DeviceWork, Inputs, Job, Outcome, PredictOptions, Summary};
+use vascx::inference::{AnyEnsemble, DeviceWork, Job, Outcome, PredictOptions, Summary};
 use vascx::models::Precision;
 
+use super::names::{self, Named};
 use super::pull::locate;
 use super::{BUILD, Result, keep_kernels, model_files};
 use crate::arguments::{PredictArguments, Switch};
@@ -12,10 +13,11 @@ use crate::report::Reporter;
 use crate::signals::interrupt;
 
 pub(crate) fn run(arguments: &PredictArguments) -> Result {
-    let inputs = Inputs::resolve(&arguments.inputs, arguments.photographs.recursive)?;
+    let Named { inputs, files } = names::resolve(&arguments.photographs)?;
     let model = locate(&arguments.model)?;
     let job = Job {
         inputs: inputs.photographs,
+        left_out: inputs.left_out,
         out: arguments.out.clone(),
         options: PredictOptions {
             batch_size: arguments.batch_size,
@@ -30,15 +32,15 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         existing: arguments.output.existing(),
         durability: arguments.output.durability.into(),
         memory: arguments.output.memory,
-        keep: [arguments.inputs.clone(), model_files(&model)].concat(),
+        keep: [files, model_files(&model)].concat(),
         device: arguments.device.to_string(),
         build: BUILD.to_owned(),
     };
     keep_kernels(&arguments.kernels, arguments.device.first())?;
-    let model = Model::open(model)?;
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
-    reporter.left_out(&inputs.left_out);
-    for note in model.notes() {
+    let model = Model::open(model)?;
+    reporter.left_out(&job.left_out);
+    for note in model.notes().iter().chain(&model.manifest().notice) {
         reporter.note(note);
     }
     let each = |outcome: Outcome| reporter.outcome(&outcome);

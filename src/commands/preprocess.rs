@@ -1,14 +1,15 @@
 //! `vascx preprocess`: photographs → squares, local contrast, bounds.
 
-use vascx::inference::{Inputs, PreprocessJob};
+use vascx::inference::PreprocessJob;
 
+use super::names::{self, Named};
 use super::{BUILD, Result};
 use crate::arguments::PreprocessArguments;
 use crate::report::Reporter;
 use crate::signals::interrupt;
 
 pub(crate) fn run(arguments: &PreprocessArguments) -> Result {
-    let inputs = Inputs::resolve(&arguments.inputs, arguments.photographs.recursive)?;
+    let Named { inputs, files } = names::resolve(&arguments.photographs)?;
     let job = PreprocessJob {
         inputs: inputs.photographs,
         out: arguments.out.clone(),
@@ -18,7 +19,7 @@ pub(crate) fn run(arguments: &PreprocessArguments) -> Result {
         existing: arguments.output.existing(),
         durability: arguments.output.durability.into(),
         memory: arguments.output.memory,
-        keep: arguments.inputs.clone(),
+        keep: files,
         build: BUILD.to_owned(),
     };
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);

@@ -7,6 +7,7 @@ use vascx_hub::{Hub, HubName};
 
 use super::{Done, Failure, Result, print};
 use crate::arguments::PullArguments;
+use crate::terminal::says_objects;
 
 pub(crate) fn run(arguments: &PullArguments) -> Result {
     for name in &arguments.names {
@@ -36,7 +37,7 @@ fn fetch(name: &HubName) -> Result<PathBuf> {
         .and_then(|hub| {
             hub.fetch(name, |progress| {
                 // Shown only when there is something to download.
-                if bar.is_hidden() {
+                if bar.is_hidden() && !says_objects() {
                     bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
                 }
                 bar.set_length(progress.total);

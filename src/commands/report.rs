@@ -5,11 +5,12 @@ use vascx::pipeline::Report;
 
 use super::{Done, Result, print};
 use crate::arguments::ReportArguments;
+use crate::terminal::{Kind, says_objects, tell};
 
 pub(crate) fn run(arguments: &ReportArguments) -> Result {
     let mut report = Report::new(&arguments.folder);
     report.biomarkers.clone_from(&arguments.biomarkers);
-    let target = if arguments.quiet {
+    let target = if arguments.quiet || says_objects() {
         ProgressDrawTarget::hidden()
     } else {
         ProgressDrawTarget::stderr()
@@ -26,9 +27,12 @@ pub(crate) fn run(arguments: &ReportArguments) -> Result {
     })?;
     bar.finish_and_clear();
     if summary.unreadable > 0 {
-        eprintln!(
-            "warning: pictures of {} photographs cannot be read; the report names them",
-            summary.unreadable
+        tell(
+            Kind::Warning,
+            format_args!(
+                "pictures of {} photographs cannot be read; the report names them",
+                summary.unreadable
+            ),
         );
     }
     if !arguments.quiet {

@@ -1,6 +1,11 @@
 //! Drives the real executable in a fresh folder; on failure prints command, folder and output.
 #![allow(dead_code)] // Every test binary uses a part.
 
+pub(crate) mod bombs;
+pub(crate) mod prediction;
+pub(crate) mod release;
+pub(crate) mod small_job;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -201,13 +201,19 @@ def work(kind: str, folder: Path, threads: int) -> None:
 
 
 def peak(command: list, env: dict) -> float:
-    """Peak memory of a process, in MiB."""
+    """Peak memory of a process, in MiB. Not its `ru_maxrss`, which begins with that of this process."""
     process = subprocess.Popen([str(part) for part in command], env=env, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise SystemExit(f"{command}: exit status {status}")
-    return usage.ru_maxrss / 1024
+    most = 0
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    most = int(line.split()[1])
+        time.sleep(0.001)
+    if process.returncode != 0:
+        raise SystemExit(f"{command}: exit status {process.returncode}")
+    return most / 1024
 
 
 def memory(program: Path, folder: Path, threads: int, dtypes: list[str], env: dict) -> list[float]:

@@ -35,6 +35,9 @@ def dicom(path: Path) -> np.ndarray:
     import pydicom
     from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_windowing
     data = pydicom.dcmread(path, force=True)
+    if data.file_meta.get("TransferSyntaxUID") == pydicom.uid.JPEGBaseline8Bit:
+        # With libjpeg-turbo inside; the other decoders are off by a level or two.
+        data.pixel_array_options(decoding_plugin="pillow")
     pixels = data.pixel_array
     kind = data.PhotometricInterpretation
     if kind == "PALETTE COLOR":

@@ -68,6 +68,7 @@ def release_config(task: Task) -> dict:
     names = "keypoint_names" if task.name == "fovea" else "class_names"
     return {
         "name": f"demo_{task.name}",
+        "notice": "demonstration model, trained on synthetic pictures; not for clinical use",
         "inference": {
             "tta": False, "tracing_input_size": [task.window, task.window], "overlap": 0.5,
             "blend": "gaussian", "ensemble_class": task.ensemble_class,

@@ -1,10 +1,35 @@
-//! Exact Euclidean distances to the nearest pixel of a mask (Meijster, Roerdink, Hesselink 2000).
+//! The nearest pixel of a mask and the exact Euclidean distance to it (Meijster, Roerdink, Hesselink 2000).
 
 use crate::mask::Mask;
 
 /// Squared distance of every pixel to the nearest pixel of `mask` that is `set` (or not), in
 /// pixels; [`u32::MAX`] everywhere if there is none.
 pub(crate) fn squared_distances(mask: &Mask, set: bool) -> Vec<u32> {
+    let mut squared = vec![u32::MAX; mask.width() * mask.height()];
+    nearest(mask, set, |at, _, distance| squared[at] = distance);
+    squared
+}
+
+/// Index of the nearest set pixel of every pixel; [`u32::MAX`] everywhere if there is none. Of
+/// several the one farthest to the left, and of these the upper one.
+pub(crate) fn nearest_pixels(mask: &Mask) -> Vec<u32> {
+    let width = mask.width();
+    let pixels = mask.pixels();
+    let mut found = vec![u32::MAX; width * mask.height()];
+    nearest(mask, true, |at, column, squared| {
+        let across = (at % width).abs_diff(column);
+        let along = (squared as usize - across * across).isqrt();
+        let beside = at - at % width + column;
+        let above = beside.checked_sub(along * width);
+        let is_above = above.is_some_and(|above| pixels[above] != 0);
+        found[at] = above.filter(|_| is_above).unwrap_or(beside + along * width) as u32;
+    });
+    found
+}
+
+/// Calls `each` for every pixel with its index, the column of the nearest pixel of `mask` that is
+/// `set` (or not), and the squared distance to it; for none if there is no such pixel.
+fn nearest(mask: &Mask, set: bool, mut each: impl FnMut(usize, usize, u32)) {
     let (width, height) = (mask.width(), mask.height());
     let wanted = u8::from(set);
     // Larger than any distance inside the image, small enough to be squared.
@@ -24,15 +49,15 @@ pub(crate) fn squared_distances(mask: &Mask, set: bool) -> Vec<u32> {
             *distance = (*distance).min(below + 1);
         }
     }
-    let mut squared = vec![u32::MAX; width * height];
     if vertical.iter().all(|&distance| distance >= far) {
-        return squared;
+        return;
     }
     let mut envelope = Envelope::default();
-    for (row, output) in vertical.chunks(width).zip(squared.chunks_mut(width)) {
-        envelope.row(row, output);
+    for (y, row) in vertical.chunks(width).enumerate() {
+        envelope.row(row, |x, column, squared| {
+            each(y * width + x, column, squared);
+        });
     }
-    squared
 }
 
 /// The lower envelope of the parabolas (x − i)² + g(i)² of a row.
@@ -43,7 +68,8 @@ struct Envelope {
 }
 
 impl Envelope {
-    fn row(&mut self, distances: &[u32], output: &mut [u32]) {
+    /// Calls `each` for every place with the nearest site, the left one of two, and the height.
+    fn row(&mut self, distances: &[u32], mut each: impl FnMut(usize, usize, u32)) {
         let width = distances.len() as i64;
         let square = |i: i64| i64::from(distances[i as usize]).pow(2);
         self.sites.clear();
@@ -73,7 +99,8 @@ impl Envelope {
         for (&site, &start) in self.sites.iter().zip(&self.starts).rev() {
             while x > start {
                 x -= 1;
-                output[x as usize] = ((x - site).pow(2) + square(site)) as u32;
+                let squared = (x - site).pow(2) + square(site);
+                each(x as usize, site as usize, squared as u32);
             }
         }
     }
@@ -92,16 +119,19 @@ mod tests {
             let points: Vec<_> = (0..width * height).map(|_| random.f64() < share).collect();
             let mask = Mask::from_fn(width, height, |y, x| points[y * width + x]);
             let distances = squared_distances(&mask, true);
+            let pixels = nearest_pixels(&mask);
             for (index, &distance) in distances.iter().enumerate() {
                 let nearest = (0..width * height)
                     .filter(|&other| points[other])
                     .map(|other| {
                         let dy = (other / width).abs_diff(index / width);
                         let dx = (other % width).abs_diff(index % width);
-                        (dy * dy + dx * dx) as u32
+                        ((dy * dy + dx * dx) as u32, other % width, other / width)
                     })
                     .min();
-                assert_eq!(distance, nearest.unwrap_or(u32::MAX));
+                assert_eq!(distance, nearest.map_or(u32::MAX, |(squared, ..)| squared));
+                let pixel = nearest.map_or(u32::MAX, |(_, x, y)| (y * width + x) as u32);
+                assert_eq!(pixels[index], pixel);
             }
         }
     }

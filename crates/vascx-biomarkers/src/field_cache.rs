@@ -22,14 +22,29 @@ pub(crate) type ZoneParts = Vec<(usize, Rc<Segment>)>;
 type PartsKey = (LayerName, bool, Place);
 
 /// Values by key; there are few.
-type Known<K, V> = RefCell<Vec<(K, V)>>;
+type Known<K, V> = RefCell<Vec<(K, Result<V, Reason>)>>;
 
 /// What has been computed of fields.
 #[derive(Default)]
 pub(crate) struct Fields {
-    areas: Known<Place, Result<Rc<Area>, Reason>>,
+    areas: Known<Place, Rc<Area>>,
     parts: Known<PartsKey, Rc<Vec<Rc<Segment>>>>,
     zones: Known<(Zone, LayerName), Rc<ZoneParts>>,
+}
+
+/// The value of a key, computed if it is not known yet.
+fn remembered<K: PartialEq, V: Clone>(
+    known: &Known<K, V>,
+    key: K,
+    compute: impl FnOnce() -> Result<V, Reason>,
+) -> Result<V, Reason> {
+    let found = known.borrow().iter().position(|(other, _)| *other == key);
+    if let Some(found) = found {
+        return known.borrow()[found].1.clone();
+    }
+    let value = compute();
+    known.borrow_mut().push((key, value.clone()));
+    value
 }
 
 impl Analysis<'_> {
@@ -38,28 +53,15 @@ impl Analysis<'_> {
     /// # Errors
     /// Why it cannot be placed.
     pub fn area(&self, grid: Grid, field: Field) -> Result<Rc<Area>, Reason> {
-        let place = (grid, field);
-        let known = self
-            .fields
-            .areas
-            .borrow()
-            .iter()
-            .find(|(key, _)| *key == place)
-            .cloned();
-        if let Some((_, area)) = known {
-            return area;
-        }
         // The reference places no grid at all where the fovea is no number.
         let unplaced = self.eye.fovea.is_some_and(|fovea| !fovea.is_finite());
         if self.rules == Rules::Reference && unplaced {
             return Err(Reason::NoFovea);
         }
-        let area = self
-            .landmarks()
-            .and_then(|landmarks| Area::of(grid, field, landmarks, self.region()))
-            .map(Rc::new);
-        self.fields.areas.borrow_mut().push((place, area.clone()));
-        area
+        remembered(&self.fields.areas, (grid, field), || {
+            let area = Area::of(grid, field, self.landmarks()?, self.region())?;
+            Ok(Rc::new(area))
+        })
     }
 
     /// The pixels of a field of which `needed` must be visible; of the whole retina without one.
@@ -107,28 +109,14 @@ impl Analysis<'_> {
         let (Some(place), Some(area)) = (place, area) else {
             return Ok(Rc::new(all.to_vec()));
         };
-        let wanted = (layer, vessels, place);
-        let known = self
-            .fields
-            .parts
-            .borrow()
-            .iter()
-            .find(|(key, _)| *key == wanted)
-            .cloned();
-        if let Some((_, parts)) = known {
-            return Ok(parts);
-        }
-        let parts = Rc::new(
-            all.iter()
-                .flat_map(|segment| segment.within(|point| area.holds(point)))
-                .collect(),
-        );
-        self.fields
-            .parts
-            .borrow_mut()
-            .push((wanted, Rc::clone(&parts)));
-        Ok(parts)
+        remembered(&self.fields.parts, (layer, vessels, place), || {
+            let parts = all
+                .iter()
+                .flat_map(|segment| segment.within(|point| area.holds(point)));
+            Ok(Rc::new(parts.collect()))
+        })
     }
+
     /// Stretches of a layer's segments in a zone around the disc.
     pub(crate) fn zone_parts(
         &self,
@@ -136,29 +124,13 @@ impl Analysis<'_> {
         layer: LayerName,
         inside: impl Fn(Point) -> bool,
     ) -> Result<Rc<ZoneParts>, Reason> {
-        let wanted = (zone, layer);
-        let known = self
-            .fields
-            .zones
-            .borrow()
-            .iter()
-            .find(|(key, _)| *key == wanted)
-            .cloned();
-        if let Some((_, parts)) = known {
-            return Ok(parts);
-        }
-        let segments = self.layer(layer)?.segments().iter().enumerate();
-        let parts = segments.flat_map(|(number, segment)| {
-            segment
-                .within(&inside)
-                .into_iter()
-                .map(move |part| (number, part))
-        });
-        let parts = Rc::new(parts.collect());
-        self.fields
-            .zones
-            .borrow_mut()
-            .push((wanted, Rc::clone(&parts)));
-        Ok(parts)
+        remembered(&self.fields.zones, (zone, layer), || {
+            let segments = self.layer(layer)?.segments().iter().enumerate();
+            let parts = segments.flat_map(|(number, segment)| {
+                let parts = segment.within(&inside).into_iter();
+                parts.map(move |part| (number, part))
+            });
+            Ok(Rc::new(parts.collect()))
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Grids of the retina and their fields.
 
 use crate::geometry::Point;
-use crate::landmarks::{Fovea, Landmarks};
+use crate::landmarks::Landmarks;
 use crate::mask::Mask;
 use crate::reason::Reason;
 
@@ -180,95 +180,121 @@ impl Area {
     }
 }
 
+/// The line from disc to fovea.
+#[derive(Clone, Copy)]
+struct Axis {
+    /// Unit vector from the disc to the fovea.
+    along: Point,
+    /// Unit vector across, down on screen in both eyes.
+    down: Point,
+}
+
+impl Axis {
+    fn of(landmarks: &Landmarks) -> Result<Self, Reason> {
+        let to_fovea = landmarks.fovea.clone()?.position - landmarks.disc.center;
+        // By way of degrees and the angle's sine and cosine: the last bit decides on which side pixels
+        // on a line are.
+        let angle = to_fovea.y.atan2(to_fovea.x).to_degrees().to_radians();
+        let turned = if angle.cos() < 0.0 {
+            angle + std::f64::consts::PI
+        } else {
+            angle
+        };
+        Ok(Self {
+            along: Point::new(angle.sin(), angle.cos()),
+            down: Point::new(turned.cos(), -turned.sin()),
+        })
+    }
+}
+
+/// The middle of a grid.
+fn center(grid: Grid, landmarks: &Landmarks) -> Result<Point, Reason> {
+    let disc = &landmarks.disc;
+    let towards_fovea = |share: f64| -> Result<Point, Reason> {
+        let fovea = landmarks.fovea.clone()?;
+        Ok(disc.center + (fovea.position - disc.center) * share)
+    };
+    match grid {
+        Grid::Hemifield | Grid::Ellipse => towards_fovea(0.5),
+        Grid::MaculaCircle { center, .. } => towards_fovea(center),
+        Grid::DiscRing { .. } | Grid::DiscOnly { .. } => Ok(disc.circle()?.0),
+        Grid::Etdrs { .. } => Ok(landmarks.fovea.clone()?.position),
+    }
+}
+
 /// The shape of a whole grid; none for one that covers all that is visible.
 fn shape(grid: Grid, landmarks: &Landmarks) -> Result<Option<Shape>, Reason> {
     let disc = &landmarks.disc;
     let fovea = || landmarks.fovea.clone();
-    let middle = |fovea: Fovea| (disc.center + fovea.position) * 0.5;
-    Ok(Some(match grid {
-        Grid::Hemifield => {
-            fovea()?;
-            return Ok(None);
-        }
+    let center = center(grid, landmarks)?;
+    let (reach, within): (f64, Part) = match grid {
+        Grid::Hemifield => return Ok(None),
         Grid::Ellipse => {
-            let (fovea, (_, radius)) = (fovea()?, disc.circle()?);
-            let (center, axis) = (middle(fovea), fovea.distance / 2.0 + radius);
-            let along = fovea.direction;
+            let (axis, (_, radius)) = (Axis::of(landmarks)?, disc.circle()?);
+            let semi = fovea()?.distance / 2.0 + radius;
+            let [short, long] = [semi, 1.5 * semi].map(|axis| axis * axis);
             let within = move |point: Point| {
                 let from = point - center;
-                let (a, b) = (from.dot(along), from.x * along.y - from.y * along.x);
-                (a / axis).powi(2) + (b / (1.5 * axis)).powi(2) <= 1.0
+                let (along, across) = (from.dot(axis.along), from.dot(axis.down));
+                along * along / short + across * across / long <= 1.0
             };
-            Shape {
-                center,
-                reach: 1.5 * axis,
-                within: Box::new(within),
-            }
+            (1.5 * semi, Box::new(within))
         }
         Grid::DiscRing {
             multiplier,
             band_crop,
             ..
         } => {
-            let (fovea, (center, inner)) = (fovea()?, disc.circle()?);
-            let outer = inner + 0.6 * multiplier * fovea.distance;
-            let band = band(center, fovea, outer, band_crop);
+            let (fovea, (_, radius)) = (fovea()?, disc.circle()?);
+            // In millimetres, as the reference compares them.
+            let scale = fovea.mm_per_pixel;
+            let inner = scale * radius;
+            let outer = inner + 0.6 * multiplier * (scale * fovea.distance);
+            let band = band(center, Axis::of(landmarks)?, outer / scale, band_crop);
             let within = move |point: Point| {
-                let distance = point.distance(center);
+                let distance = scale * point.distance(center);
                 distance >= inner && distance < outer && band(point)
             };
-            Shape {
-                center,
-                reach: outer,
-                within: Box::new(within),
-            }
+            (outer / scale, Box::new(within))
         }
         Grid::Etdrs { multiplier } => {
-            let fovea = fovea()?;
-            let (center, scale) = (fovea.position, fovea.mm_per_pixel);
+            let scale = fovea()?.mm_per_pixel;
             let radius = 3.0 * multiplier;
-            let within = move |point: Point| point.distance(center) * scale < radius;
-            Shape {
-                center,
-                reach: radius / scale,
-                within: Box::new(within),
-            }
+            let within = move |point: Point| scale * point.distance(center) < radius;
+            (radius / scale, Box::new(within))
         }
         Grid::MaculaCircle {
-            center,
             multiplier,
             band_crop,
+            ..
         } => {
-            let fovea = fovea()?;
-            let center = disc.center + (fovea.position - disc.center) * center;
-            let radius = multiplier * fovea.distance + disc.circle()?.1;
-            let band = band(center, fovea, radius, band_crop);
-            let within = move |point: Point| point.distance(center) < radius && band(point);
-            Shape {
-                center,
-                reach: radius,
-                within: Box::new(within),
-            }
+            let radius = multiplier * fovea()?.distance + disc.circle()?.1;
+            let band = band(center, Axis::of(landmarks)?, radius, band_crop);
+            let within = move |point: Point| {
+                let from = point - center;
+                from.dot(from) <= radius * radius && band(point)
+            };
+            (radius, Box::new(within))
         }
         Grid::DiscOnly { radius } => {
-            let (center, _) = disc.circle()?;
-            let within = move |point: Point| point.distance(center) <= radius;
-            Shape {
-                center,
-                reach: radius,
-                within: Box::new(within),
-            }
+            let within = move |point: Point| {
+                let from = point - center;
+                from.dot(from) <= radius * radius
+            };
+            (radius, Box::new(within))
         }
+    };
+    Ok(Some(Shape {
+        center,
+        reach,
+        within,
     }))
 }
 
 /// Whether a point lies so near to the line from disc to fovea that it is not cropped.
-fn band(center: Point, fovea: Fovea, radius: f64, crop: f64) -> impl Fn(Point) -> bool {
-    let across = move |point: Point| {
-        let from = point - center;
-        (from.x * fovea.direction.y - from.y * fovea.direction.x).abs()
-    };
-    move |point| crop == 0.0 || across(point) <= radius * (1.0 - 2.0 * crop)
+fn band(center: Point, axis: Axis, radius: f64, crop: f64) -> impl Fn(Point) -> bool {
+    let limit = radius * (1.0 - 2.0 * crop);
+    move |point| crop == 0.0 || (point - center).dot(axis.down).abs() <= limit
 }
 
 /// The part of a grid that a field is.
@@ -276,40 +302,29 @@ fn part(grid: Grid, field: Field, landmarks: &Landmarks) -> Result<Part, Reason>
     if field == Field::Full {
         return Ok(Box::new(|_| true));
     }
-    let disc = &landmarks.disc;
-    if let Grid::DiscOnly { .. } = grid {
-        let (center, _) = disc.circle()?;
-        let part: Part = match field {
-            Field::Superior => Box::new(move |point| point.y < center.y),
-            Field::Inferior => Box::new(move |point| point.y >= center.y),
-            Field::Left => Box::new(move |point| point.x < center.x),
-            _ => Box::new(move |point| point.x >= center.x),
-        };
-        return Ok(part);
-    }
-    let fovea = landmarks.fovea.clone()?;
-    let center = match grid {
-        Grid::DiscRing { .. } => disc.circle()?.0,
-        Grid::Etdrs { .. } => fovea.position,
-        Grid::MaculaCircle { center, .. } => disc.center + (fovea.position - disc.center) * center,
-        _ => (disc.center + fovea.position) * 0.5,
+    let center = center(grid, landmarks)?;
+    let (along, down) = match grid {
+        Grid::DiscOnly { .. } => (Point::new(0.0, 1.0), Point::new(1.0, 0.0)),
+        Grid::DiscRing { .. } => {
+            let axis = Axis::of(landmarks)?;
+            (axis.along, axis.down)
+        }
+        _ => {
+            let Axis { along, down } = Axis::of(landmarks)?;
+            // It is one but for the last bit, which decides about pixels on the line.
+            let norm = down.y.hypot(down.x);
+            (along, Point::new(down.y / norm, down.x / norm))
+        }
     };
-    let along = fovea.position - disc.center;
-    // Turned so that "above" is up on screen in both eyes. The angle's sine and cosine, not the unit
-    // vector, decide on which side pixels on the line are.
-    let (sine, cosine) = along.y.atan2(along.x).sin_cos();
-    let (sine, cosine) = if cosine < 0.0 {
-        (-sine, -cosine)
-    } else {
-        (sine, cosine)
-    };
-    let height = move |point: Point| -(point.x - center.x) * sine + (point.y - center.y) * cosine;
-    let part: Part = match field {
-        Field::Superior => Box::new(move |point| height(point) < 0.0),
-        Field::Inferior => Box::new(move |point| height(point) >= 0.0),
-        Field::Temporal => Box::new(move |point| (point - center).dot(along) > 0.0),
-        Field::Nasal => Box::new(move |point| (point - center).dot(along) <= 0.0),
-        Field::Full | Field::Left | Field::Right => Box::new(|_| true),
-    };
-    Ok(part)
+    let is_above = move |point: Point| (point - center).dot(down) < 0.0;
+    let is_ahead = move |point: Point| (point - center).dot(along) > 0.0;
+    Ok(match field {
+        Field::Full => Box::new(|_| true),
+        Field::Superior => Box::new(is_above),
+        Field::Inferior => Box::new(move |point| !is_above(point)),
+        Field::Temporal => Box::new(is_ahead),
+        Field::Nasal => Box::new(move |point| !is_ahead(point)),
+        Field::Left => Box::new(move |point| point.x < center.x),
+        Field::Right => Box::new(move |point| point.x >= center.x),
+    })
 }

@@ -8,9 +8,16 @@ use vascx_biomarkers::{Analysis, FeatureSet, Naming, Rules};
 const TOLERANCE: f64 = 1e-6;
 /// Sharpness comes out of another optimiser.
 const OPTIMISED: f64 = 1e-3;
-/// Sharpness in fields around the disc is not reproduced yet: some profiles beside the disc count
-/// there and not here, or the other way round. Up to 2.8 % on these photographs.
-const AROUND_THE_DISC: f64 = 0.03;
+/// Where the two optimisers end in different minima of the same profile, beside the disc, so that the
+/// median of a vessel's profiles is another one; by at most 3 %.
+const OTHER_MINIMA: [(&str, &str); 6] = [
+    ("CHASEDB1_08L", "od_centered"),
+    ("CHASEDB1_08L", "od_centered_rs"),
+    ("CHASEDB1_08L", "od_centered_narrow"),
+    ("CHASEDB1_08L", "od_centered_narrow_rs"),
+    ("DRIVE_22", "od_centered_narrow_rs"),
+    ("HRF_04_g", "od_centered_narrow"),
+];
 
 #[test]
 fn values_equal_the_references() {
@@ -39,12 +46,14 @@ fn values_equal_the_references() {
             for ((variable, found), expected) in names.iter().zip(values).zip(row.iter().skip(1)) {
                 compared += 1;
                 let expected: Option<f64> = expected.parse().ok();
-                let tolerance = match variable.as_str() {
-                    "sharpness_crcl" | "sharpness_od" if set.name().starts_with("od_") => {
-                        AROUND_THE_DISC
+                let tolerance = if variable.starts_with("sharpness") {
+                    if OTHER_MINIMA.contains(&(name, set.name())) {
+                        0.03
+                    } else {
+                        OPTIMISED
                     }
-                    "sharpness_crcl" | "sharpness_etdrs" => OPTIMISED,
-                    _ => TOLERANCE,
+                } else {
+                    TOLERANCE
                 };
                 let far = match (&found.value, expected) {
                     (Ok(found), Some(expected)) => {

@@ -15,6 +15,8 @@ use section::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ReleaseConfig {
     pub(crate) name: Option<String>,
+    /// Ours: what whoever uses the answers must know.
+    pub(crate) notice: Option<String>,
     pub(crate) inference: InferenceConfig,
     pub(crate) lightningmodule: LightningConfig,
     pub(crate) datamodule: DataConfig,
@@ -103,6 +105,7 @@ impl ReleaseConfig {
         let transform = data.section("test_transform")?;
         let config = Self {
             name: root.lenient("name", text_value),
+            notice: root.lenient("notice", text_value),
             inference: InferenceConfig {
                 tta: inference.get("tta", FLAG)?,
                 tta_flips: inference.get("tta_flips", AXES)?,

@@ -35,6 +35,9 @@ pub struct ModelManifest {
     pub inference: InferenceSettings,
     /// Where the weights come from.
     pub source: Source,
+    /// What whoever uses the answers must know, such as that the model is a demonstration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// The kinds of model.

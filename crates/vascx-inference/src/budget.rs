@@ -3,16 +3,11 @@
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use image::{ImageDecoder, ImageReader};
-
+use crate::decode::{Declared, DecodeLimits};
 use crate::error::Error;
 
 /// Share of the free memory that is used unless something else is asked for.
 const SHARE: f64 = 0.5;
-/// Bytes per byte of a file whose header says nothing of its size: a JPEG of usual quality has a tenth
-/// of its pixels' bytes.
-const PER_FILE_BYTE: u64 = 30;
-
 /// Bytes for photographs under way, from before they are decoded until their results are written.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -102,6 +97,8 @@ impl Drop for Share<'_> {
 /// What a photograph takes while it is under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Need {
+    /// Beyond which it is refused before it is decoded.
+    pub(crate) limits: DecodeLimits,
     /// Bytes per pixel of the photograph, besides those of decoding.
     pub(crate) per_pixel: u64,
     /// Bytes, however large it is.
@@ -112,36 +109,14 @@ impl Need {
     /// Bytes for the photograph at a path, with its width and height where its header tells them. What
     /// cannot be read takes nothing; why will be said when its turn comes.
     pub(crate) fn of(self, path: &Path) -> (u64, Option<(u32, u32)>) {
-        let Some((size, decoded, file)) = header(path) else {
+        let Some(Declared { size, bytes }) = Declared::of(path, self.limits) else {
             return (0, None);
         };
         let pixels = size.map_or(0, |(width, height)| u64::from(width) * u64::from(height));
-        let decoding = if size.is_some() {
-            // As stored and as 8-bit RGB.
-            decoded.saturating_add(pixels.saturating_mul(3))
-        } else {
-            file.saturating_mul(PER_FILE_BYTE)
-        };
-        let bytes = pixels.saturating_mul(self.per_pixel);
-        let bytes = bytes.saturating_add(decoding).saturating_add(file);
-        (bytes.saturating_add(self.fixed), size)
+        let results = pixels.saturating_mul(self.per_pixel);
+        let bytes = bytes.saturating_add(results).saturating_add(self.fixed);
+        (bytes, size)
     }
-}
-
-/// Width and height as the header says, bytes of its pixels as they are stored, and of the file.
-#[allow(clippy::type_complexity)] // Read in one place.
-fn header(path: &Path) -> Option<(Option<(u32, u32)>, u64, u64)> {
-    let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    let reader = ImageReader::open(path).ok()?.with_guessed_format().ok()?;
-    let decoder = reader.into_decoder();
-    Some(match decoder {
-        Ok(decoder) => (
-            Some(decoder.dimensions()),
-            decoder.total_bytes(),
-            metadata.len(),
-        ),
-        Err(_) => (None, 0, metadata.len()),
-    })
 }
 
 /// Bytes that this process may still take: what the machine has free, within the limits of its control
@@ -219,6 +194,7 @@ mod tests {
         let path = folder.path().join("p.png");
         image::RgbImage::new(30, 20).save(&path).unwrap();
         let need = Need {
+            limits: DecodeLimits::default(),
             per_pixel: 10,
             fixed: 1000,
         };

@@ -40,7 +40,7 @@ impl Unpublished {
     /// What the operating system or `write` says, with the final name.
     pub(crate) fn write(
         path: PathBuf,
-        write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+        write: impl FnOnce(&mut Writer) -> io::Result<()>,
     ) -> Result<Self> {
         match unfinished(&path, write) {
             Ok(file) => Ok(Self { file, path }),
@@ -86,7 +86,7 @@ impl Unpublished {
 
 fn unfinished(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+    write: impl FnOnce(&mut Writer) -> io::Result<()>,
 ) -> io::Result<NamedTempFile> {
     let [prefix, suffix] = UNFINISHED;
     let mut builder = tempfile::Builder::new();
@@ -95,20 +95,56 @@ fn unfinished(
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder_of(path))?;
-    let mut buffer = BufWriter::new(file.as_file_mut());
-    write(&mut buffer)?;
-    buffer.flush()?;
-    drop(buffer);
-    Ok(file)
+    let mut writer = BufWriter::new(Heard {
+        file: file.as_file_mut(),
+        error: None,
+    });
+    let written = write(&mut writer).and_then(|()| writer.flush());
+    let (heard, _) = writer.into_parts();
+    match (written, heard.error) {
+        (Ok(()), _) => Ok(file),
+        (Err(_), Some(system)) => Err(system),
+        (Err(error), None) => Err(error),
+    }
 }
 
-/// Writes a single file, whole or not at all.
-pub(crate) fn write_whole(
+/// What results are written to.
+type Writer<'f> = BufWriter<Heard<'f>>;
+
+/// A file that remembers why it could not be written. Encoders pass on the system's words, but not
+/// always what kind of error it was, and a disk that is full concerns more than one photograph.
+pub(crate) struct Heard<'f> {
+    file: &'f mut File,
+    error: Option<io::Error>,
+}
+
+impl Write for Heard<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        if let Err(error) = &written
+            && error.kind() != ErrorKind::Interrupted
+        {
+            self.error = error.raw_os_error().map(io::Error::from_raw_os_error);
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Writes a single file, whole or not at all: what `write` writes lies beside `path` until it is
+/// complete. A file of that name is replaced.
+///
+/// # Errors
+/// What the operating system or `write` says, with the path.
+pub fn write_whole(
     path: &Path,
     durability: Durability,
-    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    Unpublished::write(path.to_owned(), write)?.publish_alone(durability)
+    Unpublished::write(path.to_owned(), |file| write(file))?.publish_alone(durability)
 }
 
 /// The folder that a file is in.
@@ -305,6 +341,23 @@ mod tests {
         assert!(stored.map(f32::from_le_bytes).eq(values));
         assert!(write_tensor(&path, "maps", &[3], &[0.0; 2]).is_err());
         assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+
+    /// Whatever an encoder makes of it.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_system_s_reason_is_kept() {
+        let mut full = File::options().write(true).open("/dev/full").unwrap();
+        let mut writer = BufWriter::new(Heard {
+            file: &mut full,
+            error: None,
+        });
+        let pixels = vec![7; 100 * 100];
+        let encoded = PngEncoder::new(&mut writer);
+        let encoded = encoded.write_image(&pixels, 100, 100, ExtendedColorType::L8);
+        assert!(encoded.is_err() || writer.flush().is_err());
+        let (heard, _) = writer.into_parts();
+        assert_eq!(heard.error.unwrap().kind(), ErrorKind::StorageFull);
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Photograph {
         Self::open_within(path, DecodeLimits::default())
     }
 
-    /// Decodes a PNG, JPEG, TIFF, BMP or WebP file; the content decides, not the name. The orientation
+    /// Decodes a PNG, JPEG, TIFF, BMP, WebP or DICOM file (of one frame); the content decides, not the name. The orientation
     /// that EXIF or TIFF tells is applied, grey is repeated to three channels, alpha is dropped, 16-bit
     /// values are scaled to 8 bits, floats of 0 to 1 to 0 to 255. JPEG pixels are those of libjpeg-turbo.
     ///

@@ -13,8 +13,9 @@ use memmap2::Mmap;
 /// All that are mapped now.
 static MAPPED: Mutex<Vec<Weak<Mmap>>> = Mutex::new(Vec::new());
 
-/// Bytes that are read of a file at a time.
-const PART: usize = 1 << 20;
+/// Bytes that are read and written of a file at a time. Linux keeps what was written in one piece
+/// together, and brings back all of it with any page of it, also what was let go before.
+const PART: usize = 64 << 10;
 
 /// A copy of a file that nobody else knows, in memory, of which tensors can be made without copying it
 /// again. Whatever happens to the file itself changes nothing about it.

@@ -1,44 +1,113 @@
-//! The one error type of this crate.
+//! What can end a whole job; a photograph's mishap stays its own.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-/// Why a folder of results could not be read or a report not be written.
-#[derive(Debug, thiserror::Error)]
+use thiserror::Error;
+
+/// Result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a job could not run.
+#[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A folder or table is unusable.
-    #[error("{path}: {reason}")]
+    /// A file that cannot be read.
+    #[error("{}: {reason}", .path.display())]
     Input {
-        /// The folder or file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// What the system or the parser says.
         reason: String,
     },
-    /// A file could not be written.
-    #[error("cannot write {path}: {reason}")]
+    /// A file that cannot be written.
+    #[error("cannot write {}: {reason}", .path.display())]
     Output {
         /// The file.
         path: PathBuf,
-        /// What the operating system or encoder says.
+        /// What the system says.
         reason: String,
+    },
+    /// A file that cannot be written whole.
+    #[error(transparent)]
+    Unwritten(#[from] vascx_inference::Error),
+    /// A folder without an eye that can be measured.
+    #[error(
+        "{}: no eye has a map in artery_vein/ and disc/ and a row in fovea.csv and bounds.csv{example}",
+        .folder.display()
+    )]
+    NoEyes {
+        /// The folder.
+        folder: PathBuf,
+        /// What the first eye lacks.
+        example: String,
+    },
+    /// A report that is named like a table.
+    #[error("{}: the report is a folder; give its name without .csv", .0.display())]
+    ReportIsTable(PathBuf),
+    /// A report inside the folders of maps.
+    #[error(
+        "{}: the report would lie among the maps of {}; name a folder elsewhere",
+        .report.display(),
+        .input.display()
+    )]
+    ReportAmongMaps {
+        /// The report's folder.
+        report: PathBuf,
+        /// The folder of the maps.
+        input: PathBuf,
+    },
+    /// A report that exists.
+    #[error(
+        "{} already holds {}; give another folder, --overwrite to replace them, or --resume to \
+         go on",
+        .report.display(),
+        .names.join(", ")
+    )]
+    ReportExists {
+        /// The report's folder.
+        report: PathBuf,
+        /// What it holds.
+        names: Vec<String>,
+    },
+    /// A journal of another job.
+    #[error(
+        "{}: begun with other settings ({difference}); give the same ones, another folder, or \
+         --overwrite",
+        .journal.display()
+    )]
+    OtherJob {
+        /// The journal.
+        journal: PathBuf,
+        /// The first setting that differs.
+        difference: String,
+    },
+    /// A report that another process is writing.
+    #[error("{}: another process is writing this report", .0.display())]
+    Busy(PathBuf),
+    /// Eyes asked for that are not there.
+    #[error("no eye is called {}", .0.join(", "))]
+    UnknownEyes(Vec<String>),
+    /// A scale that is no number.
+    #[error("{given}: give a positive number of millimetres per pixel, or FILE.csv:COLUMN")]
+    Scale {
+        /// What was given.
+        given: String,
     },
 }
 
 impl Error {
-    pub(crate) fn input(path: &Path, reason: impl ToString) -> Self {
+    pub(crate) fn input(path: &Path, reason: impl Display) -> Self {
         Self::Input {
             path: path.to_owned(),
             reason: reason.to_string(),
         }
     }
 
-    pub(crate) fn output(path: &Path, reason: impl ToString) -> Self {
+    pub(crate) fn output(path: &Path, reason: impl Display) -> Self {
         Self::Output {
             path: path.to_owned(),
             reason: reason.to_string(),
         }
     }
 }
-
-/// Result with this crate's [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;

@@ -1,11 +1,10 @@
 //! How sharp the edges of vessels are in the photograph.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::rc::Rc;
 
 use super::LARGER_PART;
 use crate::analysis::Analysis;
+use crate::distance::nearest_pixels;
 use crate::edge_model::{EdgeModel, fit};
 use crate::geometry::Point;
 use crate::grid::{Field, Grid};
@@ -74,10 +73,9 @@ impl Analysis<'_> {
         let area = self.visible_field(field, LARGER_PART, true)?;
         let layer = self.layer(LayerName::Vessels)?;
         let disc = &self.landmarks()?.disc.mask;
-        let mut owners = Owners::of(layer.filled(), layer.skeleton(), disc);
+        let owners = Owners::of(layer.skeleton(), layer.segments());
         let mut found = Vec::new();
         for (owner, whole) in layer.segments().iter().enumerate() {
-            owners.look_at(owner, whole);
             let parts = match &area {
                 Some(area) => whole.within(|point| area.mask.holds(point)),
                 None => vec![Rc::clone(whole)],
@@ -176,86 +174,37 @@ fn smooth(values: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// Of each vessel pixel outside the disc, the nearest pixel of the skeleton. A segment owns the
-/// vessel pixels whose nearest one lies on it.
+/// Which segment each vessel pixel belongs to: the one that the nearest pixel of the skeleton lies
+/// on. Outside the disc, where the skeleton ends, that may be one across its border.
 struct Owners {
     width: usize,
     nearest: Vec<u32>,
-    /// The segment looked at last on each pixel of the skeleton.
+    /// The segment on each pixel of the skeleton, the last one where several meet.
     on: Vec<u32>,
 }
 
-const NOWHERE: u32 = u32::MAX;
+const NOBODY: u32 = u32::MAX;
 
 impl Owners {
-    fn of(filled: &Mask, skeleton: &Mask, disc: &Mask) -> Self {
-        let (width, height) = (filled.width(), filled.height());
-        let mut squares = vec![u32::MAX; width * height];
-        let mut nearest = vec![NOWHERE; width * height];
-        let mut queue = BinaryHeap::new();
-        for (at, _) in skeleton
-            .pixels()
-            .iter()
-            .enumerate()
-            .filter(|(_, pixel)| **pixel != 0)
-        {
-            squares[at] = 0;
-            nearest[at] = at as u32;
-            queue.push(Reverse((0_u32, at as u32)));
-        }
-        // Outward in the order of distance, along pixels of vessels.
-        while let Some(Reverse((square, at))) = queue.pop() {
-            let at = at as usize;
-            if squares[at] != square {
-                continue;
-            }
-            let site = nearest[at] as usize;
-            let (y, x) = ((at / width) as i64, (at % width) as i64);
-            for (dy, dx) in AROUND {
-                let (ny, nx) = (y + dy, x + dx);
-                if !filled.get(ny, nx) || disc.get(ny, nx) {
-                    continue;
-                }
-                let (ny, nx) = (ny as usize, nx as usize);
-                let down = ny.abs_diff(site / width);
-                let right = nx.abs_diff(site % width);
-                let far = (down * down + right * right) as u32;
-                let next = ny * width + nx;
-                if far < squares[next] {
-                    squares[next] = far;
-                    nearest[next] = site as u32;
-                    queue.push(Reverse((far, next as u32)));
-                }
+    fn of(skeleton: &Mask, segments: &[Rc<Segment>]) -> Self {
+        let width = skeleton.width();
+        let mut on = vec![NOBODY; width * skeleton.height()];
+        for (number, segment) in segments.iter().enumerate() {
+            for point in segment.points() {
+                on[point.y as usize * width + point.x as usize] = number as u32;
             }
         }
         Self {
             width,
-            nearest,
-            on: vec![NOWHERE; width * height],
+            nearest: nearest_pixels(skeleton),
+            on,
         }
     }
 
-    /// Looks at a segment from now on.
-    fn look_at(&mut self, number: usize, segment: &Segment) {
-        for point in segment.points() {
-            self.on[point.y as usize * self.width + point.x as usize] = number as u32;
-        }
-    }
-
-    /// Whether the segment looked at owns a vessel pixel.
+    /// Whether a segment owns a vessel pixel.
     fn owns(&self, number: usize, y: i64, x: i64) -> bool {
         let nearest = self.nearest[y as usize * self.width + x as usize];
-        nearest != NOWHERE && self.on[nearest as usize] == number as u32
+        let owner = self.on.get(nearest as usize);
+        owner.is_some_and(|owner| *owner == number as u32)
     }
 }
-
-const AROUND: [(i64, i64); 8] = [
-    (-1, -1),
-    (-1, 0),
-    (-1, 1),
-    (0, -1),
-    (0, 1),
-    (1, -1),
-    (1, 0),
-    (1, 1),
-];

@@ -44,6 +44,7 @@ impl ModelManifest {
             preprocessing: preprocessing(config, task, &architecture, notes)?,
             architecture,
             source,
+            notice: config.notice.clone(),
         };
         manifest.validate().map_err(Error::Config)?;
         Ok(manifest)

@@ -1,9 +1,12 @@
 //! JPEG, with the pixels of libjpeg-turbo: those that Pillow and OpenCV give, hence those that models
 //! were trained on.
 
+use std::io::{Read, Seek};
+
 use image::RgbImage;
 use libjpeg_turbo_rs::{DecodeLimits as DecoderLimits, Decoder, JpegError, PixelFormat};
 
+use super::declared::Frame;
 use super::limits::{DecodeLimits, check_room, zeros};
 use super::pixels::cmyk;
 use super::{Decoded, Result, upright};
@@ -29,6 +32,54 @@ pub(super) fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<Decoded> {
         rgb: upright(rgb, orientation)?,
         note: None,
     })
+}
+
+/// The first frame of a file, as its header declares it.
+pub(super) fn frame(file: &mut (impl Read + Seek)) -> Option<Frame> {
+    let mut marker = [0; 2];
+    file.read_exact(&mut marker).ok()?;
+    loop {
+        file.read_exact(&mut marker[..1]).ok()?;
+        while marker[0] != 0xff {
+            file.read_exact(&mut marker[..1]).ok()?;
+        }
+        while marker[0] == 0xff {
+            file.read_exact(&mut marker[..1]).ok()?;
+        }
+        let code = marker[0];
+        if matches!(code, 0 | 1 | 0xd0..=0xd8) {
+            continue;
+        }
+        let mut segment = [0; 8];
+        file.read_exact(&mut segment).ok()?;
+        let [length, height, width] =
+            [0, 3, 5].map(|at| u16::from_be_bytes([segment[at], segment[at + 1]]));
+        match code {
+            // Tables of Huffman's and of arithmetic coding, and an extension, have numbers among frames.
+            0xc4 | 0xc8 | 0xcc => {}
+            0xc0..=0xcf => {
+                let (precision, components) = (segment[2], u64::from(segment[7]));
+                let bytes = if components == 4 { 7 } else { 3 };
+                let held = match code {
+                    _ if precision != 8 => 6 * components,
+                    0xc3 | 0xcb => 6 * components,
+                    // Rows only.
+                    0xc0 | 0xc1 => 0,
+                    // All coefficients, of 16 bits.
+                    _ => 2 * components,
+                };
+                return Some(Frame {
+                    width: width.into(),
+                    height: height.into(),
+                    per_pixel: bytes + held,
+                });
+            }
+            // The picture begins, or ends, without a frame.
+            0xd9 | 0xda => return None,
+            _ => {}
+        }
+        file.seek_relative(i64::from(length) - 8).ok()?;
+    }
 }
 
 /// Reads the headers of a stream and checks its size.

@@ -13,9 +13,10 @@ pub(crate) enum Kind {
     Tiff,
     Bmp,
     WebP,
+    Dicom,
 }
 
-const READABLE: &str = "PNG, JPEG, TIFF, BMP and WebP files are read";
+const READABLE: &str = "PNG, JPEG, TIFF, BMP, WebP and DICOM files are read";
 
 /// Beginnings of files that people take for photographs, and what to call them.
 const OTHERS: [(&[u8], &str); 26] = [
@@ -68,7 +69,10 @@ impl Kind {
     /// What the file is instead, as far as that is known, and what can be read.
     pub(crate) fn of(head: &[u8]) -> Result<Self> {
         let begins = |magic: &[u8]| head.starts_with(magic);
-        if begins(b"\x89PNG\r\n\x1a\n") {
+        if head.get(128..132) == Some(b"DICM") || begins(b"\x02\0\0\0UL\x04\0") {
+            // Behind a preamble, which may be that of another format; or the file header at once.
+            Ok(Self::Dicom)
+        } else if begins(b"\x89PNG\r\n\x1a\n") {
             Ok(Self::Png)
         } else if begins(b"\xff\xd8\xff") {
             Ok(Self::Jpeg)
@@ -116,6 +120,7 @@ impl Kind {
             Self::Tiff => "TIFF file",
             Self::Bmp => "BMP file",
             Self::WebP => "WebP file",
+            Self::Dicom => "DICOM file",
         }
     }
 }

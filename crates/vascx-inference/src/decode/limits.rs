@@ -42,10 +42,15 @@ impl DecodeLimits {
         }
     }
 
-    /// Checks a file's length: no photograph within the limit takes more than 16 bytes per pixel.
-    pub(super) fn check_file(self, length: u64) -> Result<()> {
+    /// Bytes of the largest file: no photograph within the limit takes more than 16 per pixel.
+    pub(super) fn most_bytes(self) -> u64 {
         const ELSEWHERE: u64 = 64 << 20;
-        if length > self.max_pixels.saturating_mul(16).saturating_add(ELSEWHERE) {
+        self.max_pixels.saturating_mul(16).saturating_add(ELSEWHERE)
+    }
+
+    /// Checks a file's length.
+    pub(super) fn check_file(self, length: u64) -> Result<()> {
+        if length > self.most_bytes() {
             return Err(format!(
                 "the file has {length} bytes, more than a photograph of {} pixels (max-pixels) can need",
                 self.max_pixels

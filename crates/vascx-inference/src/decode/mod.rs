@@ -4,6 +4,8 @@
 //! touched, and an allocation that fails is an error of that file. Reasons are sentences without the
 //! file's name; [`Photograph`](crate::Photograph) adds it.
 
+mod declared;
+mod dicom;
 mod jpeg;
 mod kind;
 mod limits;
@@ -19,6 +21,8 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
+pub(crate) use declared::Declared;
+pub(crate) use dicom::instance_uid;
 pub(crate) use kind::{HEAD, Kind};
 pub use limits::DecodeLimits;
 
@@ -70,6 +74,7 @@ pub(crate) fn read(path: &Path, limits: DecodeLimits) -> Result<Vec<u8>> {
 pub(crate) fn decode(bytes: Vec<u8>, limits: DecodeLimits) -> Result<Decoded> {
     let kind = Kind::of(&bytes)?;
     let decoded = catch_unwind(AssertUnwindSafe(|| match kind {
+        Kind::Dicom => dicom::decode(&bytes, limits),
         Kind::Jpeg => jpeg::decode(&bytes, limits),
         Kind::Tiff => tiff::decode(bytes, limits),
         Kind::Png | Kind::Bmp | Kind::WebP => raster::decode(kind, &bytes, limits),

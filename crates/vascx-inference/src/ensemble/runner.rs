@@ -1,5 +1,6 @@
 //! What is the same for all tasks: a model on its devices and the settings of a call.
 
+use std::io::Write;
 use std::sync::mpsc::SyncSender;
 use std::thread::{self, Scope};
 
@@ -243,7 +244,10 @@ impl<B: Backend> Runner<B> {
         if inputs.is_empty() {
             return Err(Error::NoPhotographs);
         }
-        let warn = |warning: &str| eprintln!("warning: {warning}");
+        // A terminal that is closed or full is no failure.
+        let warn = |warning: &str| {
+            let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        };
         let (order, stream) = Stream::new(self.workers(), warn);
         Ok(thread::scope(|scope| {
             let inputs = inputs.into_iter().map(|input| ((), input));

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Input, Inputs, LeftOut, has_extension, ids};
+use super::{Input, InputOptions, Inputs, LeftOut, has_extension};
 use crate::decode::{HEAD, Kind};
 use crate::error::{Error, Result};
 
@@ -25,7 +25,7 @@ const SYSTEM: [&str; 6] = [
 ];
 
 /// Adds a folder's photographs, sorted by path.
-pub(super) fn read(root: &Path, recursive: bool, inputs: &mut Inputs) -> Result<()> {
+pub(super) fn read(root: &Path, options: InputOptions, inputs: &mut Inputs) -> Result<()> {
     let mut left_out = LeftOut::default();
     let mut files = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -43,7 +43,7 @@ pub(super) fn read(root: &Path, recursive: bool, inputs: &mut Inputs) -> Result<
                 left_out.hidden += 1;
             } else if kind.is_dir() {
                 // A linked folder may hold the folder that it lies in.
-                if !recursive || is_link {
+                if !options.recursive || is_link {
                     left_out.folders += 1;
                 } else if path.join("run.json").exists() && path.join("journal.jsonl").exists() {
                     left_out.results += 1;
@@ -65,12 +65,12 @@ pub(super) fn read(root: &Path, recursive: bool, inputs: &mut Inputs) -> Result<
         return Err(Error::input(root, reason));
     }
     files.sort_unstable();
-    inputs
-        .photographs
-        .extend(files.into_iter().map(|path: PathBuf| {
-            let id = ids::of_file(path.strip_prefix(root).unwrap_or(&path));
-            Input { id, path }
-        }));
+    let found = files.into_iter().map(|path: PathBuf| {
+        let relative = path.strip_prefix(root).unwrap_or(&path).to_owned();
+        let given = path.clone();
+        Input::of_file(path, &relative, &given, options)
+    });
+    inputs.photographs.extend(found);
     inputs.left_out.add(left_out);
     Ok(())
 }
@@ -83,6 +83,13 @@ fn is_hidden(name: &OsStr) -> bool {
 }
 
 fn is_photograph(path: &Path) -> bool {
+    // The table of contents of a DICOM medium, itself of that format.
+    if path
+        .file_name()
+        .is_some_and(|name| name.eq_ignore_ascii_case("dicomdir"))
+    {
+        return false;
+    }
     if has_extension(path, &EXTENSIONS) {
         return true;
     }

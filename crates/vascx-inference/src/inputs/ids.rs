@@ -1,23 +1,24 @@
 //! Ids, which name output files on any file system.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use unicode_normalization::UnicodeNormalization;
 
 use super::Input;
 use crate::error::{Error, Result};
 
-/// The id of a file: its relative path without extension, `/` as `__`. Bytes that are no UTF-8 and
-/// control characters are written as in a URI.
-pub(super) fn of_file(relative: &Path) -> String {
-    let parts = relative.with_extension("");
-    let parts = parts.components().map(|part| {
-        let name = part.as_os_str();
-        match name.to_str() {
-            Some(text) if !text.contains(char::is_control) => text.to_owned(),
-            _ => percent_encoded(name.as_encoded_bytes()),
-        }
+/// The id of a file: what of its path is to name it, `/` as `__`. Bytes that are no UTF-8 and control
+/// characters are written as in a URI.
+pub(super) fn of_path(path: &Path) -> String {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name),
+        // The root, drives, and steps that lead nowhere or up.
+        _ => None,
+    });
+    let parts = names.map(|name| match name.to_str() {
+        Some(text) if !text.contains(char::is_control) => text.to_owned(),
+        _ => percent_encoded(name.as_encoded_bytes()),
     });
     parts.collect::<Vec<_>>().join("__")
 }
@@ -36,7 +37,7 @@ pub(crate) fn percent_encoded(bytes: &[u8]) -> String {
 }
 
 /// Why an id cannot name a file somewhere; none when it can.
-pub(super) fn problem(id: &str) -> Option<String> {
+pub(crate) fn problem(id: &str) -> Option<String> {
     const RESERVED: [&str; 4] = ["con", "prn", "aux", "nul"];
     let stem = id.split('.').next().unwrap_or_default().trim_end();
     let stem = stem.to_ascii_lowercase();

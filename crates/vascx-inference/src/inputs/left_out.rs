@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
+use serde::Serialize;
+
 /// What was found in folders and not taken for photographs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// Subfolders that were not looked into.
     pub folders: usize,

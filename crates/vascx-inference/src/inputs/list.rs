@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use super::{Input, ids};
+use super::{Input, InputOptions, ids};
 use crate::error::{Error, Result};
 
 /// Reads a list with the column `path` and perhaps `id`.
-pub(super) fn read(list: &Path) -> Result<Vec<Input>> {
+pub(super) fn read(list: &Path, options: InputOptions) -> Result<Vec<Input>> {
     let failed = |reason: String| Error::input(list, reason);
     let bytes = fs::read(list).map_err(|error| failed(error.to_string()))?;
     let text = text(&bytes).map_err(failed)?;
@@ -43,18 +43,25 @@ pub(super) fn read(list: &Path) -> Result<Vec<Input>> {
             )));
         }
         let file = locate(base, cell(path));
-        let id = match id {
-            Some(column) => cell(column).to_owned(),
-            None => ids::of_file(Path::new(file.file_name().unwrap_or_default())),
+        let named = if let Some(column) = id {
+            Input {
+                id: cell(column).to_owned(),
+                path: file,
+            }
+        } else {
+            let name = file.file_name().unwrap_or_default().to_owned();
+            let given = file.strip_prefix(base).unwrap_or(&file).to_owned();
+            Input::of_file(file, Path::new(&name), &given, options)
         };
-        if let Some(problem) = ids::problem(&id) {
+        let id = &named.id;
+        if let Some(problem) = ids::problem(id) {
             return Err(failed(format!(
                 "line {}: id `{}` {problem}",
                 line(),
                 id.escape_debug()
             )));
         }
-        inputs.push(Input { id, path: file });
+        inputs.push(named);
     }
     if inputs.is_empty() {
         return Err(failed("has no rows".into()));

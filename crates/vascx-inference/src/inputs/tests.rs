@@ -1,11 +1,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Inputs, ids};
+use super::{InputOptions, Inputs, ids};
 use crate::error::Result;
 
-fn ids_of(arguments: &[PathBuf], recursive: bool) -> Result<Vec<String>> {
-    let inputs = Inputs::resolve(arguments, recursive)?;
+fn ids_of(arguments: &[PathBuf]) -> Result<Vec<String>> {
+    let inputs = Inputs::resolve(arguments, InputOptions::default())?;
     Ok(inputs
         .photographs
         .into_iter()
@@ -24,11 +24,8 @@ fn folders_files_and_lists_combine_in_order() {
     let list = "path,id,eye\nphotos/a.jpg, x ,left\n/abs/p.png,y,right\n";
     fs::write(path("list.csv"), list).unwrap();
     let arguments = [path("c.tif"), path("photos"), path("list.csv")];
-    assert_eq!(
-        ids_of(&arguments, false).unwrap(),
-        ["c", "a", "b", "x", "y"]
-    );
-    let inputs = Inputs::resolve(&arguments, false).unwrap();
+    assert_eq!(ids_of(&arguments).unwrap(), ["c", "a", "b", "x", "y"]);
+    let inputs = Inputs::resolve(&arguments, InputOptions::default()).unwrap();
     assert_eq!(inputs.photographs[3].path, path("photos/a.jpg"));
     assert_eq!(inputs.photographs[4].path, Path::new("/abs/p.png"));
     assert_eq!(
@@ -80,7 +77,7 @@ fn unusable_arguments_name_the_file_and_the_remedy() {
         (vec![path("B.png"), path("b.jpg")], "`B` and `b`"),
         (vec![path("a.png"), path("other")], "id,path"),
     ] {
-        let message = ids_of(&arguments, false).unwrap_err().to_string();
+        let message = ids_of(&arguments).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     }
 }
@@ -92,13 +89,13 @@ fn letters_composed_differently_are_twins() {
     for name in &names {
         fs::write(name, "").unwrap();
     }
-    let message = ids_of(&names, false).unwrap_err().to_string();
+    let message = ids_of(&names).unwrap_err().to_string();
     assert!(message.contains("composed"), "{message}");
 }
 
 #[test]
 fn ids_of_files_keep_their_way_and_no_control_characters() {
-    let id = |path: &str| ids::of_file(Path::new(path));
+    let id = |path: &str| ids::of_path(&Path::new(path).with_extension(""));
     assert_eq!(
         id("Besuch 2/Müller/HRF_04_g.jpg"),
         "Besuch 2__Müller__HRF_04_g"

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::record::Record;
 use crate::error::{Error, Result};
+use crate::inputs::ids::problem;
 use crate::output::{Durability, write_whole};
 
 pub(super) const FILE: &str = "journal.jsonl";
@@ -33,10 +34,10 @@ impl Journal {
         done: impl Iterator<Item = &'a Record>,
     ) -> Result<Self> {
         let path = out.join(FILE);
-        write_whole(&path, durability, |file| {
+        write_whole(&path, durability, |mut file| {
             writeln!(file, "{run}")?;
             done.into_iter()
-                .try_for_each(|record| write_line(file, record))
+                .try_for_each(|record| write_line(&mut file, record))
         })?;
         let file = File::options().append(true).open(&path);
         let file = file.map_err(|error| Error::output(&path, error))?;
@@ -90,9 +91,9 @@ pub(super) fn read(out: &Path) -> Result<Option<Earlier>> {
     let run = run.and_then(|line| serde_json::from_slice(&line).ok());
     let mut records = Vec::new();
     for line in lines {
-        if let Ok(record) = serde_json::from_slice(&line.map_err(failed)?) {
-            records.push(record);
-        }
+        let record = serde_json::from_slice::<Record>(&line.map_err(failed)?);
+        // An id that is no name of a file was never one of ours.
+        records.extend(record.ok().filter(|record| problem(&record.id).is_none()));
     }
     Ok(Some(Earlier { run, records }))
 }

@@ -29,7 +29,7 @@ use crate::ensemble::{
     Answer, AnyEnsemble, Computed, PredictOptions, Reading, Runner, Stream, Together, Wanted,
 };
 use crate::error::{Error, Result, alone, panic_message};
-use crate::inputs::Input;
+use crate::inputs::{Input, LeftOut};
 use crate::output::Durability;
 use crate::preprocess::Bounds;
 use crate::source::Source;
@@ -41,6 +41,8 @@ use record::Record;
 pub struct Job {
     /// Photographs, with distinct ids.
     pub inputs: Vec<Input>,
+    /// What was found beside them and not taken; for `run.json`.
+    pub left_out: LeftOut,
     /// Output folder; created when missing.
     pub out: PathBuf,
     /// How the ensemble is run; `keep_maps` writes class probabilities and heat maps as
@@ -105,6 +107,14 @@ struct Ticket<'a> {
     record: Record,
     /// Its part of the memory; none of one that never fits.
     share: Option<Share<'a>>,
+}
+
+/// How files are made of what a network gave.
+#[derive(Clone, Copy)]
+struct MadeHow<'a> {
+    reading: Reading,
+    /// Goes on every picture.
+    notice: Option<&'a str>,
 }
 
 /// What goes with a photograph until its files are published.
@@ -208,7 +218,10 @@ impl Job {
             }
         }
 
-        let reading = runner.reading(&self.options);
+        let made_how = MadeHow {
+            reading: runner.reading(&self.options),
+            notice: runner.manifest.notice.as_deref(),
+        };
         let chunk_size = settings.batch_size;
         let (finished, answers) = sync_channel(chunk_size);
         let (order, mut stream) = Stream::new(runner.workers(), warn);
@@ -230,7 +243,7 @@ impl Job {
             let writer = scope.spawn(move || {
                 let mut folder = folder;
                 let ended =
-                    self.write_behind(reading, chunk_size, &answers, &mut folder, written, each);
+                    self.write_behind(made_how, chunk_size, &answers, &mut folder, written, each);
                 (ended, folder)
             });
             let streamed = catch_unwind(AssertUnwindSafe(|| {
@@ -297,6 +310,7 @@ impl Job {
         let maps = if task.is_spatial() { 2 * outputs } else { 0 };
         let side = preprocessing.input_size() as u64;
         Need {
+            limits: self.options.limits,
             per_pixel,
             fixed: side * side * float * (preprocessing.channels() as u64 + maps),
         }
@@ -306,7 +320,7 @@ impl Job {
     /// records in input order.
     fn write_behind<'a>(
         &self,
-        reading: Reading,
+        made_how: MadeHow,
         at_once: usize,
         answers: &Receiver<(Ticket<'a>, Result<Computed<'a>>)>,
         folder: &mut Folder,
@@ -320,7 +334,7 @@ impl Job {
             let count = chunk.len() as f64;
             let made = chunk
                 .into_par_iter()
-                .map(|(ticket, computed)| self.make(reading, ticket, computed))
+                .map(|(ticket, computed)| self.make(made_how, ticket, computed))
                 .collect::<Result<Vec<_>>>();
             let seconds = started.elapsed().as_secs_f64() / count;
             started = Instant::now();
@@ -346,7 +360,7 @@ impl Job {
 
     fn make<'a>(
         &self,
-        reading: Reading,
+        made_how: MadeHow,
         ticket: Ticket<'a>,
         computed: Result<Computed<'a>>,
     ) -> Result<Made<Rest<'a>>> {
@@ -363,9 +377,16 @@ impl Job {
                 note,
                 photograph,
             } = computed;
-            let answer = Answer::from_values(values, &geometry, reading);
+            let answer = Answer::from_values(values, &geometry, made_how.reading);
             let size = geometry.photograph();
-            let files = outputs::make(self, &input.id, size, photograph.as_deref(), &answer)?;
+            let files = outputs::make(
+                self,
+                &input.id,
+                size,
+                photograph.as_deref(),
+                &answer,
+                made_how.notice,
+            )?;
             let field = bounds.as_ref().and_then(Bounds::field_of_view);
             record.complete(size, field, note);
             record.predictions = record::prediction_columns(&answer);

@@ -69,6 +69,7 @@ pub(super) fn run_description<B: Backend>(
         "weights_sha256": runner.weights_sha256,
         "manifest_sha256": sha256(&serde_json::to_vec(manifest).unwrap_or_default()),
         "name": manifest.name,
+        "notice": manifest.notice,
         "task": manifest.task,
         "output_names": manifest.output_names,
         "preprocess": settings.mode.name(),
@@ -102,6 +103,7 @@ pub(super) fn make(
     size: Size,
     photograph: Option<&Photograph>,
     answer: &Answer,
+    notice: Option<&str>,
 ) -> Result<Vec<Unpublished>> {
     let file = |extension: &str| job.out.join(format!("{id}.{extension}"));
     let (width, height) = (size.width as u32, size.height as u32);
@@ -137,6 +139,9 @@ pub(super) fn make(
     if let Some(photograph) = photograph {
         let mut overlay = Overlay::new(photograph);
         overlay.draw(answer);
+        if let Some(notice) = notice {
+            overlay.caption(notice);
+        }
         let path = job.out.join("overlays").join(format!("{id}.png"));
         let pixels = overlay.image().as_raw();
         files.push(png(path, pixels, width, height, ExtendedColorType::Rgb8)?);
@@ -211,7 +216,7 @@ pub(super) fn write_manifest(out: &Path, durability: Durability, records: &[Reco
 /// Keys of `run.json` that say how long computing took.
 const PACE: [&str; 2] = ["first_chunk_seconds", "seconds_per_photograph_after"];
 
-/// `run.json`: the description and, on which outputs do not depend, the batch sizes and how long
+/// `run.json`: the description and, on which outputs do not depend, what was left out, the batch sizes and how long
 /// computing took, once that is known. A run that computes nothing leaves what an earlier one took.
 pub(super) fn write_run(
     job: &Job,
@@ -237,6 +242,7 @@ pub(super) fn write_run(
             }
         }
     }
+    run["left_out"] = serde_json::to_value(&job.left_out).unwrap_or_default();
     run["batch_size"] = settings.batch_size.into();
     run["window_batch_size"] = settings.inference.window_batch_size.into();
     write_whole(&path, job.durability, |file| {

@@ -85,6 +85,7 @@ impl PreprocessJob {
         let at_once = rayon::current_num_threads();
         let budget = Budget::new(self.memory);
         let need = Need {
+            limits: self.limits,
             per_pixel: 0,
             // The square, its contrast, and what they are made of.
             fixed: 24 * (self.size * self.size) as u64,

@@ -4,14 +4,29 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use csv::StringRecord;
+use vascx_biomarkers::FieldOfView;
 
-use super::bounds::{self, Field};
 use super::columns::{self, Column, Group, Reasons, cell, number};
 use super::findings::{Finding, Kind};
 use super::pictures::{self, Pictures};
 use super::thumbnails::{Key, Small};
+use crate::bounds::parse_bounds;
 use crate::error::Result;
 use crate::table::Table;
+
+/// Side of the square in which fields of view are described, whatever the crop's own.
+const SIDE: usize = 1024;
+
+/// What is known of a field of view.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Field {
+    #[default]
+    Unknown,
+    /// The circle that fills the crop, cut straight at left, top, right and bottom, in pixels of a crop of
+    /// 1024² pixels; 0 or 1024 where it is not cut.
+    Found([f32; 4]),
+    NotFound,
+}
 
 /// A cohort; photographs are sorted by id, and the values of all columns with them.
 pub(super) struct Cohort {
@@ -302,7 +317,16 @@ fn take_bounds(table: &Table, row: &StringRecord, photograph: &mut Photograph) {
     if named(table, row, "success").eq_ignore_ascii_case("false") {
         photograph.field = Field::NotFound;
     } else if photograph.field != Field::NotFound {
-        photograph.field = bounds::field(named(table, row, "bounds"));
+        photograph.field =
+            parse_bounds(named(table, row, "bounds")).map_or(Field::Unknown, |bounds| {
+                let FieldOfView {
+                    top,
+                    bottom,
+                    left,
+                    right,
+                } = bounds.in_crop(SIDE);
+                Field::Found([left, top, right, bottom].map(|value| value as f32))
+            });
     }
 }
 

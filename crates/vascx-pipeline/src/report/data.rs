@@ -10,8 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::bounds::Field;
-use super::cohort::{Cohort, Photograph};
+use super::cohort::{Cohort, Field, Photograph};
 use super::columns::Group;
 use super::findings::{Kind, Label};
 use super::site::Site;

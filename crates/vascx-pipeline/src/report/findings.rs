@@ -4,8 +4,7 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::bounds::Field;
-use super::cohort::{Cohort, Photograph};
+use super::cohort::{Cohort, Field, Photograph};
 use super::columns::Group;
 
 /// Kinds of findings. The number is the bit in the page's data.

@@ -4,7 +4,6 @@
 //! [`thumbnails`] → [`site`] (the files). Everything that a page needs to find its way through
 //! 100 000 photographs is decided here; the page itself (`assets/`) only shows it.
 
-mod bounds;
 mod cohort;
 mod columns;
 mod data;

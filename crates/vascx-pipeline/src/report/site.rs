@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use vascx_inference::{Durability, write_whole};
 
 use super::thumbnails::Key;
 use crate::error::{Error, Result};
@@ -122,23 +123,14 @@ impl Site {
         Self::write(&self.files.join(&self.generation).join(name), bytes)
     }
 
-    /// Writes a file under a temporary name beside it and renames it; makes its folder.
+    /// Writes a file, whole or not at all; makes its folder. A report can be made anew: it need not
+    /// survive a loss of power.
     pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.partial"));
-        let attempt = || match fs::write(&temporary, bytes) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-                fs::write(&temporary, bytes)
-            }
-            result => result,
-        };
-        attempt()
-            .and_then(|()| fs::rename(&temporary, path))
-            .map_err(|error| {
-                let _ = fs::remove_file(&temporary);
-                Error::output(path, error)
-            })
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| Error::output(folder, error))?;
+        }
+        write_whole(path, Durability::Fast, |file| file.write_all(bytes))?;
+        Ok(())
     }
 
     /// Puts the page in its place, then removes what only the earlier page needed.

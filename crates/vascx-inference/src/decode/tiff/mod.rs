@@ -9,12 +9,13 @@ mod pages;
 mod samples;
 mod words;
 
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek};
 
 use tiff::TiffError;
 use tiff::decoder::{Decoder, Limits};
 use tiff::tags::Tag;
 
+use super::declared::Frame;
 use super::limits::{DecodeLimits, check_room};
 use super::{Decoded, Result, upright};
 use colour::{Colour, Photometric};
@@ -57,6 +58,25 @@ pub(super) fn decode(mut file: Vec<u8>, limits: DecodeLimits) -> Result<Decoded>
     Ok(Decoded {
         rgb: upright(rgb, orientation)?,
         note,
+    })
+}
+
+/// The first page of a file, as its header declares it.
+pub(super) fn frame(file: &mut (impl Read + Seek)) -> Option<Frame> {
+    check_room(Limits::default().decoding_buffer_size as u64).ok()?;
+    let mut reader = Decoder::new(file).ok()?;
+    let (width, height) = reader.dimensions().ok()?;
+    let mut number = |tag: Tag| {
+        let found = reader.find_tag_unsigned_vec::<u16>(tag).ok()?;
+        Some(found.and_then(|list| list.first().copied()).unwrap_or(1))
+    };
+    let (channels, bits) = (number(Tag::SamplesPerPixel)?, number(Tag::BitsPerSample)?);
+    let samples = u64::from(channels) * u64::from(bits).div_ceil(8);
+    // One tile, which may be the whole, is unpacked at a time.
+    Some(Frame {
+        width,
+        height,
+        per_pixel: 2 * (samples + 3),
     })
 }
 

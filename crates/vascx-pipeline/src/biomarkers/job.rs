@@ -1,0 +1,364 @@
+//! The job: a folder of maps in, a folder of tables and pictures out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+use serde_json::{Map, Value};
+use vascx_biomarkers::{FeatureSet, Naming};
+
+use crate::biomarkers::cohort::{Cohort, CohortEye, MAPS};
+use crate::biomarkers::documents;
+use crate::biomarkers::journal::{self, Journal, Record};
+use crate::biomarkers::log;
+use crate::biomarkers::measure::measure;
+use crate::biomarkers::plots;
+use crate::biomarkers::scale::Scale;
+use crate::biomarkers::tables;
+use crate::error::{Error, Result};
+
+/// Eyes that a thread measures between two writes of the journal.
+const CHUNK_PER_THREAD: usize = 16;
+
+/// What to measure, and where to write it.
+#[derive(Clone, Debug)]
+pub struct BiomarkerJob {
+    /// Folder with `artery_vein/`, `disc/`, `vessels/`, `preprocessed_rgb/`, `fovea.csv` and
+    /// `bounds.csv`, as `vascx run-models` and retinalysis-vascx write it.
+    pub input: PathBuf,
+    /// Folder to write; created when missing.
+    pub report: PathBuf,
+    /// Biomarkers to measure.
+    pub set: FeatureSet,
+    /// How columns are named.
+    pub naming: Naming,
+    /// Threads.
+    pub threads: usize,
+    /// Only so many eyes, the first.
+    pub sample: Option<usize>,
+    /// Millimetres per pixel of the crop.
+    pub scale: Scale,
+    /// What is written beside the values.
+    pub extras: Extras,
+    /// A file that warnings are appended to.
+    pub log: Option<PathBuf>,
+    /// What to do with a report that exists.
+    pub existing: Existing,
+}
+
+/// What to do with a report that exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it alone: an error.
+    #[default]
+    Refuse,
+    /// Replace the files that a report consists of.
+    Overwrite,
+    /// Go on with a job that was interrupted, or measure photographs that have come since.
+    Resume,
+}
+
+/// What is written beside the values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// A row for each vessel segment, segments.csv.
+    pub segments: bool,
+    /// A row for each bifurcation, bifurcations.csv.
+    pub bifurcations: bool,
+    /// README.md, report.json and pictures of some eyes.
+    pub report: Option<Pictures>,
+}
+
+/// Which eyes are drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pictures {
+    /// So many, the first.
+    First(usize),
+    /// These.
+    Of(Vec<String>),
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BiomarkerSummary {
+    /// Eyes that were measured.
+    pub measured: usize,
+    /// Eyes that could not be, as manifest.csv says.
+    pub failed: usize,
+    /// Eyes among the measured that an earlier run had done.
+    pub resumed: usize,
+    /// Eyes that were left out because they lack a map or a row, as manifest.csv says.
+    pub left_out: usize,
+    /// Eyes that were not begun because the job was interrupted.
+    pub not_begun: usize,
+}
+
+/// What becomes of one eye.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Why it could not be measured.
+    pub failure: Option<&'a str>,
+    /// What the user should know although it could.
+    pub warnings: &'a [String],
+}
+
+/// Every file and folder that a report may consist of; the first seven are the reference's.
+const REPORT_FILES: [&str; 13] = [
+    "biomarkers.csv",
+    "biomarkers.metadata.csv",
+    "biomarkers.names.json",
+    "data_dictionary.csv",
+    "README.md",
+    "report.json",
+    "plots",
+    "sheets",
+    "manifest.csv",
+    "reasons.csv",
+    "segments.csv",
+    "bifurcations.csv",
+    journal::FILE,
+];
+
+impl BiomarkerJob {
+    /// Measures every eye of the folder and writes the report. `begin` learns how many eyes there
+    /// are, `each` sees every outcome in any order. When `interrupt` becomes true nothing further
+    /// is begun, and the tables hold what is done.
+    ///
+    /// Memory does not grow with the number of eyes, except for their names and places in the
+    /// journal.
+    ///
+    /// # Errors
+    /// Nothing can be read or written, the report exists, or another process writes it. A single
+    /// eye's mishap is no error; it stands in manifest.csv.
+    pub fn run(
+        &self,
+        interrupt: &AtomicBool,
+        begin: impl FnOnce(usize),
+        each: impl FnMut(Outcome) + Send,
+    ) -> Result<BiomarkerSummary> {
+        if self
+            .report
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+        {
+            return Err(Error::ReportIsTable(self.report.clone()));
+        }
+        let mut cohort = Cohort::open(&self.input, &self.scale)?;
+        if let Some(count) = self.sample {
+            cohort.eyes.truncate(count);
+        }
+        let pictured = self.pictured(&cohort)?;
+        self.prepare()?;
+        let mut journal = self.journal()?;
+        begin(cohort.eyes.len());
+        let mut summary = BiomarkerSummary {
+            left_out: cohort.left_out.len(),
+            ..BiomarkerSummary::default()
+        };
+        let todo: Vec<&CohortEye> = cohort
+            .eyes
+            .iter()
+            .filter(|eye| !journal.holds(&eye.id))
+            .collect();
+        summary.resumed = cohort.eyes.len() - todo.len();
+        let each = Mutex::new(each);
+        for eye in cohort.eyes.iter().filter(|eye| journal.holds(&eye.id)) {
+            tell(
+                &each,
+                &Record {
+                    id: eye.id.clone(),
+                    ..Record::default()
+                },
+            );
+        }
+        let threads = self.threads.max(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|error| Error::output(&self.report, error))?;
+        for chunk in todo.chunks(CHUNK_PER_THREAD * threads) {
+            let records: Vec<Record> = pool.install(|| {
+                let measured = chunk.par_iter().with_max_len(1).filter_map(|eye| {
+                    if interrupt.load(Ordering::Relaxed) {
+                        return None;
+                    }
+                    let record = measure(&cohort, eye, self);
+                    tell(&each, &record);
+                    Some(record)
+                });
+                measured.collect()
+            });
+            summary.failed += records
+                .iter()
+                .filter(|record| record.failure.is_some())
+                .count();
+            summary.not_begun += chunk.len() - records.len();
+            journal.add(&records)?;
+        }
+        summary.measured = cohort.eyes.len() - summary.failed - summary.not_begun;
+        let variables = self.set.variables(self.naming);
+        let counts = tables::write(self, &cohort, &journal, &variables)?;
+        if let Some(log) = &self.log {
+            log::append(log, &counts)?;
+        }
+        documents::write_mapping(
+            &self.report.join("data_dictionary.csv"),
+            self.set,
+            self.naming,
+            documents::Mapping::Table,
+        )?;
+        if self.extras.report.is_some() {
+            let plots = plots::draw(self, &cohort, &journal, &pictured)?;
+            let rows = summary.measured + summary.failed;
+            documents::write_report(self, rows, &pictured, &plots)?;
+        }
+        Ok(summary)
+    }
+
+    /// The eyes that are drawn.
+    fn pictured<'a>(&self, cohort: &'a Cohort) -> Result<Vec<&'a CohortEye>> {
+        match &self.extras.report {
+            None => Ok(Vec::new()),
+            Some(Pictures::First(count)) => Ok(cohort.eyes.iter().take(*count).collect()),
+            Some(Pictures::Of(ids)) => {
+                let find = |id: &String| cohort.eyes.iter().find(|eye| eye.id == *id);
+                let unknown: Vec<_> = ids
+                    .iter()
+                    .filter(|id| find(id).is_none())
+                    .cloned()
+                    .collect();
+                if unknown.is_empty() {
+                    Ok(ids.iter().filter_map(find).collect())
+                } else {
+                    Err(Error::UnknownEyes(unknown))
+                }
+            }
+        }
+    }
+
+    /// Makes the report's folder, if nothing of the user's would be replaced.
+    fn prepare(&self) -> Result<()> {
+        let report = &self.report;
+        if report.exists() && !report.is_dir() {
+            return Err(Error::output(report, "it is a file; name a folder"));
+        }
+        // Before anything is made, as far as the path exists.
+        self.keep_off_the_maps(&real_path(report))?;
+        let found: Vec<String> = REPORT_FILES
+            .into_iter()
+            .filter(|name| report.join(name).symlink_metadata().is_ok())
+            .map(str::to_owned)
+            .collect();
+        match self.existing {
+            Existing::Refuse if !found.is_empty() => {
+                return Err(Error::ReportExists {
+                    report: report.clone(),
+                    names: found,
+                });
+            }
+            Existing::Overwrite => {
+                // First what another process may hold.
+                if found.iter().any(|name| name == journal::FILE) {
+                    drop(Journal::open(report, &Map::new(), false)?);
+                }
+                for name in found {
+                    remove(&report.join(name))?;
+                }
+            }
+            Existing::Refuse | Existing::Resume => {}
+        }
+        fs::create_dir_all(report).map_err(|error| Error::output(report, error))
+    }
+
+    fn keep_off_the_maps(&self, report: &Path) -> Result<()> {
+        let input = real_path(&self.input);
+        let among = report == input
+            || MAPS
+                .iter()
+                .any(|maps| report.starts_with(real_path(&input.join(maps))));
+        if among {
+            return Err(Error::ReportAmongMaps {
+                report: self.report.clone(),
+                input: self.input.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn journal(&self) -> Result<Journal> {
+        let extra = &self.extras;
+        let mut description = Map::new();
+        let mut set = |key: &str, value: Value| description.insert(key.to_owned(), value);
+        set("vascx_version", env!("CARGO_PKG_VERSION").into());
+        set("input", real_path(&self.input).to_string_lossy().into());
+        set("feature_set", self.set.name().into());
+        set("naming", documents::naming_name(self.naming).into());
+        set("segments", extra.segments.into());
+        set("bifurcations", extra.bifurcations.into());
+        let scale = match &self.scale {
+            Scale::Unknown => Value::Null,
+            Scale::Fixed(scale) => (*scale).into(),
+            Scale::PerEye(scales) => {
+                let sorted: BTreeMap<_, _> = scales.iter().collect();
+                format!("{:016x}", fingerprint(&format!("{sorted:?}"))).into()
+            }
+        };
+        set("mm_per_pixel", scale);
+        Journal::open(
+            &self.report,
+            &description,
+            self.existing == Existing::Resume,
+        )
+    }
+}
+
+/// The path without links, as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for ancestor in absolute.ancestors() {
+        if let Ok(real) = ancestor.canonicalize() {
+            return match absolute.strip_prefix(ancestor) {
+                Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+                _ => real,
+            };
+        }
+    }
+    absolute
+}
+
+/// Removes a file of a report, or the pictures in a folder of one.
+fn remove(path: &Path) -> Result<()> {
+    let output = |error| Error::output(path, error);
+    if !path.symlink_metadata().map_err(output)?.is_dir() {
+        return fs::remove_file(path).map_err(output);
+    }
+    for entry in fs::read_dir(path).map_err(output)? {
+        let entry = entry.map_err(output)?.path();
+        if entry.extension().is_some_and(|ending| ending == "png") {
+            fs::remove_file(&entry).map_err(|error| Error::output(&entry, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// FNV-1a: the same in every version and on every machine.
+fn fingerprint(text: &str) -> u64 {
+    let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
+}
+
+fn tell(each: &Mutex<impl FnMut(Outcome)>, record: &Record) {
+    let mut each = each
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    each(Outcome {
+        id: &record.id,
+        failure: record.failure.as_deref(),
+        warnings: &record.warnings,
+    });
+}

@@ -1,0 +1,21 @@
+//! From folders of maps to tables and pictures of biomarkers.
+//!
+//! `cohort` finds the eyes, `eye_files` reads one, `measure` makes a record of it, `journal` keeps
+//! records, `tables`, `documents` and `plots` write the report; `job` does all of it.
+
+mod cohort;
+mod documents;
+mod eye_files;
+mod job;
+mod journal;
+mod log;
+mod maps;
+mod measure;
+mod output;
+mod plots;
+mod scale;
+mod tables;
+
+pub use documents::{Mapping, write_mapping, write_readme};
+pub use job::{BiomarkerJob, BiomarkerSummary, Existing, Extras, Outcome, Pictures};
+pub use scale::Scale;

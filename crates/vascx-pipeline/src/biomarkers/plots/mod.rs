@@ -1,0 +1,228 @@
+//! Pictures of a report: one per biomarker with a row per eye, one sheet per eye.
+
+mod canvas;
+mod colours;
+mod panels;
+mod text;
+
+use std::collections::HashMap;
+use std::fs;
+
+use vascx_biomarkers::{
+    Aggregate, Analysis, Biomarker, FeatureSet, Kind, LayerName, Point, Sector, TortuosityMeasure,
+    Variable,
+};
+
+use crate::biomarkers::cohort::{Cohort, CohortEye};
+use crate::biomarkers::documents::PlotPaths;
+use crate::biomarkers::eye_files::{EyeFiles, SIDE};
+use crate::biomarkers::job::BiomarkerJob;
+use crate::biomarkers::journal::Journal;
+use crate::error::{Error, Result};
+use canvas::Canvas;
+use colours::Colour;
+use panels::Scene;
+
+/// Most rows in a picture: more would make it larger than viewers open.
+const MOST_ROWS: usize = 8;
+
+/// A picture of the report: the variables in it, a panel for each and each eye.
+struct Plot {
+    /// Indices of variables and what they measure, left to right.
+    panels: Vec<(usize, Biomarker)>,
+}
+
+/// Draws the pictures; returns their paths by variable.
+///
+/// # Errors
+/// A picture cannot be written. An eye that cannot be read is left out.
+pub(crate) fn draw(
+    job: &BiomarkerJob,
+    cohort: &Cohort,
+    journal: &Journal,
+    pictured: &[&CohortEye],
+) -> Result<PlotPaths> {
+    let folder = |name: &str| -> Result<_> {
+        let path = job.report.join(name);
+        fs::create_dir_all(&path).map_err(|error| Error::output(&path, error))?;
+        Ok(path)
+    };
+    let (plots_folder, sheets_folder) = (folder("plots")?, folder("sheets")?);
+    let variables = job.set.variables(job.naming);
+    let plots = plots(job.set, &variables);
+    let values = values(journal, pictured)?;
+    // A picture is as tall as there are eyes: the rows of one plot at a time are in memory.
+    let mut paths = PlotPaths::new();
+    for plot in &plots {
+        let columns = plot.panels.len().max(2);
+        let mut rows = Vec::new();
+        for eye in pictured.iter().take(MOST_ROWS) {
+            let Some(values) = values.get(&eye.id) else {
+                continue;
+            };
+            let defined = |index: usize| values.get(index).is_some_and(|value| !value.is_empty());
+            if plot.panels.iter().any(|(index, _)| defined(*index)) {
+                rows.push((*eye, values));
+            }
+        }
+        if rows.is_empty() {
+            continue;
+        }
+        let mut picture = Canvas::black(columns * SIDE, rows.len() * SIDE);
+        for (row, (eye, values)) in rows.iter().enumerate() {
+            let Ok(files) = EyeFiles::read(cohort, eye, true) else {
+                continue;
+            };
+            let maps = files.eye(eye);
+            let Ok(analysis) = Analysis::new(&maps, job.set.rules()) else {
+                continue;
+            };
+            let scene = Scene {
+                analysis: &analysis,
+                rgb: files.rgb(),
+            };
+            for (column, (index, biomarker)) in plot.panels.iter().enumerate() {
+                let value = values.get(*index).map_or("", String::as_str);
+                let mut panel = scene.panel(biomarker);
+                label(&mut panel, &eye.id, &variables[*index].display_name, value);
+                picture.put(&panel, column * SIDE, row * SIDE);
+            }
+        }
+        let first = &variables[plot.panels[0].0].name;
+        picture.save(&plots_folder.join(format!("{first}.png")))?;
+        for (index, _) in &plot.panels {
+            let path = format!("plots/{first}.png");
+            paths.insert(
+                variables[*index].name.clone(),
+                vec![("picture".into(), path)],
+            );
+        }
+    }
+    for eye in pictured {
+        let Ok(files) = EyeFiles::read(cohort, eye, true) else {
+            continue;
+        };
+        let maps = files.eye(eye);
+        let Ok(analysis) = Analysis::new(&maps, job.set.rules()) else {
+            continue;
+        };
+        let scene = Scene {
+            analysis: &analysis,
+            rgb: files.rgb(),
+        };
+        sheet(&scene, &eye.id).save(&sheets_folder.join(format!("{}.png", eye.id)))?;
+    }
+    Ok(paths)
+}
+
+/// The variables marked for pictures, those of arteries and veins side by side.
+fn plots(set: FeatureSet, variables: &[Variable]) -> Vec<Plot> {
+    let biomarkers = set.biomarkers();
+    let mut plots = Vec::new();
+    for (index, biomarker) in biomarkers.iter().enumerate() {
+        if !variables
+            .get(index)
+            .is_some_and(|variable| variable.pictured)
+        {
+            continue;
+        }
+        let twin = |other: &(usize, &Biomarker)| {
+            let other = other.1;
+            biomarker.layer == LayerName::Arteries
+                && other.layer == LayerName::Veins
+                && other.kind == biomarker.kind
+                && other.field == biomarker.field
+        };
+        let mut panels = vec![(index, *biomarker)];
+        if let Some((index, twin)) = biomarkers.iter().enumerate().find(twin) {
+            panels.push((index, *twin));
+        }
+        plots.push(Plot { panels });
+    }
+    plots
+}
+
+/// Printed values of the eyes that are drawn.
+fn values(journal: &Journal, pictured: &[&CohortEye]) -> Result<HashMap<String, Vec<String>>> {
+    let mut values = HashMap::new();
+    let ids = pictured.iter().map(|eye| eye.id.as_str());
+    let read = journal.read(ids, |record| {
+        values.insert(record.id, record.values);
+        Ok(())
+    });
+    read.map_err(|error| {
+        Error::input(
+            std::path::Path::new(crate::biomarkers::journal::FILE),
+            error,
+        )
+    })?;
+    Ok(values)
+}
+
+fn label(panel: &mut Canvas, id: &str, name: &str, value: &str) {
+    let number = value
+        .parse::<f64>()
+        .map_or("undefined".to_owned(), significant);
+    panel.text(id, Point::new(34.0, 16.0), 24.0, Colour::WHITE);
+    panel.text(name, Point::new(64.0, 16.0), 22.0, Colour::WHITE);
+    panel.text(&number, Point::new(104.0, 16.0), 34.0, Colour::YELLOW);
+}
+
+/// A number of four significant digits.
+fn significant(value: f64) -> String {
+    let digits = 3 - value.abs().log10().floor().clamp(-6.0, 6.0) as i32;
+    format!("{value:.*}", digits.clamp(0, 9) as usize)
+}
+
+/// All stages of an eye: five panels of arteries over five of veins.
+fn sheet(scene: &Scene, id: &str) -> Canvas {
+    let on = |kind, layer| Biomarker {
+        kind,
+        field: None,
+        layer,
+    };
+    let calibre = Kind::Calibre(Aggregate::Median);
+    let cre = Kind::Cre {
+        sector: Sector::Full,
+        hemifield: None,
+        vessels: 6,
+        circles: (1.0, 1.5),
+    };
+    let tortuosity = Kind::Tortuosity {
+        measure: TortuosityMeasure::Distance,
+        vessels: false,
+        skeleton_length: false,
+        pieces: None,
+        aggregate: Aggregate::Median,
+    };
+    let (arteries, veins) = (LayerName::Arteries, LayerName::Veins);
+    let panels = [
+        ("Diameters of arteries", on(calibre, arteries)),
+        ("Largest arteries at the disc", on(cre, arteries)),
+        (
+            "Temporal angle of arteries",
+            on(Kind::TemporalAngle, arteries),
+        ),
+        (
+            "Bifurcations of arteries",
+            on(Kind::BifurcationAngle(Aggregate::Mean), arteries),
+        ),
+        ("Tortuosity of arteries", on(tortuosity, arteries)),
+        ("Diameters of veins", on(calibre, veins)),
+        ("Largest veins at the disc", on(cre, veins)),
+        ("Temporal angle of veins", on(Kind::TemporalAngle, veins)),
+        (
+            "Bifurcations of veins",
+            on(Kind::BifurcationAngle(Aggregate::Mean), veins),
+        ),
+        ("Tortuosity of veins", on(tortuosity, veins)),
+    ];
+    let mut sheet = Canvas::black(5 * SIDE, 2 * SIDE);
+    for (place, (title, biomarker)) in panels.iter().enumerate() {
+        let mut panel = scene.panel(biomarker);
+        panel.text(id, Point::new(34.0, 16.0), 24.0, Colour::WHITE);
+        panel.text(title, Point::new(64.0, 16.0), 24.0, Colour::WHITE);
+        sheet.put(&panel, place % 5 * SIDE, place / 5 * SIDE);
+    }
+    sheet
+}

@@ -1,0 +1,111 @@
+//! `vascx calc-biomarkers`: a folder of maps → tables of biomarkers; `write-mapping`,
+//! `write-readme`: what they mean.
+
+use std::fmt::Write;
+use std::sync::OnceLock;
+
+use vascx::pipeline::{
+    self, BiomarkerJob, BiomarkerSummary, Existing, Extras, Mapping, Outcome, Pictures,
+};
+
+use super::{Done, Failure, Result, print_result};
+use crate::arguments::{CalcBiomarkersArguments, WriteMappingArguments, WriteReadmeArguments};
+use crate::report::Reporter;
+use crate::signals::interrupt;
+use crate::terminal;
+
+pub(crate) fn run(arguments: &CalcBiomarkersArguments) -> Result {
+    if !arguments.input.is_dir() {
+        return Err(Failure::file(&arguments.input, "no such folder"));
+    }
+    let pictures = if arguments.report_images.is_empty() {
+        Pictures::First(arguments.report_samples)
+    } else {
+        Pictures::Of(arguments.report_images.clone())
+    };
+    let job = BiomarkerJob {
+        input: arguments.input.clone(),
+        report: arguments.report.clone(),
+        set: arguments.feature_set,
+        naming: arguments.naming,
+        threads: arguments.n_jobs,
+        sample: arguments.sample,
+        scale: arguments.mm_per_pixel.clone().unwrap_or_default(),
+        extras: Extras {
+            segments: arguments.segments,
+            bifurcations: arguments.bifurcations,
+            report: (arguments.with_report || !arguments.no_report).then_some(pictures),
+        },
+        log: arguments.logfile.clone(),
+        existing: match (arguments.overwrite, arguments.resume) {
+            (true, _) => Existing::Overwrite,
+            (false, true) => Existing::Resume,
+            (false, false) => Existing::Refuse,
+        },
+    };
+    let reporter = OnceLock::new();
+    let begin = |eyes| drop(reporter.set(Reporter::new(eyes, arguments.quiet)));
+    let each = |outcome: Outcome| {
+        if let Some(reporter) = reporter.get() {
+            reporter.eye(&outcome);
+        }
+    };
+    let summary = job
+        .run(interrupt()?, begin, each)
+        .map_err(Failure::Biomarkers)?;
+    terminal::end_bar();
+    terminal::flush();
+    if !arguments.quiet {
+        tell(&job, summary);
+    }
+    Ok(if summary.failed + summary.not_begun == 0 {
+        Done::All
+    } else {
+        Done::Some
+    })
+}
+
+fn tell(job: &BiomarkerJob, summary: BiomarkerSummary) {
+    let BiomarkerSummary {
+        measured,
+        failed,
+        resumed,
+        left_out,
+        not_begun,
+    } = summary;
+    let mut line = format!("{measured} measured, {failed} failed");
+    for (count, what) in [
+        (resumed, "of them by an earlier run"),
+        (left_out, "left out for want of a map or a row"),
+        (not_begun, "not begun (--resume goes on)"),
+    ] {
+        if count > 0 {
+            let _ = write!(line, ", {count} {what}");
+        }
+    }
+    let table = job.report.join("biomarkers.csv");
+    let table = terminal::escaped(&table.to_string_lossy());
+    print_result(format_args!("{line}; {table}"));
+}
+
+pub(crate) fn write_mapping(arguments: &WriteMappingArguments) -> Result {
+    let mapping = if arguments.json {
+        Mapping::Json
+    } else {
+        Mapping::Table
+    };
+    pipeline::write_mapping(
+        &arguments.output,
+        arguments.feature_set,
+        arguments.naming,
+        mapping,
+    )
+    .map_err(Failure::Biomarkers)?;
+    Ok(Done::All)
+}
+
+pub(crate) fn write_readme(arguments: &WriteReadmeArguments) -> Result {
+    pipeline::write_readme(&arguments.output, arguments.feature_set, arguments.naming)
+        .map_err(Failure::Biomarkers)?;
+    Ok(Done::All)
+}

@@ -1,13 +1,14 @@
 //! Convolutions and matrix products, whose weights are packed once.
 
+mod product;
+
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::tensor::{
-    Bytes, DType, FloatDType, Shape as TensorShape, Tensor, TensorData, TensorMetadata,
-    TensorPrimitive, backend::Backend,
+    Bytes, DType, FloatDType, Tensor, TensorMetadata, TensorPrimitive, backend::Backend,
 };
 use half::bf16;
 use vascx_kernels::{
@@ -15,11 +16,13 @@ use vascx_kernels::{
     TiledConvolution, TiledTransposedConv2x2, TransposedConv2x2,
 };
 
+pub(in crate::fused) use product::multiply;
+
 use super::buffers::Stored;
-use super::{Map, cast, compute, flex, flex_of, map, narrow, narrowed, primitive, split};
+use super::{Map, compute, flex_of, map, narrowed, primitive, split};
 use crate::fused::convolution::{FusedConvolution, activated, folded};
 use crate::fused::kept::Kept;
-use crate::{Activation, mapped_file};
+use crate::mapped_file;
 
 /// Fewest channels for which Winograd's transforms pay.
 const LEAST_WINOGRAD_CHANNELS: usize = 12;
@@ -410,81 +413,6 @@ pub(in crate::fused) fn convolve_transposed<B: Backend>(
         _ => return None,
     };
     Some(tensor(output))
-}
-
-/// `[…, I]` times a weight `[I, O]`.
-pub(in crate::fused) fn multiply<B: Backend>(
-    packed: &Packed,
-    input: &B::FloatTensorPrimitive,
-    weight: &B::FloatTensorPrimitive,
-    bias: Option<&B::FloatTensorPrimitive>,
-    activation: Option<Activation>,
-) -> Option<B::FloatTensorPrimitive> {
-    let input = flex::<B>(input)?.to_contiguous();
-    let weights = flex::<B>(weight)?;
-    let &[inputs, outputs] = weights.layout().shape().as_slice() else {
-        return None;
-    };
-    let (activation, None) = split(activation) else {
-        return None;
-    };
-    let kernel = kernel(packed, &weights, || {
-        let wide = |tensor| cast::<B>(tensor, FloatDType::F32).and_then(|wide| flex::<B>(&wide));
-        // The kernel has its weights the other way round.
-        let weight = wide(weight)
-            .expect("dense weights")
-            .transpose(0, 1)
-            .to_contiguous();
-        let bias = bias.map(|bias| wide(bias).expect("dense").to_contiguous());
-        let (weight, bias) = (values(&weight), bias.as_ref().map(values));
-        match tiles_for(&weights) {
-            Some(tiles) => Kernel::Tiled(TiledConvolution::new(
-                tiles, weight, outputs, inputs, bias, POINTWISE,
-            )),
-            None => Kernel::Product(Convolution::new(weight, outputs, inputs, bias, POINTWISE)),
-        }
-    });
-    let mut shape = input.layout().shape().to_vec();
-    let rows = Shape {
-        images: 1,
-        height: 1,
-        width: input.layout().num_elements() / inputs,
-    };
-    let call = Call {
-        kernel: &kernel,
-        shape: rows,
-        results: rows,
-        outputs,
-        depth: inputs,
-    };
-    let input = Map {
-        shape: rows,
-        channels: inputs,
-        last: input,
-    };
-    *shape.last_mut()? = outputs;
-    let shape = TensorShape::from(shape);
-    let output = match (&*kernel, input.dtype()) {
-        (Kernel::Tiled(kernel), DType::BF16) => {
-            let output = call.compute(&[input], None, activation, |parts, epilogue, output| {
-                kernel.run(rows, parts, epilogue, output);
-            });
-            FlexTensor::from_data(TensorData::new(output, shape))
-        }
-        (Kernel::Product(kernel), dtype) => {
-            let input = input.widened();
-            let output = call.compute(&[input], None, activation, |parts, epilogue, output| {
-                kernel.run(rows, parts, epilogue, output);
-            });
-            FlexTensor::from_data(if dtype == DType::BF16 {
-                TensorData::new(narrow(output), shape)
-            } else {
-                TensorData::new(output, shape)
-            })
-        }
-        _ => return None,
-    };
-    Some(primitive::<B>(output))
 }
 
 const POINTWISE: Sliding = Sliding {

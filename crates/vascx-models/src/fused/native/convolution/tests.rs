@@ -5,6 +5,7 @@ use burn::nn::conv::{Conv2dConfig, ConvTranspose2dConfig};
 use burn::tensor::Distribution;
 
 use super::*;
+use crate::Activation;
 use crate::precision::cast_weights;
 use crate::work::measure_layers;
 use crate::{Precision, fused};

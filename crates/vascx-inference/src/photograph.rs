@@ -55,7 +55,10 @@ impl Photograph {
     pub fn from_rgb(width: u32, height: u32, bytes: Vec<u8>) -> Result<Self> {
         let count = bytes.len();
         match RgbImage::from_raw(width, height, bytes) {
-            Some(rgb) if !rgb.is_empty() && count == rgb.len() => Ok(Self { rgb, note: None }),
+            // Bytes beyond the last pixel would be kept.
+            Some(rgb) if count > 0 && count as u64 == 3 * u64::from(width) * u64::from(height) => {
+                Ok(Self { rgb, note: None })
+            }
             _ => Err(Error::PixelCount {
                 bytes: count,
                 width,
@@ -138,6 +141,7 @@ mod tests {
         assert!(message.contains("notes.png"), "{message}");
         assert!(message.contains("text"), "{message}");
         assert!(Photograph::from_rgb(2, 2, vec![0; 11]).is_err());
+        assert!(Photograph::from_rgb(2, 2, vec![0; 13]).is_err());
         assert!(Photograph::from_rgb(0, 2, vec![]).is_err());
     }
 }

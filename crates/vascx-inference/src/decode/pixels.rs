@@ -14,19 +14,13 @@ pub(super) enum Samples {
 }
 
 impl Samples {
-    /// 16-bit samples in this machine's byte order, as decoders leave them.
-    pub(super) fn native_words(bytes: &[u8]) -> Result<Self> {
+    /// 16-bit samples in the byte order of `word`; decoders leave them in this machine's.
+    pub(super) fn words(bytes: &[u8], word: fn([u8; 2]) -> u16) -> Result<Self> {
         let mut words = Vec::new();
         words
             .try_reserve_exact(bytes.len() / 2)
             .map_err(|_| no_memory(bytes.len() as u64))?;
-        words.extend(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&pair| u16::from_ne_bytes(pair)),
-        );
+        words.extend(bytes.as_chunks().0.iter().map(|&pair| word(pair)));
         Ok(Self::Words(words))
     }
 

@@ -39,7 +39,7 @@ pub(super) fn decode(kind: Kind, bytes: &[u8], limits: DecodeLimits) -> Result<D
         ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
             let mut bytes = zeros(length)?;
             decoder.read_image(&mut bytes).map_err(failed)?;
-            Samples::native_words(&bytes)?
+            Samples::words(&bytes, u16::from_ne_bytes)?
         }
         other => {
             return Err(format!(

@@ -98,18 +98,7 @@ fn samples_of(bytes: Vec<u8>, size: usize) -> Result<Samples> {
     if size == 1 {
         return Ok(Samples::Bytes(bytes));
     }
-    let mut words = Vec::new();
-    words
-        .try_reserve_exact(bytes.len() / 2)
-        .map_err(|_| no_memory(bytes.len() as u64))?;
-    words.extend(
-        bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&pair| u16::from_le_bytes(pair)),
-    );
-    Ok(Samples::Words(words))
+    Samples::words(&bytes, u16::from_le_bytes)
 }
 
 fn run_lengths(stream: &[u8], header: &Header) -> Result<Frame> {

@@ -33,7 +33,9 @@ pub(super) fn decode(reader: &mut Reader, layout: &Layout) -> Result<RgbImage> {
             Samples::Bytes(unpack(&bytes, layout, channels)?)
         }
         DecodingSampleType::U8 => Samples::Bytes(interleave(bytes, planes, 1)?),
-        DecodingSampleType::U16 => Samples::native_words(&interleave(bytes, planes, 2)?)?,
+        DecodingSampleType::U16 => {
+            Samples::words(&interleave(bytes, planes, 2)?, u16::from_ne_bytes)?
+        }
         _ => {
             let size = usize::from(layout.bits / 8);
             unit_floats(&interleave(bytes, planes, size)?, kind)?

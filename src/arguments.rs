@@ -87,7 +87,7 @@ pub(crate) struct ManArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
-    /// Folder of results, as `run-models` writes it; report.html and report_files/ go there.
+    /// Folder of results, as retinalysis-vascx's `run-models` writes it; report.html and report_files/ go there.
     #[arg(value_name = "OUT")]
     pub(crate) folder: PathBuf,
     /// Folder with biomarkers.csv [default: OUT or its only subfolder that has one].

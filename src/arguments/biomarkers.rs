@@ -67,6 +67,9 @@ pub(crate) struct CalcBiomarkersArguments {
 pub(crate) struct WriteMappingArguments {
     /// File to write.
     pub(crate) output: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// Biomarkers to describe.
     #[arg(long, alias = "feature_set", value_name = "NAME")]
     pub(crate) feature_set: FeatureSet,
@@ -82,6 +85,9 @@ pub(crate) struct WriteMappingArguments {
 pub(crate) struct WriteReadmeArguments {
     /// Markdown file to write.
     pub(crate) output: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// Biomarkers to describe.
     #[arg(long, alias = "feature_set", value_name = "NAME")]
     pub(crate) feature_set: FeatureSet,

@@ -2,6 +2,7 @@
 //! `write-readme`: what they mean.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use vascx::pipeline::{
@@ -60,6 +61,8 @@ pub(crate) fn run(arguments: &CalcBiomarkersArguments) -> Result {
     }
     Ok(if summary.failed + summary.not_begun == 0 {
         Done::All
+    } else if summary.measured == 0 && summary.not_begun == 0 {
+        Done::Nothing
     } else {
         Done::Some
     })
@@ -89,6 +92,7 @@ fn tell(job: &BiomarkerJob, summary: BiomarkerSummary) {
 }
 
 pub(crate) fn write_mapping(arguments: &WriteMappingArguments) -> Result {
+    check_new(&arguments.output, arguments.overwrite)?;
     let mapping = if arguments.json {
         Mapping::Json
     } else {
@@ -105,7 +109,18 @@ pub(crate) fn write_mapping(arguments: &WriteMappingArguments) -> Result {
 }
 
 pub(crate) fn write_readme(arguments: &WriteReadmeArguments) -> Result {
+    check_new(&arguments.output, arguments.overwrite)?;
     pipeline::write_readme(&arguments.output, arguments.feature_set, arguments.naming)
         .map_err(Failure::Biomarkers)?;
     Ok(Done::All)
+}
+
+fn check_new(output: &Path, overwrite: bool) -> Result<()> {
+    if overwrite || output.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Failure::file(
+        output,
+        "it exists; name another file, or --overwrite to replace it",
+    ))
 }

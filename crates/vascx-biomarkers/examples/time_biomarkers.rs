@@ -1,4 +1,4 @@
-//! Measures a feature set on maps in the layout of `vascx run-models` and prints how long it took:
+//! Measures a feature set on maps in the layout of retinalysis-vascx's `run-models` and prints how long it took:
 //! `cargo run --release -p vascx-biomarkers --example time_biomarkers -- AV.png VESSELS.png
 //! DISC.png FOVEA_X FOVEA_Y [SET]`.
 

@@ -52,7 +52,7 @@ pub use field_of_view::{FieldOfView, Method};
 pub use geometry::Point;
 pub use guard::check_outputs;
 pub use inputs::{DicomId, IdFrom, Input, InputOptions, Inputs, LeftOut};
-pub use job::{Existing, Job, Outcome, PreprocessJob, Status, Summary};
+pub use job::{Existing, FolderLock, Job, Outcome, PreprocessJob, Status, Summary};
 pub use output::{Durability, write_tensor, write_whole};
 pub use overlay::Overlay;
 pub use photograph::Photograph;

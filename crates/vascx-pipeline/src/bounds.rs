@@ -4,7 +4,7 @@ use vascx_biomarkers::{Bounds, Line, Point};
 
 use crate::literal::Literal;
 
-/// Reads what `vascx run-models` and retinalysis-vascx print: a dictionary of `hw`, `center`
+/// Reads what retinalysis-vascx prints: a dictionary of `hw`, `center`
 /// (x, y), `radius` and `lines`.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ pub enum Error {
         /// What the system says.
         reason: String,
     },
-    /// A file that cannot be written whole.
+    /// A file that cannot be written whole, or a folder that another run writes to.
     #[error(transparent)]
     Unwritten(#[from] vascx_inference::Error),
     /// A folder without an eye that can be measured.
@@ -82,9 +82,25 @@ pub enum Error {
         /// The first setting that differs.
         difference: String,
     },
-    /// A report that another process is writing.
-    #[error("{}: another process is writing this report", .0.display())]
-    Busy(PathBuf),
+    /// A report to go on with that has no journal.
+    #[error(
+        "{} holds {} but no journal to go on from; give another folder, or --overwrite to \
+         replace them",
+        .report.display(),
+        .names.join(", ")
+    )]
+    NoJournal {
+        /// The report's folder.
+        report: PathBuf,
+        /// What it holds.
+        names: Vec<String>,
+    },
+    /// A journal of something else.
+    #[error("{}: of another command's results, which stay as they are; name another folder", .0.display())]
+    ForeignJournal(PathBuf),
+    /// A file to append warnings to that is no log.
+    #[error("{}: holds something else than warnings and stays as it is; name another file", .0.display())]
+    NoLog(PathBuf),
     /// Eyes asked for that are not there.
     #[error("no eye is called {}", .0.join(", "))]
     UnknownEyes(Vec<String>),

@@ -1,7 +1,7 @@
 //! Cohorts of fundus photographs: a folder of maps becomes a folder of tables and pictures, and a report
 //! to look at.
 //!
-//! [`BiomarkerJob`] reads what `vascx run-models` or retinalysis-vascx wrote, measures every eye
+//! [`BiomarkerJob`] reads what retinalysis-vascx wrote, measures every eye
 //! on several threads in bounded memory, and writes `biomarkers.csv`, why values are undefined,
 //! what became of each eye, and pictures. What is done is kept in a journal, from which an
 //! interrupted job goes on.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::description::differences;
 use super::journal::{self, Earlier, Journal};
-use super::lock::Lock;
+use super::lock::FolderLock;
 use super::record::{Record, Status, Written};
 use crate::error::{Error, Result};
 use crate::guard::Protected;
@@ -92,7 +92,7 @@ pub(super) struct Folder {
     durability: Durability,
     journal: Journal,
     /// Given back last.
-    _lock: Lock,
+    _lock: FolderLock,
 }
 
 /// The files of one photograph, not yet under their names.
@@ -121,7 +121,7 @@ impl Folder {
             run,
         } = request;
         create_folder(out, durability)?;
-        let lock = Lock::take(out, warn)?;
+        let lock = FolderLock::take(out, warn)?;
         let mut folders = vec![out.to_owned()];
         folders.extend(layout.folders.iter().map(|name| out.join(name)));
 

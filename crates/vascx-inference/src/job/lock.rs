@@ -10,19 +10,20 @@ const FILE: &str = ".vascx.lock";
 
 /// A lock on a folder, held until it is dropped or the process ends, however it ends. It is an
 /// advisory lock of the operating system on a file in the folder, which says who holds it.
-pub(super) struct Lock {
+#[derive(Debug)]
+pub struct FolderLock {
     path: PathBuf,
     /// None where the file system has no locks.
     file: Option<File>,
 }
 
-impl Lock {
+impl FolderLock {
     /// Locks a folder. On a file system without locks nothing is locked, and `warn` is told.
     ///
     /// # Errors
     /// [`Error::InUse`] when another process, or another job of this one, has it; or what the
     /// operating system says.
-    pub(super) fn take(folder: &Path, warn: &mut dyn FnMut(&str)) -> Result<Self> {
+    pub fn take(folder: &Path, warn: &mut dyn FnMut(&str)) -> Result<Self> {
         let path = folder.join(FILE);
         loop {
             let file = open(&path).map_err(|error| Error::output(&path, error))?;
@@ -54,7 +55,7 @@ impl Lock {
     }
 }
 
-impl Drop for Lock {
+impl Drop for FolderLock {
     fn drop(&mut self) {
         // While it is still locked, so that nobody else's is removed.
         if self.file.is_some() {
@@ -120,12 +121,12 @@ mod tests {
     fn a_folder_has_one_writer_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let mut warn = |warning: &str| panic!("{warning}");
-        let lock = Lock::take(folder.path(), &mut warn).unwrap();
-        let second = Lock::take(folder.path(), &mut warn).err().unwrap();
+        let lock = FolderLock::take(folder.path(), &mut warn).unwrap();
+        let second = FolderLock::take(folder.path(), &mut warn).err().unwrap();
         let own = format!("process {}", std::process::id());
         assert!(second.to_string().contains(&own), "{second}");
         drop(lock);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        Lock::take(folder.path(), &mut warn).unwrap();
+        FolderLock::take(folder.path(), &mut warn).unwrap();
     }
 }

@@ -9,6 +9,7 @@ mod preprocess;
 mod record;
 
 pub use folder::Existing;
+pub use lock::FolderLock;
 pub use preprocess::PreprocessJob;
 pub use record::Status;
 

@@ -9,7 +9,7 @@ use vascx_biomarkers::Point;
 use crate::biomarkers::scale::Scale;
 use crate::error::{Error, Result};
 
-/// The folders of maps, as `vascx run-models` and retinalysis-vascx name them.
+/// The folders of maps, as retinalysis-vascx names them.
 pub(crate) const MAPS: [&str; 4] = ["artery_vein", "vessels", "disc", "preprocessed_rgb"];
 
 /// Column names of the fovea, newest first.
@@ -50,7 +50,11 @@ impl Cohort {
             eyes: Vec::new(),
             left_out: Vec::new(),
         };
-        for id in ids(&folder.join("artery_vein"))? {
+        let (ids, unreadable) = ids(&folder.join("artery_vein"))?;
+        let reason = "its name is not UTF-8; rename its maps";
+        let unreadable = unreadable.into_iter().map(|name| (name, reason.to_owned()));
+        cohort.left_out.extend(unreadable);
+        for id in ids {
             let lacks = [
                 (!cohort.map("disc", &id).is_file()).then_some("no map in disc/"),
                 (!fovea.contains_key(&id)).then_some("no row in fovea.csv"),
@@ -94,22 +98,26 @@ impl Cohort {
     }
 }
 
-/// Names of the PNG files in a folder without their ending, in the order of the files' names.
-fn ids(folder: &Path) -> Result<Vec<String>> {
+/// Names of the PNG files in a folder without their ending, in the order of the files' names; and those
+/// that are not UTF-8, with signs in place of what is not.
+fn ids(folder: &Path) -> Result<(Vec<String>, Vec<String>)> {
     let entries = fs::read_dir(folder).map_err(|error| Error::input(folder, error))?;
-    let mut names = Vec::new();
+    let (mut names, mut unreadable) = (Vec::new(), Vec::new());
     for entry in entries {
         let entry = entry.map_err(|error| Error::input(folder, error))?;
-        if let Ok(name) = entry.file_name().into_string()
-            && name.strip_suffix(".png").is_some()
-            && !name.starts_with('.')
-        {
-            names.push(name);
+        let (list, name) = match entry.file_name().into_string() {
+            Ok(name) => (&mut names, name),
+            Err(name) => (&mut unreadable, name.to_string_lossy().into_owned()),
+        };
+        if let Some(id) = name.strip_suffix(".png").filter(|_| !name.starts_with('.')) {
+            list.push((name.clone(), id.to_owned()));
         }
     }
-    names.sort_unstable();
-    let ids = names.iter().filter_map(|name| name.strip_suffix(".png"));
-    Ok(ids.map(str::to_owned).collect())
+    let ids = |mut files: Vec<(String, String)>| {
+        files.sort_unstable();
+        files.into_iter().map(|(_, id)| id).collect()
+    };
+    Ok((ids(names), ids(unreadable)))
 }
 
 /// A row of a table, by the id in the first column.

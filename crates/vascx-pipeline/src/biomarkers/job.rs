@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 use vascx_biomarkers::{FeatureSet, Naming};
+use vascx_inference::FolderLock;
 
 use crate::biomarkers::cohort::{Cohort, CohortEye, MAPS};
 use crate::biomarkers::documents;
@@ -27,7 +29,7 @@ const CHUNK_PER_THREAD: usize = 16;
 #[derive(Clone, Debug)]
 pub struct BiomarkerJob {
     /// Folder with `artery_vein/`, `disc/`, `vessels/`, `preprocessed_rgb/`, `fovea.csv` and
-    /// `bounds.csv`, as `vascx run-models` and retinalysis-vascx write it.
+    /// `bounds.csv`, as retinalysis-vascx writes it.
     pub input: PathBuf,
     /// Folder to write; created when missing.
     pub report: PathBuf,
@@ -107,16 +109,14 @@ pub struct Outcome<'a> {
     pub warnings: &'a [String],
 }
 
-/// Every file and folder that a report may consist of; the first seven are the reference's.
-const REPORT_FILES: [&str; 13] = [
+/// Every file that a report may consist of; the first six are the reference's.
+const REPORT_FILES: [&str; 11] = [
     "biomarkers.csv",
     "biomarkers.metadata.csv",
     "biomarkers.names.json",
     "data_dictionary.csv",
     "README.md",
     "report.json",
-    "plots",
-    "sheets",
     "manifest.csv",
     "reasons.csv",
     "segments.csv",
@@ -153,7 +153,10 @@ impl BiomarkerJob {
             cohort.eyes.truncate(count);
         }
         let pictured = self.pictured(&cohort)?;
-        self.prepare()?;
+        if let Some(log) = &self.log {
+            log::check(log)?;
+        }
+        let _lock = self.prepare()?;
         let mut journal = self.journal()?;
         begin(cohort.eyes.len());
         let mut summary = BiomarkerSummary {
@@ -241,38 +244,49 @@ impl BiomarkerJob {
         }
     }
 
-    /// Makes the report's folder, if nothing of the user's would be replaced.
-    fn prepare(&self) -> Result<()> {
+    /// Makes and locks the report's folder, if nothing of the user's would be replaced.
+    fn prepare(&self) -> Result<FolderLock> {
         let report = &self.report;
         if report.exists() && !report.is_dir() {
             return Err(Error::output(report, "it is a file; name a folder"));
         }
         // Before anything is made, as far as the path exists.
         self.keep_off_the_maps(&real_path(report))?;
-        let found: Vec<String> = REPORT_FILES
-            .into_iter()
-            .filter(|name| report.join(name).symlink_metadata().is_ok())
-            .map(str::to_owned)
-            .collect();
-        match self.existing {
-            Existing::Refuse if !found.is_empty() => {
-                return Err(Error::ReportExists {
-                    report: report.clone(),
-                    names: found,
-                });
-            }
-            Existing::Overwrite => {
-                // First what another process may hold.
-                if found.iter().any(|name| name == journal::FILE) {
-                    drop(Journal::open(report, &Map::new(), false)?);
-                }
-                for name in found {
-                    remove(&report.join(name))?;
-                }
-            }
-            Existing::Refuse | Existing::Resume => {}
+        let found = || -> Vec<String> {
+            REPORT_FILES
+                .into_iter()
+                .chain(plots::FOLDERS)
+                .filter(|name| report.join(name).symlink_metadata().is_ok())
+                .map(str::to_owned)
+                .collect()
+        };
+        let names = found();
+        if self.existing == Existing::Refuse && !names.is_empty() {
+            return Err(Error::ReportExists {
+                report: report.clone(),
+                names,
+            });
         }
-        fs::create_dir_all(report).map_err(|error| Error::output(report, error))
+        fs::create_dir_all(report).map_err(|error| Error::output(report, error))?;
+        // File systems without locks are left to the user's care.
+        let lock = FolderLock::take(report, &mut |_| {})?;
+        let has_journal = journal::is_there(report)?;
+        let names = found();
+        if self.existing == Existing::Resume && !names.is_empty() && !has_journal {
+            return Err(Error::NoJournal {
+                report: report.clone(),
+                names,
+            });
+        }
+        // Without a journal it may be somebody else's folder: there only what is written anew is
+        // replaced.
+        if self.existing == Existing::Overwrite && has_journal {
+            plots::clear(report, &journal::ids(report)?)?;
+            for name in REPORT_FILES {
+                remove(&report.join(name))?;
+            }
+        }
+        Ok(lock)
     }
 
     fn keep_off_the_maps(&self, report: &Path) -> Result<()> {
@@ -309,11 +323,11 @@ impl BiomarkerJob {
             }
         };
         set("mm_per_pixel", scale);
-        Journal::open(
-            &self.report,
-            &description,
-            self.existing == Existing::Resume,
-        )
+        if self.existing == Existing::Resume && journal::is_there(&self.report)? {
+            Journal::go_on(&self.report, &description)
+        } else {
+            Journal::begin(&self.report, &description)
+        }
     }
 }
 
@@ -331,19 +345,12 @@ fn real_path(path: &Path) -> PathBuf {
     absolute
 }
 
-/// Removes a file of a report, or the pictures in a folder of one.
-fn remove(path: &Path) -> Result<()> {
-    let output = |error| Error::output(path, error);
-    if !path.symlink_metadata().map_err(output)?.is_dir() {
-        return fs::remove_file(path).map_err(output);
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::output(path, error)),
+        _ => Ok(()),
     }
-    for entry in fs::read_dir(path).map_err(output)? {
-        let entry = entry.map_err(output)?.path();
-        if entry.extension().is_some_and(|ending| ending == "png") {
-            fs::remove_file(&entry).map_err(|error| Error::output(&entry, error))?;
-        }
-    }
-    Ok(())
 }
 
 /// FNV-1a: the same in every version and on every machine.

@@ -1,12 +1,12 @@
 //! What has been measured so far, line by line; the tables are made from it.
 //!
 //! `journal.jsonl` holds the job's description and then a record per eye. A line that a kill has
-//! torn is cut off when the job goes on. The file is locked while a process writes it; the lock
-//! ends with the process.
+//! torn is cut off when the job goes on; any other damaged line costs its eye. Only the holder of the
+//! folder's lock opens a journal.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -49,47 +49,48 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a report, empty or, to go on, with what a job with the same
-    /// description has done. Eyes that failed are not counted as done.
+    /// Begins the journal of a report.
     ///
     /// # Errors
-    /// The file cannot be written, another process writes it, or it is another job's.
-    pub(crate) fn open(
-        report: &Path,
-        description: &Map<String, Value>,
-        resume: bool,
-    ) -> Result<Self> {
+    /// The file cannot be written.
+    pub(crate) fn begin(report: &Path, description: &Map<String, Value>) -> Result<Self> {
         let path = report.join(FILE);
         let output = |error| Error::output(&path, error);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(output(error)),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        let mut file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(output)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Busy(path)),
-            // Some network file systems have no locks.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(output(error)),
-        }
-        let mut places = HashMap::new();
-        let mut end = 0;
-        if resume {
-            (places, end) = scan(&path, &file, description)?;
-        }
-        file.set_len(end).map_err(output)?;
-        file.seek(SeekFrom::End(0)).map_err(output)?;
-        if end == 0 {
-            let mut line =
-                serde_json::to_vec(description).map_err(|error| Error::output(&path, error))?;
-            line.push(b'\n');
-            file.write_all(&line).map_err(output)?;
-            end = line.len() as u64;
-        }
+        // Never through a link that came there in the meantime.
+        let file = options.read(true).write(true).create_new(true).open(&path);
+        let mut file = file.map_err(output)?;
+        let mut line =
+            serde_json::to_vec(description).map_err(|error| Error::output(&path, error))?;
+        line.push(b'\n');
+        let written = file.write_all(&line).and_then(|()| file.sync_data());
+        written.map_err(|error| Error::output(&path, error))?;
+        Ok(Self {
+            path,
+            file,
+            places: HashMap::new(),
+            end: line.len() as u64,
+        })
+    }
+
+    /// Opens the journal of a report with what a job of the same description has done. Eyes that
+    /// failed are not counted as done.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or it is another job's.
+    pub(crate) fn go_on(report: &Path, description: &Map<String, Value>) -> Result<Self> {
+        let path = report.join(FILE);
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let mut file = file.map_err(|error| Error::output(&path, error))?;
+        let Some((places, end)) = scan(&path, &file, description)? else {
+            return Self::begin(report, description);
+        };
+        let cut = file.set_len(end).and_then(|()| file.seek(SeekFrom::End(0)));
+        cut.map_err(|error| Error::output(&path, error))?;
         Ok(Self {
             path,
             file,
@@ -144,12 +145,53 @@ impl Journal {
     }
 }
 
-/// Finds the whole records of a journal and where they end.
+/// Whether a folder holds the journal of a report; that of another command is an error.
+pub(crate) fn is_there(report: &Path) -> Result<bool> {
+    let path = report.join(FILE);
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Error::input(&path, error)),
+        Ok(metadata) if !metadata.is_file() => return Err(Error::ForeignJournal(path)),
+        Ok(_) => {}
+    }
+    let mut first = Vec::new();
+    File::open(&path)
+        .and_then(|file| {
+            BufReader::new(file.take(LONGEST_DESCRIPTION)).read_until(b'\n', &mut first)
+        })
+        .map_err(|error| Error::input(&path, error))?;
+    let description = serde_json::from_slice::<Map<String, Value>>(&first);
+    // It is empty if a loss of power came before the description.
+    if first.is_empty() || description.is_ok_and(|found| found.contains_key("feature_set")) {
+        Ok(true)
+    } else {
+        Err(Error::ForeignJournal(path))
+    }
+}
+
+/// Most bytes of a description; longer than any path in it.
+const LONGEST_DESCRIPTION: u64 = 64 << 10;
+
+/// Ids of all records of a journal that can be read.
+pub(crate) fn ids(report: &Path) -> Result<Vec<String>> {
+    let path = report.join(FILE);
+    let input = |error| Error::input(&path, error);
+    let mut ids = Vec::new();
+    for line in BufReader::new(File::open(&path).map_err(input)?).split(b'\n') {
+        if let Ok(record) = serde_json::from_slice::<Record>(&line.map_err(input)?) {
+            ids.push(record.id);
+        }
+    }
+    Ok(ids)
+}
+
+/// Finds the whole records of a journal and where the last whole line ends; nothing in an empty file.
+#[allow(clippy::type_complexity)]
 fn scan(
     path: &Path,
     file: &File,
     description: &Map<String, Value>,
-) -> Result<(HashMap<String, u64>, u64)> {
+) -> Result<Option<(HashMap<String, u64>, u64)>> {
     let input = |error| Error::input(path, error);
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
@@ -158,8 +200,8 @@ fn scan(
         reader.read_until(b'\n', line).map_err(input)
     };
     let mut end = next(&mut line)? as u64;
-    if !line.ends_with(b"\n") {
-        return Ok((HashMap::new(), 0));
+    if end == 0 {
+        return Ok(None);
     }
     let found: Map<String, Value> =
         serde_json::from_slice(&line).map_err(|error| Error::input(path, error))?;
@@ -176,18 +218,17 @@ fn scan(
     let mut places = HashMap::new();
     loop {
         let length = next(&mut line)? as u64;
-        let Ok(record) = serde_json::from_slice::<Record>(&line) else {
-            break;
-        };
         if !line.ends_with(b"\n") {
-            break;
+            return Ok(Some((places, end)));
         }
-        if record.failure.is_none() {
-            places.insert(record.id, end);
+        match serde_json::from_slice::<Record>(&line) {
+            Ok(record) if record.failure.is_none() => {
+                places.insert(record.id, end);
+            }
+            _ => {}
         }
         end += length;
     }
-    Ok((places, end))
 }
 
 #[cfg(test)]
@@ -207,26 +248,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut description = Map::new();
         description.insert("feature_set".into(), "full_v3".into());
-        let mut journal = Journal::open(folder.path(), &description, false).unwrap();
+        let mut journal = Journal::begin(folder.path(), &description).unwrap();
         journal
             .add(&[record("b", None), record("x", Some("no map"))])
             .unwrap();
         journal.add(&[record("a", None)]).unwrap();
-        assert!(matches!(
-            Journal::open(folder.path(), &description, true),
-            Err(Error::Busy(_))
-        ));
         drop(journal);
         let path = folder.path().join(FILE);
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"{\"id\":\"torn").unwrap();
-        let mut journal = Journal::open(folder.path(), &description, true).unwrap();
+        file.write_all(b"damaged\n").unwrap();
+        serde_json::to_writer(&file, &record("c", None)).unwrap();
+        file.write_all(b"\n{\"id\":\"torn").unwrap();
+        let mut journal = Journal::go_on(folder.path(), &description).unwrap();
+        assert!(journal.holds("c"), "a damaged line costs its eye alone");
         assert!(journal.holds("a") && journal.holds("b") && !journal.holds("x"));
         journal.add(&[record("x", None)]).unwrap();
         let mut seen = Vec::new();
-        let ids = ["a", "b", "none", "x"].into_iter();
+        let wanted = ["a", "b", "none", "x"].into_iter();
         journal
-            .read(ids, |record| {
+            .read(wanted, |record| {
                 seen.push(record);
                 Ok(())
             })
@@ -237,9 +277,27 @@ mod tests {
         );
         drop(journal);
         description.insert("naming".into(), "canonical".into());
-        let error = Journal::open(folder.path(), &description, true)
-            .err()
-            .unwrap();
+        let error = Journal::go_on(folder.path(), &description).err().unwrap();
         assert!(error.to_string().contains("naming"), "{error}");
+        assert!(is_there(folder.path()).unwrap());
+        assert_eq!(ids(folder.path()).unwrap(), ["b", "x", "a", "c", "x"]);
+    }
+
+    #[test]
+    fn other_files_are_no_journals() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        assert!(!is_there(folder.path()).unwrap());
+        for text in ["{\"model\":\"a\"}\n", "torn", "my notes\n"] {
+            fs::write(&path, text).unwrap();
+            assert!(is_there(folder.path()).is_err(), "{text}");
+        }
+        #[cfg(unix)]
+        {
+            fs::write(folder.path().join("mine"), "").unwrap();
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("mine", &path).unwrap();
+            assert!(is_there(folder.path()).is_err());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One eye, from files to a record of the journal.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use vascx_biomarkers::{Analysis, BifurcationRow, FeatureSet, Kind, LayerName, SegmentRow};
@@ -66,8 +67,17 @@ pub(crate) fn measure(cohort: &Cohort, eye: &CohortEye, job: &BiomarkerJob) -> R
         id: eye.id.clone(),
         ..Record::default()
     };
-    if let Err(failure) = fill(&mut record, cohort, eye, job) {
-        record.failure = Some(failure);
+    // A fault of ours costs this eye, not the cohort.
+    let filled = catch_unwind(AssertUnwindSafe(|| fill(&mut record, cohort, eye, job)));
+    match filled {
+        Ok(filled) => record.failure = filled.err(),
+        Err(_) => {
+            record = Record {
+                id: eye.id.clone(),
+                failure: Some("the program failed on it; please report this with its maps".into()),
+                ..Record::default()
+            };
+        }
     }
     record.seconds = started.elapsed().as_secs_f64();
     record

@@ -24,7 +24,7 @@ use site::Site;
 
 /// The report on a folder of results.
 ///
-/// The folder is laid out as `run-models` writes it; all of it is optional but photographs' ids, which
+/// The folder is laid out as retinalysis-vascx's `run-models` writes it; all of it is optional but photographs' ids, which
 /// are collected from the tables and from the names of the pictures.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -81,7 +81,7 @@ impl Report {
         if cohort.photographs.is_empty() {
             return Err(Error::input(
                 &self.folder,
-                "the folder holds no results; give the OUT of `vascx run-models`, with \
+                "the folder holds no results; give the OUT of retinalysis-vascx's `run-models`, with \
                  preprocessed_rgb/, artery_vein/ or tables such as quality.csv",
             ));
         }

@@ -7,16 +7,18 @@ mod text;
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use vascx_biomarkers::{
-    Aggregate, Analysis, Biomarker, FeatureSet, Kind, LayerName, Point, Sector, TortuosityMeasure,
-    Variable,
+    Aggregate, Analysis, Biomarker, FeatureSet, Kind, LayerName, Naming, Point, Sector,
+    TortuosityMeasure, Variable,
 };
 
 use crate::biomarkers::cohort::{Cohort, CohortEye};
 use crate::biomarkers::documents::PlotPaths;
 use crate::biomarkers::eye_files::{EyeFiles, SIDE};
-use crate::biomarkers::job::BiomarkerJob;
+use crate::biomarkers::job::{BiomarkerJob, remove};
 use crate::biomarkers::journal::Journal;
 use crate::error::{Error, Result};
 use canvas::Canvas;
@@ -25,6 +27,42 @@ use panels::Scene;
 
 /// Most rows in a picture: more would make it larger than viewers open.
 const MOST_ROWS: usize = 8;
+
+/// Folders of pictures by biomarker and by eye.
+pub(crate) const FOLDERS: [&str; 2] = ["plots", "sheets"];
+
+/// Removes the pictures of a report that measured these eyes; whatever else lies beside them stays.
+pub(crate) fn clear(report: &Path, ids: &[String]) -> Result<()> {
+    let namings = [Naming::Resolved, Naming::Canonical];
+    let variables = FeatureSet::ALL.into_iter().flat_map(|set| {
+        let named = namings.into_iter().map(move |naming| set.variables(naming));
+        named.flatten().map(|variable| variable.name)
+    });
+    let names: [Vec<String>; 2] = [variables.collect(), ids.to_vec()];
+    for (folder, names) in FOLDERS.into_iter().zip(names) {
+        let folder = report.join(folder);
+        if !is_folder(&folder)? {
+            continue;
+        }
+        for name in names {
+            remove(&folder.join(format!("{name}.png")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a folder. A link is refused: pictures would replace those in another one.
+fn is_folder(path: &Path) -> Result<bool> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::output(path, error)),
+        Ok(metadata) if metadata.is_dir() => Ok(true),
+        Ok(_) => Err(Error::output(
+            path,
+            "it is no folder; remove it or name another report",
+        )),
+    }
+}
 
 /// A picture of the report: the variables in it, a panel for each and each eye.
 struct Plot {
@@ -44,10 +82,12 @@ pub(crate) fn draw(
 ) -> Result<PlotPaths> {
     let folder = |name: &str| -> Result<_> {
         let path = job.report.join(name);
-        fs::create_dir_all(&path).map_err(|error| Error::output(&path, error))?;
+        if !is_folder(&path)? {
+            fs::create_dir_all(&path).map_err(|error| Error::output(&path, error))?;
+        }
         Ok(path)
     };
-    let (plots_folder, sheets_folder) = (folder("plots")?, folder("sheets")?);
+    let (plots_folder, sheets_folder) = (folder(FOLDERS[0])?, folder(FOLDERS[1])?);
     let variables = job.set.variables(job.naming);
     let plots = plots(job.set, &variables);
     let values = values(journal, pictured)?;
@@ -70,23 +110,14 @@ pub(crate) fn draw(
         }
         let mut picture = Canvas::black(columns * SIDE, rows.len() * SIDE);
         for (row, (eye, values)) in rows.iter().enumerate() {
-            let Ok(files) = EyeFiles::read(cohort, eye, true) else {
-                continue;
-            };
-            let maps = files.eye(eye);
-            let Ok(analysis) = Analysis::new(&maps, job.set.rules()) else {
-                continue;
-            };
-            let scene = Scene {
-                analysis: &analysis,
-                rgb: files.rgb(),
-            };
-            for (column, (index, biomarker)) in plot.panels.iter().enumerate() {
-                let value = values.get(*index).map_or("", String::as_str);
-                let mut panel = scene.panel(biomarker);
-                label(&mut panel, &eye.id, &variables[*index].display_name, value);
-                picture.put(&panel, column * SIDE, row * SIDE);
-            }
+            with_scene(job, cohort, eye, |scene| {
+                for (column, (index, biomarker)) in plot.panels.iter().enumerate() {
+                    let value = values.get(*index).map_or("", String::as_str);
+                    let mut panel = scene.panel(biomarker);
+                    label(&mut panel, &eye.id, &variables[*index].display_name, value);
+                    picture.put(&panel, column * SIDE, row * SIDE);
+                }
+            });
         }
         let first = &variables[plot.panels[0].0].name;
         picture.save(&plots_folder.join(format!("{first}.png")))?;
@@ -99,20 +130,27 @@ pub(crate) fn draw(
         }
     }
     for eye in pictured {
-        let Ok(files) = EyeFiles::read(cohort, eye, true) else {
-            continue;
-        };
-        let maps = files.eye(eye);
-        let Ok(analysis) = Analysis::new(&maps, job.set.rules()) else {
-            continue;
-        };
-        let scene = Scene {
-            analysis: &analysis,
-            rgb: files.rgb(),
-        };
-        sheet(&scene, &eye.id).save(&sheets_folder.join(format!("{}.png", eye.id)))?;
+        if let Some(sheet) = with_scene(job, cohort, eye, |scene| sheet(scene, &eye.id)) {
+            sheet.save(&sheets_folder.join(format!("{}.png", eye.id)))?;
+        }
     }
     Ok(paths)
+}
+
+/// Draws something of an eye; nothing if it cannot be read.
+fn with_scene<R>(
+    job: &BiomarkerJob,
+    cohort: &Cohort,
+    eye: &CohortEye,
+    draw: impl FnOnce(&Scene) -> R,
+) -> Option<R> {
+    let files = EyeFiles::read(cohort, eye, true).ok()?;
+    let maps = files.eye(eye);
+    let analysis = Analysis::new(&maps, job.set.rules()).ok()?;
+    Some(draw(&Scene {
+        analysis: &analysis,
+        rgb: files.rgb(),
+    }))
 }
 
 /// The variables marked for pictures, those of arteries and veins side by side.
@@ -150,12 +188,7 @@ fn values(journal: &Journal, pictured: &[&CohortEye]) -> Result<HashMap<String, 
         values.insert(record.id, record.values);
         Ok(())
     });
-    read.map_err(|error| {
-        Error::input(
-            std::path::Path::new(crate::biomarkers::journal::FILE),
-            error,
-        )
-    })?;
+    read.map_err(|error| Error::input(Path::new(crate::biomarkers::journal::FILE), error))?;
     Ok(values)
 }
 

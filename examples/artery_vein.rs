@@ -1,12 +1,11 @@
 //! Arteries and veins of one photograph: `cargo run --release --example artery_vein`.
 
-use burn::backend::Flex;
 use vascx::convert::Model;
-use vascx::inference::{Photograph, SegmentationEnsemble};
+use vascx::inference::{Device, Photograph, SegmentationEnsemble};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/artery_vein.pt")?;
-    let ensemble = SegmentationEnsemble::<Flex>::load(&model, &Default::default())?;
+    let ensemble = SegmentationEnsemble::load(&model, Device::Cpu)?;
     let photograph = Photograph::open("examples/images/macula_centred_right.png")?;
     for segmentation in ensemble.predict(&photograph)? {
         let class_map = segmentation?.class_map; // 0 background, 1 artery, 2 vein, 3 crossing

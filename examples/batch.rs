@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use burn::backend::Flex;
 use vascx::convert::Model;
-use vascx::inference::{BatchSize, HeatmapEnsemble, Inputs, PredictOptions};
+use vascx::inference::{BatchSize, Device, HeatmapEnsemble, Inputs, PredictOptions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/fovea.pt")?;
-    let ensemble = HeatmapEnsemble::<Flex>::load(&model, &Default::default())?;
+    let ensemble = HeatmapEnsemble::load(&model, Device::Cpu)?;
     let inputs = Inputs::resolve(&["examples/images".into()], Default::default())?.photographs;
     // The same few photographs over and over stand for a cohort.
     let cohort: Vec<PathBuf> = inputs.into_iter().map(|input| input.path).collect();

@@ -1,12 +1,11 @@
 //! Area and centre of the optic disc: `cargo run --release --example disc`.
 
-use burn::backend::Flex;
 use vascx::convert::Model;
-use vascx::inference::{BatchSize, Inputs, PredictOptions, SegmentationEnsemble};
+use vascx::inference::{BatchSize, Device, Inputs, PredictOptions, SegmentationEnsemble};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/disc.pt")?;
-    let ensemble = SegmentationEnsemble::<Flex>::load(&model, &Default::default())?;
+    let ensemble = SegmentationEnsemble::load(&model, Device::Cpu)?;
     let inputs = Inputs::resolve(&["examples/images".into()], Default::default())?.photographs;
     let paths: Vec<_> = inputs.iter().map(|input| input.path.clone()).collect();
     let options = PredictOptions {

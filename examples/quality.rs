@@ -1,12 +1,11 @@
 //! How good photographs are: `cargo run --release --example quality`.
 
-use burn::backend::Flex;
 use vascx::convert::Model;
-use vascx::inference::{ClassificationEnsemble, Inputs};
+use vascx::inference::{ClassificationEnsemble, Device, Inputs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/quality.pt")?;
-    let ensemble = ClassificationEnsemble::<Flex>::load(&model, &Default::default())?;
+    let ensemble = ClassificationEnsemble::load(&model, Device::Cpu)?;
     let inputs = Inputs::resolve(&["examples/images".into()], Default::default())?.photographs;
     let paths: Vec<_> = inputs.iter().map(|input| input.path.clone()).collect();
     for (input, quality) in inputs.iter().zip(ensemble.predict(&paths)?) {

@@ -5,15 +5,15 @@
 //! * [`convert`]: PyTorch checkpoints to model directories, offline;
 //! * [`inference`]: photographs in, answers out;
 //! * [`biomarkers`]: class maps and landmarks of an eye in, calibres, angles, tortuosity out;
-//! * [`pipeline`]: folders of maps in, tables, pictures and the report out.
+//! * [`pipeline`]: folders of maps in, tables, pictures and the report out;
+//! * [`burn`] and [`image`], whose types the parts take and give, in the versions they use.
 //!
 //! ```no_run
-//! use burn::backend::Flex;
 //! use vascx::convert::Model;
-//! use vascx::inference::HeatmapEnsemble;
+//! use vascx::inference::{Device, HeatmapEnsemble};
 //!
 //! let model = Model::open("weights/demo/fovea.pt")?;
-//! let ensemble = HeatmapEnsemble::<Flex>::load(&model, &Default::default())?;
+//! let ensemble = HeatmapEnsemble::load(&model, Device::Cpu)?;
 //! for keypoints in ensemble.predict(std::path::Path::new("fundus.jpg"))? {
 //!     let fovea = keypoints?.points[0];
 //!     println!("fovea at ({:.1}, {:.1})", fovea.x, fovea.y);
@@ -23,6 +23,8 @@
 //!
 //! The `vascx` binary does the same from the command line.
 
+pub use burn;
+pub use image;
 pub use vascx_biomarkers as biomarkers;
 pub use vascx_convert as convert;
 pub use vascx_inference as inference;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::tensor::{Distribution, Tensor, backend::Backend};
 use serde::Serialize;
 use vascx::convert::Model;
-use vascx::inference::{AnyEnsemble, DeviceWork, Inputs, PredictOptions};
+use vascx::inference::{AnyEnsemble, DeviceWork, Inputs};
 use vascx::models::{
     Architecture, Ensemble, Peak, Prediction, ResNetConfig, ResNetDepth, UNetConfig,
     count_operations, measure_layers,
@@ -164,9 +164,7 @@ impl DeviceWork for Bench<'_> {
             peak,
             seconds,
             seconds_per_photograph: match &model {
-                Some(model) if !arguments.inputs.is_empty() => {
-                    self.photographs::<B>(model, device)?
-                }
+                Some(model) if !arguments.inputs.is_empty() => self.photographs(model)?,
                 _ => Vec::new(),
             },
         })
@@ -175,14 +173,14 @@ impl DeviceWork for Bench<'_> {
 
 impl Bench<'_> {
     /// Seconds from file to answer, per photograph.
-    fn photographs<B: Backend>(&self, model: &Model, device: &B::Device) -> Result<Vec<f64>> {
-        let precision = self.arguments.dtype.on(self.arguments.device);
-        let ensemble = AnyEnsemble::<B>::load(model, device)?.with_precision(precision)?;
+    fn photographs(&self, model: &Model) -> Result<Vec<f64>> {
+        let device = self.arguments.device;
+        let precision = self.arguments.dtype.on(device);
+        let ensemble = AnyEnsemble::load(model, device)?.with_precision(precision)?;
         let inputs = Inputs::resolve(&self.arguments.inputs, Default::default())?.photographs;
         let paths: Vec<_> = inputs.into_iter().map(|input| input.path).collect();
-        let options = PredictOptions::default();
         let predict = || -> Result<()> {
-            for answer in ensemble.predict(paths.as_slice(), &options)? {
+            for answer in ensemble.predict(paths.as_slice())? {
                 answer?;
             }
             Ok(())

@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 
 use vascx::convert::Model;
 use vascx::inference::{
-    Existing, Input, Inputs, Job, Outcome, Overlay, Photograph, PredictOptions, Summary,
-    check_outputs,
+    AnyEnsemble, Existing, Input, Inputs, Job, Outcome, Overlay, Photograph, PredictOptions,
+    Summary, check_outputs,
 };
-use vascx::models::Precision;
 
-use super::predict::Predict;
 use super::{BUILD, Failure, Result};
 use crate::arguments::DemoArguments;
 use crate::report::Reporter;
+use crate::signals::interrupt;
 
 const MODELS: [&str; 4] = ["artery_vein", "disc", "fovea", "quality"];
 
@@ -53,7 +52,6 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
             } else {
                 Existing::Refuse
             },
-            device: arguments.device.to_string(),
             build: BUILD.to_owned(),
             ..Job::default()
         };
@@ -67,14 +65,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
             }
             reporter.outcome(&outcome);
         };
-        let work = Predict {
-            model: &model,
-            job: &job,
-            precision: Precision::F32,
-            reporter: &reporter,
-            each,
-        };
-        let summary = arguments.device.run(work)??;
+        let warn = |warning: &str| reporter.warn(warning);
+        let ensemble = AnyEnsemble::load(&model, arguments.device)?;
+        let summary = job.run(&ensemble, interrupt()?, each, warn)?;
         total.succeeded += summary.succeeded;
         total.failed += summary.failed;
         total.left += summary.left;

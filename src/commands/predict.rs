@@ -1,9 +1,7 @@
 //! `vascx predict`: the main job.
 
-use burn::tensor::backend::Backend;
 use vascx::convert::Model;
-use vascx::inference::{AnyEnsemble, DeviceWork, Job, Outcome, PredictOptions, Summary};
-use vascx::models::Precision;
+use vascx::inference::{AnyEnsemble, Job, Outcome, PredictOptions};
 
 use super::names::{self, Named};
 use super::pull::locate;
@@ -33,7 +31,6 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         durability: arguments.output.durability.into(),
         memory: arguments.output.memory,
         keep: [files, model_files(&model)].concat(),
-        device: arguments.device.to_string(),
         build: BUILD.to_owned(),
     };
     keep_kernels(&arguments.kernels, arguments.device.first())?;
@@ -44,34 +41,11 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         reporter.note(note);
     }
     let each = |outcome: Outcome| reporter.outcome(&outcome);
-    let work = Predict {
-        model: &model,
-        job: &job,
-        precision: arguments.dtype.on(arguments.device.first()),
-        reporter: &reporter,
-        each,
-    };
-    let summary = arguments.device.run(work)??;
+    let warn = |warning: &str| reporter.warn(warning);
+    let precision = arguments.dtype.on(arguments.device.first());
+    let ensemble =
+        AnyEnsemble::load(&model, arguments.device.clone())?.with_precision(precision)?;
+    let summary = job.run(&ensemble, interrupt()?, each, warn)?;
     reporter.finish(summary, &job.out, arguments.device.first().is_gpu());
     Ok(summary.into())
-}
-
-/// A job on whichever backend the device has.
-pub(super) struct Predict<'a, F> {
-    pub(super) model: &'a Model,
-    pub(super) job: &'a Job,
-    pub(super) precision: Precision,
-    pub(super) reporter: &'a Reporter,
-    pub(super) each: F,
-}
-
-impl<F: FnMut(Outcome) + Send> DeviceWork for Predict<'_, F> {
-    type Output = Result<Summary>;
-
-    fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
-        let ensemble =
-            AnyEnsemble::<B>::load_on(self.model, devices)?.with_precision(self.precision)?;
-        let warn = |warning: &str| self.reporter.warn(warning);
-        Ok(self.job.run(&ensemble, interrupt()?, self.each, warn)?)
-    }
 }

@@ -25,6 +25,12 @@ pub enum Device {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Devices(Vec<Device>);
 
+impl From<Device> for Devices {
+    fn from(device: Device) -> Self {
+        Self(vec![device])
+    }
+}
+
 /// Work that is generic over the backend.
 pub trait DeviceWork {
     /// What it gives.
@@ -40,7 +46,7 @@ impl Device {
     /// # Errors
     /// When this build or machine lacks the device.
     pub fn run<W: DeviceWork>(self, work: W) -> Result<W::Output> {
-        Devices(vec![self]).run(work)
+        Devices::from(self).run(work)
     }
 
     /// Whether it is a graphics card, on which kernels are compiled and tuned at first.

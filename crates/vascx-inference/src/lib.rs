@@ -1,13 +1,12 @@
 //! Photographs in, answers out: decoding, preprocessing, sliding windows and the kinds of
-//! VascX ensembles, on any burn backend.
+//! VascX ensembles, on a device that is chosen at run time.
 //!
 //! ```no_run
-//! use burn::backend::Flex;
 //! use vascx_convert::Model;
-//! use vascx_inference::{Photograph, SegmentationEnsemble};
+//! use vascx_inference::{Device, Photograph, SegmentationEnsemble};
 //!
 //! let model = Model::open("weights/demo/artery_vein.pt")?;
-//! let ensemble = SegmentationEnsemble::<Flex>::load(&model, &Default::default())?;
+//! let ensemble = SegmentationEnsemble::load(&model, Device::Cpu)?;
 //! let photograph = Photograph::open("fundus.png")?;
 //! for answer in ensemble.predict(&photograph)? {
 //!     answer?.class_map.save("fundus_classes.png")?; // 8-bit class indices, original size
@@ -43,9 +42,9 @@ pub use decode::DecodeLimits;
 pub use device::{Device, DeviceWork, Devices, keep_autotune};
 pub use ensemble::{
     Answer, Answers, AnyEnsemble, BatchSize, Classification, ClassificationEnsemble, Embedding,
-    EmbeddingEnsemble, FromMembers, HeatmapEnsemble, Heatmaps, KeypointRule, Keypoints,
-    KeypointsEnsemble, Landmarks, Logits, OutOfMemory, Overlaps, OverlapsEnsemble, PredictOptions,
-    Regression, RegressionEnsemble, Segmentation, SegmentationEnsemble, TaskEnsemble,
+    EmbeddingEnsemble, HeatmapEnsemble, Heatmaps, KeypointRule, Keypoints, KeypointsEnsemble,
+    Landmarks, Logits, OutOfMemory, Overlaps, OverlapsEnsemble, PredictOptions, Regression,
+    RegressionEnsemble, Segmentation, SegmentationEnsemble, TaskAnswer, TaskEnsemble,
 };
 pub use error::{Error, Result};
 pub use field_of_view::{FieldOfView, Method};

@@ -2,7 +2,6 @@
 
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
-use vascx_convert::Task;
 
 use super::{Combined, FromMembers, Pass, Reading, Values, Wanted};
 use crate::geometry::Geometry;
@@ -17,8 +16,6 @@ pub struct Classification {
 }
 
 impl FromMembers for Classification {
-    const TASK: Task = Task::Classification;
-
     /// Softmax per member.
     fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
         pass.vectors(|logits| match pass.wanted {

@@ -1,7 +1,6 @@
 //! Vectors per photograph.
 
 use burn::tensor::backend::Backend;
-use vascx_convert::Task;
 
 use super::classification::{mean, per_member};
 use super::{Combined, FromMembers, Pass, Reading, Values};
@@ -17,8 +16,6 @@ pub struct Embedding {
 }
 
 impl FromMembers for Embedding {
-    const TASK: Task = Task::Embedding;
-
     /// The members' vectors as they are.
     fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
         pass.vectors(|vectors| vectors)

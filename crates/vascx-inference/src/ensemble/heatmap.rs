@@ -1,7 +1,6 @@
 //! Keypoints as maxima of heat maps.
 
 use burn::tensor::{Tensor, backend::Backend};
-use vascx_convert::Task;
 
 use super::{Combined, FromMembers, KeypointRule, Pass, Reading, Reduced, Values, Wanted};
 use crate::geometry::{Geometry, InputPoint, Point};
@@ -27,8 +26,6 @@ pub struct Heatmaps {
 }
 
 impl FromMembers for Keypoints {
-    const TASK: Task = Task::Heatmap;
-
     /// Sum of the members' heat maps, or each of them.
     fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
         let each = pass.keypoints == KeypointRule::MeanOfArgmax && pass.wanted != Wanted::Logits;

@@ -1,7 +1,6 @@
 //! Keypoints that networks give as numbers.
 
 use burn::tensor::{Tensor, backend::Backend};
-use vascx_convert::Task;
 
 use super::classification::{mean, per_member};
 use super::{Combined, FromMembers, Pass, Reading, Values};
@@ -17,8 +16,6 @@ pub struct Landmarks {
 }
 
 impl FromMembers for Landmarks {
-    const TASK: Task = Task::Keypoints;
-
     /// The members' points as they are.
     fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
         pass.points()

@@ -1,11 +1,13 @@
 //! The kinds of ensemble. What they share is [`runner`]'s (a model on its devices), [`stream`]'s
-//! (chunks in order) and [`worker`]'s (a chunk through a device); each kind adds how members become
-//! answers, as an implementation of [`FromMembers`] for its answer.
+//! (chunks in order), [`worker`]'s (a chunk within a device's memory) and [`engine`]'s (images through
+//! a backend); each kind adds how members become answers, as an implementation of [`FromMembers`] for
+//! its answer.
 
-mod any;
+mod answer;
 mod backoff;
 mod classification;
 mod embedding;
+mod engine;
 mod heatmap;
 mod landmarks;
 mod overlaps;
@@ -17,7 +19,7 @@ mod undo;
 mod values;
 mod worker;
 
-pub use any::{Answer, AnyEnsemble};
+pub use answer::{Answer, TaskAnswer};
 pub use backoff::OutOfMemory;
 pub use classification::Classification;
 pub use embedding::Embedding;
@@ -39,12 +41,13 @@ use vascx_convert::{Model, ModelManifest, Task};
 use vascx_models::Precision;
 
 use crate::decode::DecodeLimits;
+use crate::device::Devices;
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::preprocess::PreprocessMode;
 use crate::source::{Source, Sources};
+use engine::Pass;
 use values::{Combined, Reduced, Values};
-use worker::Pass;
 
 /// What a caller may decide differently from the model's defaults, per call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,31 +102,36 @@ pub enum BatchSize {
 
 /// An ensemble on a device, or on several, that answers photographs with an `A`; see the aliases
 /// [`SegmentationEnsemble`], [`OverlapsEnsemble`], [`ClassificationEnsemble`],
-/// [`RegressionEnsemble`], [`HeatmapEnsemble`], [`KeypointsEnsemble`] and [`EmbeddingEnsemble`].
-#[derive(Debug)]
-pub struct TaskEnsemble<B: Backend, A> {
-    runner: Arc<Runner<B>>,
+/// [`RegressionEnsemble`], [`HeatmapEnsemble`], [`KeypointsEnsemble`] and [`EmbeddingEnsemble`], and
+/// [`AnyEnsemble`] for whichever of these a model is.
+///
+/// A clone shares the weights. Several threads may predict with one ensemble at the same time.
+#[derive(Clone, Debug)]
+pub struct TaskEnsemble<A> {
+    pub(crate) runner: Arc<Runner>,
     answer: PhantomData<fn() -> A>,
 }
 
 /// Segments photographs: artery/vein, vessels, disc; with or without a halo around windows.
-pub type SegmentationEnsemble<B> = TaskEnsemble<B, Segmentation>;
+pub type SegmentationEnsemble = TaskEnsemble<Segmentation>;
 /// Segments photographs into classes that may overlap.
-pub type OverlapsEnsemble<B> = TaskEnsemble<B, Overlaps>;
+pub type OverlapsEnsemble = TaskEnsemble<Overlaps>;
 /// Classifies photographs, e.g. by image quality.
-pub type ClassificationEnsemble<B> = TaskEnsemble<B, Classification>;
+pub type ClassificationEnsemble = TaskEnsemble<Classification>;
 /// Regresses values from photographs.
-pub type RegressionEnsemble<B> = TaskEnsemble<B, Regression>;
+pub type RegressionEnsemble = TaskEnsemble<Regression>;
 /// Locates keypoints such as the fovea by heat maps.
-pub type HeatmapEnsemble<B> = TaskEnsemble<B, Keypoints>;
+pub type HeatmapEnsemble = TaskEnsemble<Keypoints>;
 /// Locates keypoints by numbers.
-pub type KeypointsEnsemble<B> = TaskEnsemble<B, Landmarks>;
+pub type KeypointsEnsemble = TaskEnsemble<Landmarks>;
 /// Turns photographs into vectors that other programs go on with.
-pub type EmbeddingEnsemble<B> = TaskEnsemble<B, Embedding>;
+pub type EmbeddingEnsemble = TaskEnsemble<Embedding>;
+/// Does whichever task the model is for.
+pub type AnyEnsemble = TaskEnsemble<Answer>;
 
-/// What numbers become answers by. Public only because [`FromMembers`] names it; not exported.
+/// What numbers become answers by.
 #[derive(Clone, Copy, Debug)]
-pub struct Reading {
+pub(crate) struct Reading {
     pub(crate) task: Task,
     /// Classes, keypoints or values.
     pub(crate) answers: usize,
@@ -131,23 +139,17 @@ pub struct Reading {
     pub(crate) keep_maps: bool,
 }
 
-/// How an answer is made of the members' predictions; implemented by the answers.
-pub trait FromMembers: Sized {
-    /// The task whose models give this answer.
-    const TASK: Task;
-
+/// How an answer is made of the members' predictions.
+trait FromMembers: Sized {
     /// What answers are made of.
-    #[doc(hidden)]
     fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B>;
 
     /// On a GPU: less than that, where the answer needs no more.
-    #[doc(hidden)]
     fn reduce<B: Backend>(combined: Tensor<B, 4>, _geometries: &[&Geometry]) -> Reduced<B> {
         Reduced::Numbers(combined)
     }
 
     /// The answer for one photograph, from its part of what was taken to the host.
-    #[doc(hidden)]
     fn from_values(values: Values, geometry: &Geometry, reading: Reading) -> Self;
 }
 
@@ -161,32 +163,40 @@ pub struct Logits {
     pub values: Vec<f32>,
 }
 
-impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
-    /// Loads a model onto a device.
+impl<A: TaskAnswer> TaskEnsemble<A> {
+    /// Loads a model onto a [`Device`](crate::Device), or onto several, over which the chunks of a call
+    /// are spread. Results stay in input order and do not depend on their number.
     ///
     /// # Errors
-    /// When the model is for another task or its weights do not fit.
-    pub fn load(model: &Model, device: &B::Device) -> Result<Self> {
-        Self::load_on(model, std::slice::from_ref(device))
+    /// When the model is for another task, its weights do not fit, or this build or machine lacks the
+    /// device.
+    pub fn load(model: &Model, devices: impl Into<Devices>) -> Result<Self> {
+        Self::check(model)?;
+        Ok(Self::new(Runner::load(model, &devices.into())?))
     }
 
-    /// Loads a model onto several devices, over which the chunks of a call are spread. Results stay
-    /// in input order and do not depend on their number.
+    /// Loads a model onto devices of a burn backend of the caller's.
     ///
     /// # Errors
-    /// As [`Self::load`], and when there are no devices.
-    pub fn load_on(model: &Model, devices: &[B::Device]) -> Result<Self> {
+    /// When the model is for another task, its weights do not fit or there are no devices.
+    pub fn load_backend<B: Backend>(model: &Model, devices: &[B::Device]) -> Result<Self> {
+        Self::check(model)?;
+        Ok(Self::new(Runner::load_backend::<B>(model, devices)?))
+    }
+
+    fn check(model: &Model) -> Result<()> {
         let found = model.manifest().task;
-        if found != A::TASK {
-            return Err(Error::WrongTask {
-                expected: A::TASK,
-                found,
-            });
+        match A::TASK {
+            Some(expected) if expected != found => Err(Error::WrongTask { expected, found }),
+            _ => Ok(()),
         }
-        Ok(Self {
-            runner: Arc::new(Runner::load(model, devices)?),
+    }
+
+    fn new(runner: Runner) -> Self {
+        Self {
+            runner: Arc::new(runner),
             answer: PhantomData,
-        })
+        }
     }
 
     /// The same ensemble computing in another element type. Inputs, blending, softmax and answers
@@ -195,11 +205,8 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
     /// # Errors
     /// When the device does not compute in it.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
-        let runner = Arc::unwrap_or_clone(self.runner).with_precision(precision)?;
-        Ok(Self {
-            runner: Arc::new(runner),
-            ..self
-        })
+        let runner = Arc::unwrap_or_clone(self.runner);
+        Ok(Self::new(runner.with_precision(precision)?))
     }
 
     /// The model's description.
@@ -227,12 +234,11 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
         options: &PredictOptions,
     ) -> Result<Vec<Result<A>>> {
         let reading = self.runner.reading(options);
-        let answer =
-            |Computed {
-                 values, geometry, ..
-             }: Computed| { A::from_values(values, &geometry, reading) };
         let wanted = Wanted::answers(options.keep_maps);
-        self.runner.collect(inputs.into(), options, wanted, answer)
+        self.runner
+            .collect(inputs.into(), options, wanted, |computed| {
+                read(computed, reading)
+            })
     }
 
     /// Results one by one, as they are ready: the next inputs are prepared while the device
@@ -283,7 +289,11 @@ impl<B: Backend, A: FromMembers> TaskEnsemble<B, A> {
             let Values::Numbers { shape, data } = values else {
                 unreachable!("logits are not reduced")
             };
-            let axes = if A::TASK.is_spatial() { 3 } else { 2 };
+            let axes = if self.runner.manifest.task.is_spatial() {
+                3
+            } else {
+                2
+            };
             Logits {
                 shape: shape[..axes].to_vec(),
                 values: data,
@@ -301,17 +311,19 @@ pub struct Answers<A> {
     answer: PhantomData<fn() -> A>,
 }
 
-impl<A: FromMembers> Iterator for Answers<A> {
+impl<A: TaskAnswer> Iterator for Answers<A> {
     type Item = Result<A>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let ((), computed) = self.stream.next()?;
-        Some(computed.map(
-            |Computed {
-                 values, geometry, ..
-             }| { A::from_values(values, &geometry, self.reading) },
-        ))
+        Some(computed.map(|computed| read(computed, self.reading)))
     }
+}
+
+/// The answer that was computed, of an ensemble whose task is that of `A`.
+fn read<A: TaskAnswer>(computed: Computed, reading: Reading) -> A {
+    let answer = Answer::from_values(computed.values, &computed.geometry, reading);
+    A::from_answer(answer).expect("the model's task was checked")
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 use image::GrayImage;
-use vascx_convert::Task;
 
 use super::segmentation::InputMaps;
 use super::{Combined, FromMembers, Pass, Reading, Reduced, Values, Wanted};
@@ -32,8 +31,6 @@ impl Overlaps {
 }
 
 impl FromMembers for Overlaps {
-    const TASK: Task = Task::Overlaps;
-
     /// Mean of the members' logits → sigmoid.
     fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
         let logits = pass.maps(Members::Mean);

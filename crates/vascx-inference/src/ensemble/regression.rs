@@ -1,7 +1,6 @@
 //! Values per photograph.
 
 use burn::tensor::backend::Backend;
-use vascx_convert::Task;
 
 use super::classification::{mean, per_member};
 use super::{Combined, FromMembers, Pass, Reading, Values};
@@ -22,8 +21,6 @@ impl Regression {
 }
 
 impl FromMembers for Regression {
-    const TASK: Task = Task::Regression;
-
     /// The members' values as they are.
     fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
         pass.vectors(|vectors| vectors)

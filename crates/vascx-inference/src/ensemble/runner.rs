@@ -1,40 +1,38 @@
 //! What is the same for all tasks: a model on its devices and the settings of a call.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::{self, Scope};
 
 use burn::tensor::backend::Backend;
 use vascx_convert::{InferenceSettings, Model, ModelManifest};
-use vascx_models::{Architecture, Ensemble, Precision};
+use vascx_models::{Architecture, Precision};
 
 use super::backoff::watch_memory;
+use super::engine::{self, Engine};
 use super::stream::{Computed, Promise, Queue, Stream, Together, channel, chunked, prepare_ahead};
 use super::worker::{Wanted, Worker};
 use super::{BatchSize, KeypointRule, PredictOptions, Reading};
+use crate::device::{DeviceWork, Devices};
 use crate::error::{Error, Result};
-use crate::memory::{self, Batch};
+use crate::memory::Batch;
 use crate::placement::Placement;
 use crate::preprocess::PreprocessMode;
 use crate::source::{Recipe, Sources};
 
 /// A model on one or several devices.
 #[derive(Clone, Debug)]
-pub(crate) struct Runner<B: Backend> {
-    pub(super) replicas: Vec<Replica<B>>,
+pub(crate) struct Runner {
+    engines: Vec<Arc<dyn Engine>>,
+    /// Names of the devices.
+    pub(crate) devices: String,
     pub(crate) manifest: ModelManifest,
     /// Element type that the weights are stored in.
     pub(crate) weights: String,
     /// SHA-256 of the file that they were read from.
     pub(crate) weights_sha256: String,
     pub(super) placement: Placement,
-}
-
-/// A model's weights on a device.
-#[derive(Clone, Debug)]
-pub(super) struct Replica<B: Backend> {
-    pub(super) ensemble: Ensemble<B>,
-    pub(super) device: B::Device,
 }
 
 /// Settings of one call.
@@ -54,17 +52,31 @@ pub(crate) struct Run {
     pub(super) wanted: Wanted,
 }
 
-impl<B: Backend> Runner<B> {
-    pub(super) fn load(model: &Model, devices: &[B::Device]) -> Result<Self> {
-        let first = devices
+/// Loads a model onto devices of the backend that they belong to.
+struct Load<'m>(&'m Model);
+
+impl DeviceWork for Load<'_> {
+    type Output = Result<Vec<Arc<dyn Engine>>>;
+
+    fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
+        engine::load::<B>(self.0, devices)
+    }
+}
+
+impl Runner {
+    pub(super) fn load(model: &Model, devices: &Devices) -> Result<Self> {
+        Self::new(model, devices.run(Load(model))??, devices.to_string())
+    }
+
+    pub(super) fn load_backend<B: Backend>(model: &Model, devices: &[B::Device]) -> Result<Self> {
+        let name = devices.first().map(B::name).unwrap_or_default();
+        Self::new(model, Load(model).run::<B>(devices)?, name)
+    }
+
+    fn new(model: &Model, engines: Vec<Arc<dyn Engine>>, devices: String) -> Result<Self> {
+        let first = engines
             .first()
             .ok_or_else(|| Error::Device("no devices were given to load the model onto".into()))?;
-        let replicas = devices.iter().map(|device| {
-            Ok(Replica {
-                ensemble: model.load(device)?,
-                device: device.clone(),
-            })
-        });
         let manifest = model.manifest();
         if !manifest.takes_photographs() {
             return Err(Error::Channels {
@@ -72,12 +84,13 @@ impl<B: Backend> Runner<B> {
                 photographs: manifest.preprocessing.channels(),
             });
         }
-        let placement = Placement::of::<B>(first);
+        let placement = first.placement();
         if placement != Placement::Host {
             watch_memory();
         }
         Ok(Self {
-            replicas: replicas.collect::<Result<_>>()?,
+            engines,
+            devices,
             manifest: manifest.clone(),
             weights: model.stored_dtype(),
             weights_sha256: model.weights_sha256(),
@@ -86,23 +99,19 @@ impl<B: Backend> Runner<B> {
     }
 
     pub(super) fn with_precision(mut self, precision: Precision) -> Result<Self> {
-        let supported = |replica: &Replica<B>| precision.is_supported::<B>(&replica.device);
-        if !self.replicas.iter().all(supported) {
-            return Err(Error::Precision(precision));
-        }
-        for replica in &mut self.replicas {
-            replica.ensemble = replica.ensemble.clone().with_precision(precision);
+        for engine in &mut self.engines {
+            *engine = engine.with_precision(precision)?;
         }
         Ok(self)
     }
 
     pub(crate) fn precision(&self) -> Precision {
-        self.replicas[0].ensemble.precision()
+        self.engines[0].precision()
     }
 
     /// Chunks that are computed at a time.
     pub(crate) fn workers(&self) -> usize {
-        self.replicas.len() * self.placement.chunks_under_way()
+        self.engines.len() * self.placement.chunks_under_way()
     }
 
     /// How the numbers of a call become answers.
@@ -204,10 +213,8 @@ impl<B: Backend> Runner<B> {
 
     /// The largest batch that fits every device, where devices tell their memory.
     fn fitting_batch(&self, inference: &InferenceSettings) -> Option<Batch> {
-        let batches = self.replicas.iter().map(|Replica { ensemble, device }| {
-            let under_way = self.placement.chunks_under_way();
-            memory::fitting_batch::<B>(ensemble, &self.manifest, inference, device, under_way)
-        });
+        let batches = self.engines.iter();
+        let batches = batches.map(|engine| engine.fitting_batch(&self.manifest, inference));
         batches.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
@@ -217,18 +224,16 @@ impl<B: Backend> Runner<B> {
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         inputs: impl Iterator<Item = Together<'a, T>> + Send + 'scope,
-        run: &Run,
+        run: &'scope Run,
         order: SyncSender<Promise<'a, T>>,
     ) {
         let (sender, chunks) = channel();
-        let recipe = run.recipe.clone();
-        scope.spawn(move || prepare_ahead(inputs, &recipe, &sender));
+        scope.spawn(move || prepare_ahead(inputs, &run.recipe, &sender));
         let queue = Queue::new(chunks, order);
-        for replica in &self.replicas {
+        for engine in &self.engines {
             for _ in 0..self.placement.chunks_under_way() {
-                let worker = Worker::new(self, replica, run);
                 let queue = queue.clone();
-                scope.spawn(move || worker.work(&queue));
+                scope.spawn(move || Worker::new(self, &**engine, run).work(&queue));
             }
         }
     }

@@ -3,7 +3,6 @@
 use burn::tensor::{Tensor, backend::Backend};
 use image::GrayImage;
 use rayon::prelude::*;
-use vascx_convert::Task;
 
 use super::values::most_probable_on_device;
 use super::{Combined, FromMembers, Pass, Reading, Reduced, Values, Wanted};
@@ -93,8 +92,6 @@ impl InputMaps {
 }
 
 impl FromMembers for Segmentation {
-    const TASK: Task = Task::Segmentation;
-
     /// Mean of the members' logits → softmax.
     fn combine<B: Backend>(pass: &Pass<B>) -> Combined<B> {
         let logits = pass.maps(Members::Mean);

@@ -8,10 +8,9 @@ use crate::geometry::Geometry;
 use crate::placement::Placement;
 use crate::window::HostMaps;
 
-/// One image's numbers on the host. Public only because [`super::FromMembers`] names it; not
-/// exported.
+/// One image's numbers on the host.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Values {
+pub(crate) enum Values {
     /// What [`super::FromMembers::combine`] gave.
     Numbers {
         /// Its last three axes.
@@ -38,7 +37,7 @@ pub enum Values {
 
 /// What [`super::FromMembers::combine`] gives for all images of a chunk.
 #[derive(Debug)]
-pub enum Combined<B: Backend> {
+pub(super) enum Combined<B: Backend> {
     /// Maps in memory.
     Host(Vec<HostMaps>),
     /// On the device.
@@ -105,7 +104,7 @@ impl From<HostMaps> for Values {
 
 /// What is still on the device, for all images of a chunk.
 #[derive(Debug)]
-pub enum Reduced<B: Backend> {
+pub(super) enum Reduced<B: Backend> {
     /// `[n, K, H, W]`.
     Numbers(Tensor<B, 4>),
     /// Class maps one after another.

@@ -21,7 +21,6 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use burn::tensor::backend::Backend;
 use rayon::prelude::*;
 use vascx_convert::{ModelManifest, Task};
 
@@ -62,8 +61,6 @@ pub struct Job {
     /// their results are written; half of what this process may still take when there is none. One that
     /// takes more alone fails. The network and its feature maps are not part of it.
     pub memory: Option<u64>,
-    /// Device name as reported in `run.json`.
-    pub device: String,
     /// Which build of the program runs, beyond the version; part of what `run.json` compares.
     pub build: String,
 }
@@ -180,9 +177,9 @@ impl Job {
     /// When there are no inputs or the folder may not be used: an output would be written over an
     /// input, or it holds what [`Existing`] says must stay. [`Error::Stopped`] when the job ended
     /// before its time, because the disk is full, say; what is done is then recorded.
-    pub fn run<B: Backend>(
+    pub fn run(
         &self,
-        ensemble: &AnyEnsemble<B>,
+        ensemble: &AnyEnsemble,
         interrupt: &AtomicBool,
         mut each: impl FnMut(Outcome) + Send,
         mut warn: impl FnMut(&str),
@@ -190,7 +187,7 @@ impl Job {
         if self.inputs.is_empty() {
             return Err(Error::NoPhotographs);
         }
-        let runner = &ensemble.runner;
+        let runner = &*ensemble.runner;
         // Photographs wait for their answers only where they are drawn on; that is most of the memory.
         let wanted = Wanted::answers(self.options.keep_maps);
         let call = runner.run(&self.options, wanted, self.overlay)?;
@@ -291,7 +288,7 @@ impl Job {
     }
 
     /// What a photograph takes while it is under way.
-    fn need<B: Backend>(&self, runner: &Runner<B>) -> Need {
+    fn need(&self, runner: &Runner) -> Need {
         let ModelManifest {
             preprocessing,
             architecture,

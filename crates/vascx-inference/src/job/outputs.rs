@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use burn::tensor::backend::Backend;
 use image::ExtendedColorType;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -54,13 +53,9 @@ pub(super) fn layout(job: &Job, manifest: &ModelManifest) -> Layout {
 
 /// Everything that decides the outputs of a photograph. Runs with equal
 /// descriptions give the same outputs.
-pub(super) fn run_description<B: Backend>(
-    job: &Job,
-    runner: &Runner<B>,
-    settings: &Settings,
-) -> Value {
+pub(super) fn run_description(job: &Job, runner: &Runner, settings: &Settings) -> Value {
     let (manifest, inference) = (&runner.manifest, &settings.inference);
-    let on_kernels = job.device == "cpu";
+    let on_kernels = runner.devices == "cpu";
     json!({
         "vascx_version": env!("CARGO_PKG_VERSION"),
         "build": job.build,
@@ -83,7 +78,7 @@ pub(super) fn run_description<B: Backend>(
         "keypoints": settings.keypoints.name(),
         "save_probabilities": job.options.keep_maps,
         "overlay": job.overlay,
-        "device": job.device,
+        "device": runner.devices,
         "instruction_set": on_kernels.then(vascx_models::instruction_set).flatten(),
         "dtype": runner.precision().name(),
     })

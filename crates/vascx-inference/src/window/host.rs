@@ -51,9 +51,9 @@ struct Span {
     count: usize,
 }
 
-/// Maps of one image. Public only because an ensemble's hidden methods name it; not exported.
+/// Maps of one image.
 #[derive(Clone, Debug)]
-pub struct HostMaps {
+pub(crate) struct HostMaps {
     /// K, height, width.
     pub(crate) shape: [usize; 3],
     /// Row-major.

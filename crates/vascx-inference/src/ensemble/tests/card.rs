@@ -3,20 +3,16 @@
 use super::*;
 
 /// An ensemble that treats the test backend as a card, on `devices` of them.
-fn as_card<A: FromMembers>(
-    model: &str,
-    devices: usize,
-    bytes: bool,
-) -> TaskEnsemble<TestBackend, A> {
+fn as_card<A: TaskAnswer>(model: &str, devices: usize, bytes: bool) -> TaskEnsemble<A> {
     let devices = vec![Default::default(); devices];
-    let mut ensemble = TaskEnsemble::load_on(&open(model), &devices).unwrap();
+    let mut ensemble = TaskEnsemble::load_backend::<TestBackend>(&open(model), &devices).unwrap();
     let runner = Arc::get_mut(&mut ensemble.runner).unwrap();
     runner.placement = Placement::Device { bytes };
     ensemble
 }
 
 /// Equal answers: classes and places of maxima do not hang on the last bit, in which maps may differ.
-fn assert_same_on_a_card<A: FromMembers + PartialEq + std::fmt::Debug>(
+fn assert_same_on_a_card<A: TaskAnswer + PartialEq + std::fmt::Debug>(
     model: &str,
     preprocess: PreprocessMode,
 ) {

@@ -34,10 +34,11 @@ fn answer(name: &str) -> Answer {
         keypoints: KeypointRule::MeanOfArgmax,
         ..PredictOptions::default()
     };
-    let mut ensemble = AnyEnsemble::<TestBackend>::load(&model, &Default::default()).unwrap();
+    let mut ensemble =
+        AnyEnsemble::load_backend::<TestBackend>(&model, &[Default::default()]).unwrap();
     let mut predict = |placement| {
-        ensemble.runner.placement = placement;
-        let mut answers = ensemble.predict(crop(), &options).unwrap();
+        Arc::get_mut(&mut ensemble.runner).unwrap().placement = placement;
+        let mut answers = ensemble.predict_with(crop(), &options).unwrap();
         answers.remove(0).unwrap()
     };
     let answer = predict(Placement::Host);
@@ -131,7 +132,8 @@ fn points_and_vectors_match_the_reference() {
 #[test]
 fn the_two_rules_for_keypoints_differ_and_keep_the_same_maps() {
     let model = Model::open(fixture("ensembles/HeatmapRegressionEnsemble.pt")).unwrap();
-    let ensemble = HeatmapEnsemble::<TestBackend>::load(&model, &Default::default()).unwrap();
+    let ensemble =
+        HeatmapEnsemble::load_backend::<TestBackend>(&model, &[Default::default()]).unwrap();
     let predict = |keypoints| {
         let options = PredictOptions {
             preprocess: Some(PreprocessMode::Crop),
@@ -154,7 +156,8 @@ fn the_two_rules_for_keypoints_differ_and_keep_the_same_maps() {
 #[test]
 fn flips_of_keypoints_are_flipped_back() {
     let model = Model::open(fixture("ensembles/KeypointsEnsemble.pt")).unwrap();
-    let ensemble = KeypointsEnsemble::<TestBackend>::load(&model, &Default::default()).unwrap();
+    let ensemble =
+        KeypointsEnsemble::load_backend::<TestBackend>(&model, &[Default::default()]).unwrap();
     let predict = |photograph: &Photograph, tta| {
         let options = PredictOptions {
             preprocess: Some(PreprocessMode::Crop),
@@ -186,12 +189,15 @@ fn an_answer_that_is_not_finite_fails_its_photograph_alone() {
         "overflowing_vector",
     ] {
         let model = Model::open(fixture(&format!("answers/{name}.pt"))).unwrap();
-        let mut ensemble = AnyEnsemble::<TestBackend>::load(&model, &Default::default()).unwrap();
+        let mut ensemble =
+            AnyEnsemble::load_backend::<TestBackend>(&model, &[Default::default()]).unwrap();
         for placement in [Placement::Host, Placement::Device { bytes: false }] {
-            ensemble.runner.placement = placement;
+            Arc::get_mut(&mut ensemble.runner).unwrap().placement = placement;
             for batch_size in [1, 3] {
                 let photographs = [dark.clone(), bright.clone(), dark.clone()];
-                let results = ensemble.predict(&photographs, &simple(batch_size)).unwrap();
+                let results = ensemble
+                    .predict_with(&photographs, &simple(batch_size))
+                    .unwrap();
                 let failed = results.iter().map(Result::is_err);
                 assert_eq!(failed.collect::<Vec<_>>(), [false, true, false], "{name}");
                 let message = results[1].as_ref().unwrap_err().to_string();
@@ -204,7 +210,8 @@ fn an_answer_that_is_not_finite_fails_its_photograph_alone() {
 #[test]
 fn a_network_for_other_images_than_photographs_is_refused_with_the_reason() {
     let model = Model::open(fixture("answers/grey.pt")).unwrap();
-    let error = AnyEnsemble::<TestBackend>::load(&model, &Default::default()).unwrap_err();
+    let error =
+        AnyEnsemble::load_backend::<TestBackend>(&model, &[Default::default()]).unwrap_err();
     assert!(
         error.to_string().contains("takes 1 channels"),
         "{error}, {:?}",

@@ -11,6 +11,7 @@ use vascx_convert::Normalisation;
 use vascx_models::MemberOutput;
 
 use super::*;
+use crate::device::Device;
 use crate::photograph::Photograph;
 use crate::placement::Placement;
 use crate::preprocess::{Pixels, level_tables};
@@ -27,8 +28,8 @@ fn open(model: &str) -> Model {
     Model::open(fixture(&format!("models/{model}.pt"))).unwrap()
 }
 
-fn load<A: FromMembers>(model: &str) -> TaskEnsemble<TestBackend, A> {
-    TaskEnsemble::load(&open(model), &Default::default()).unwrap()
+fn load<A: TaskAnswer>(model: &str) -> TaskEnsemble<A> {
+    TaskEnsemble::load_backend::<TestBackend>(&open(model), &[Default::default()]).unwrap()
 }
 
 /// The fixture models are for 64 pixels, where `full` has nothing to find.
@@ -41,8 +42,8 @@ fn simple(batch_size: usize) -> PredictOptions {
     }
 }
 
-fn answers<A: FromMembers>(
-    ensemble: &TaskEnsemble<TestBackend, A>,
+fn answers<A: TaskAnswer>(
+    ensemble: &TaskEnsemble<A>,
     photographs: &[Photograph],
     batch_size: usize,
 ) -> Vec<A> {
@@ -85,11 +86,11 @@ fn sliding_windows_match_vascx_simplify() {
         let bytes =
             std::fs::read(fixture(&format!("inference/windows_{model}.safetensors"))).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let runner = load::<Segmentation>(model).runner;
-        let ensemble = &runner.replicas[0].ensemble;
+        let opened = open(model);
+        let ensemble = opened.load::<TestBackend>(&Default::default()).unwrap();
         let image = read(&tensors, "image");
         let expected: Vec<f32> = read(&tensors, "logits").to_vec().unwrap();
-        let mut inference = runner.manifest.inference.clone();
+        let mut inference = opened.manifest().inference.clone();
         inference.overlap = overlap;
         let device = Default::default();
         let [count, _, height, width] = *image.shape.as_slice() else {
@@ -411,7 +412,7 @@ fn wrong_use_is_an_error_that_says_so() {
             .to_string();
         assert!(message.contains("at least 1"), "{message}");
     }
-    let error = HeatmapEnsemble::<TestBackend>::load(&open("unet_m1"), &Default::default());
+    let error = HeatmapEnsemble::load(&open("unet_m1"), Device::Cpu);
     assert_eq!(
         error.unwrap_err().to_string(),
         "the model does segmentation, not heatmap"

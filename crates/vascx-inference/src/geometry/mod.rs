@@ -55,7 +55,7 @@ impl Size {
 /// How a photograph was placed in the square network input. Both directions and both kinds of
 /// answer (maps, points) go through it. Public only because `FromMembers` names it; not exported.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Geometry {
+pub(crate) struct Geometry {
     /// Size of the network input.
     pub(crate) input: Size,
     pub(crate) horizontal: Axis,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use vascx::convert::Model;
-use vascx::inference::{BatchSize, Device, HeatmapEnsemble, Inputs, PredictOptions};
+use vascx::inference::{BatchSize, Device, HeatmapEnsemble, Inputs, PredictOptions, Warnings};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::open("weights/demo/fovea.pt")?;
@@ -14,14 +14,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cohort: Vec<PathBuf> = inputs.into_iter().map(|input| input.path).collect();
     let cohort = cohort.into_iter().cycle().take(12);
     for batch_size in [1, 4] {
-        let options = PredictOptions {
-            batch_size: Some(BatchSize::Photographs(batch_size)),
-            ..PredictOptions::default()
-        };
+        let mut options = PredictOptions::default();
+        options.batch_size = Some(BatchSize::Photographs(batch_size));
+        options.warnings = Warnings::to(|warning| eprintln!("{warning}"));
         let started = Instant::now();
         let mut done = 0;
         // Photographs are decoded ahead while the device computes; answers come in input order.
-        for keypoints in ensemble.predict_iter(cohort.clone(), &options, |w| eprintln!("{w}"))? {
+        let inputs = cohort.clone().map(|path| (path.clone(), path));
+        for (_path, keypoints) in ensemble.predict_iter(inputs, &options)? {
             keypoints?;
             done += 1;
         }

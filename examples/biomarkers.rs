@@ -1,9 +1,9 @@
 //! A folder of maps to a table of biomarkers: `cargo run --example biomarkers -- MAPS REPORT`.
 
 use std::error::Error;
-use std::sync::atomic::AtomicBool;
 
 use vascx::biomarkers::{FeatureSet, Naming};
+use vascx::inference::Cancel;
 use vascx::pipeline::{BiomarkerJob, Existing, Extras, Scale};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         existing: Existing::Resume,
     };
     let summary = job.run(
-        &AtomicBool::new(false),
+        &Cancel::default(),
         |eyes| println!("{eyes} eyes"),
         |outcome| println!("{}: {}", outcome.id, outcome.failure.unwrap_or("measured")),
     )?;

@@ -8,10 +8,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ensemble = SegmentationEnsemble::load(&model, Device::Cpu)?;
     let inputs = Inputs::resolve(&["examples/images".into()], Default::default())?.photographs;
     let paths: Vec<_> = inputs.iter().map(|input| input.path.clone()).collect();
-    let options = PredictOptions {
-        batch_size: Some(BatchSize::Photographs(2)),
-        ..PredictOptions::default()
-    };
+    let mut options = PredictOptions::default();
+    options.batch_size = Some(BatchSize::Photographs(2));
     for (input, disc) in inputs.iter().zip(ensemble.predict_with(&paths, &options)?) {
         let map = disc?.class_map;
         let on_disc = map

@@ -20,8 +20,19 @@ const SOME_FAILED: u8 = 1;
 /// Nothing could run, or every input failed.
 const NOTHING_RAN: u8 = 2;
 
+/// Ensembles on a GPU learn of panics on its threads; exhausted memory is not printed, for it is handled.
+fn notice_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !vascx::inference::notice_panic(panic) {
+            print(panic);
+        }
+    }));
+}
+
 fn main() -> ExitCode {
     signals::make_limits_errors();
+    notice_panics();
     // Clap exits with 2 on bad arguments, which is our code for that as well.
     let cli = Cli::parse();
     if cli.log_format == LogFormat::Json {

@@ -51,12 +51,6 @@ impl Reporter {
         }
     }
 
-    /// Something the user should know although the work goes on.
-    #[allow(clippy::unused_self)] // As a note.
-    pub(crate) fn warn(&self, warning: &str) {
-        tell(Kind::Warning, warning);
-    }
-
     /// Failures and warnings are always told; failures also stand in the manifest. What an earlier
     /// run has done is only counted.
     pub(crate) fn outcome(&self, outcome: &Outcome) {

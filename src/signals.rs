@@ -1,7 +1,8 @@
 //! Signals: requests to stop, and limits that would end the process without a word.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+
+use vascx::inference::Cancel;
 
 use crate::commands::{Failure, Result};
 use crate::terminal::{Kind, flush, tell};
@@ -9,20 +10,22 @@ use crate::terminal::{Kind, flush, tell};
 /// Exit code after a signal to stop at once, as shells have it for ^C.
 const STOPPED: i32 = 130;
 
-/// True once the user has asked to stop (^C, a termination signal, the end of the terminal): what is
+/// Cancelled once the user has asked to stop (^C, a termination signal, the end of the terminal): what is
 /// begun is finished, the rest is left. A second request stops at once.
-pub(crate) fn interrupt() -> Result<&'static AtomicBool> {
-    static INTERRUPT: AtomicBool = AtomicBool::new(false);
+pub(crate) fn interrupt() -> Result<Cancel> {
+    static INTERRUPT: OnceLock<Cancel> = OnceLock::new();
+    let cancel = INTERRUPT.get_or_init(Cancel::default);
     watch(|| {
-        if INTERRUPT.swap(true, Ordering::Relaxed) {
+        if cancel.is_cancelled() {
             std::process::exit(STOPPED);
         }
+        cancel.cancel();
         tell(
             Kind::Info,
             "stopping after what is begun; once more to stop at once",
         );
     })?;
-    Ok(&INTERRUPT)
+    Ok(cancel.clone())
 }
 
 /// At a request to stop, does something and ends the process.

@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &CalcBiomarkersArguments) -> Result {
         }
     };
     let summary = job
-        .run(interrupt()?, begin, each)
+        .run(&interrupt()?, begin, each)
         .map_err(Failure::Biomarkers)?;
     terminal::end_bar();
     terminal::flush();

@@ -9,7 +9,7 @@ use vascx::inference::{
     Summary, check_outputs,
 };
 
-use super::{BUILD, Failure, Result};
+use super::{BUILD, Failure, Result, warnings};
 use crate::arguments::DemoArguments;
 use crate::report::Reporter;
 use crate::signals::interrupt;
@@ -43,10 +43,12 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
                 reporter.note(notice);
             }
         }
-        let job = Job {
+        let mut options = PredictOptions::default();
+        options.warnings = warnings();
+        let mut job = Job {
             inputs: inputs.clone(),
             out: arguments.out.join(name),
-            options: PredictOptions::default(),
+            options,
             existing: if arguments.overwrite {
                 Existing::Overwrite
             } else {
@@ -65,9 +67,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
             }
             reporter.outcome(&outcome);
         };
-        let warn = |warning: &str| reporter.warn(warning);
         let ensemble = AnyEnsemble::load(&model, arguments.device)?;
-        let summary = job.run(&ensemble, interrupt()?, each, warn)?;
+        job.options.cancel = interrupt()?;
+        let summary = job.run(&ensemble, each)?;
         total.succeeded += summary.succeeded;
         total.failed += summary.failed;
         total.left += summary.left;

@@ -18,9 +18,10 @@ pub(crate) mod report;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use vascx::inference::{Device, Summary, keep_autotune};
+use vascx::inference::{Device, Summary, Warnings, keep_autotune};
 
 use crate::arguments::KernelArguments;
+use crate::terminal::{Kind, tell};
 
 /// The commit that this program was built from; empty where that is not known.
 pub(crate) const BUILD: &str = env!("VASCX_BUILD");
@@ -131,6 +132,11 @@ pub(crate) fn print_bytes(text: &[u8]) -> Result<()> {
 /// printed changes nothing about them.
 pub(crate) fn print_result(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Warnings of a job, on standard error.
+fn warnings() -> Warnings {
+    Warnings::to(|warning| tell(Kind::Warning, warning))
 }
 
 /// The files that a model is read from.

@@ -5,7 +5,7 @@ use vascx::inference::{AnyEnsemble, Job, Outcome, PredictOptions};
 
 use super::names::{self, Named};
 use super::pull::locate;
-use super::{BUILD, Result, keep_kernels, model_files};
+use super::{BUILD, Result, keep_kernels, model_files, warnings};
 use crate::arguments::{PredictArguments, Switch};
 use crate::report::Reporter;
 use crate::signals::interrupt;
@@ -13,19 +13,20 @@ use crate::signals::interrupt;
 pub(crate) fn run(arguments: &PredictArguments) -> Result {
     let Named { inputs, files } = names::resolve(&arguments.photographs)?;
     let model = locate(&arguments.model)?;
-    let job = Job {
+    let mut options = PredictOptions::default();
+    options.batch_size = arguments.batch_size;
+    options.window_batch_size = arguments.window_batch_size;
+    options.tta = arguments.tta.map(|switch| switch == Switch::On);
+    options.preprocess = arguments.preprocess.into();
+    options.keep_maps = arguments.save_probabilities;
+    options.limits = arguments.photographs.limits();
+    options.keypoints = arguments.keypoints.into();
+    options.warnings = warnings();
+    let mut job = Job {
         inputs: inputs.photographs,
         left_out: inputs.left_out,
         out: arguments.out.clone(),
-        options: PredictOptions {
-            batch_size: arguments.batch_size,
-            window_batch_size: arguments.window_batch_size,
-            tta: arguments.tta.map(|switch| switch == Switch::On),
-            preprocess: arguments.preprocess.into(),
-            keep_maps: arguments.save_probabilities,
-            limits: arguments.photographs.limits(),
-            keypoints: arguments.keypoints.into(),
-        },
+        options,
         overlay: arguments.overlay,
         existing: arguments.output.existing(),
         durability: arguments.output.durability.into(),
@@ -41,11 +42,12 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         reporter.note(note);
     }
     let each = |outcome: Outcome| reporter.outcome(&outcome);
-    let warn = |warning: &str| reporter.warn(warning);
     let precision = arguments.dtype.on(arguments.device.first());
     let ensemble =
         AnyEnsemble::load(&model, arguments.device.clone())?.with_precision(precision)?;
-    let summary = job.run(&ensemble, interrupt()?, each, warn)?;
+    // Until here ^C ends the program.
+    job.options.cancel = interrupt()?;
+    let summary = job.run(&ensemble, each)?;
     reporter.finish(summary, &job.out, arguments.device.first().is_gpu());
     Ok(summary.into())
 }

@@ -3,7 +3,7 @@
 use vascx::inference::PreprocessJob;
 
 use super::names::{self, Named};
-use super::{BUILD, Result};
+use super::{BUILD, Result, warnings};
 use crate::arguments::PreprocessArguments;
 use crate::report::Reporter;
 use crate::signals::interrupt;
@@ -21,11 +21,12 @@ pub(crate) fn run(arguments: &PreprocessArguments) -> Result {
         memory: arguments.output.memory,
         keep: files,
         build: BUILD.to_owned(),
+        cancel: interrupt()?,
+        warnings: warnings(),
     };
     let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
     reporter.left_out(&inputs.left_out);
-    let warn = |warning: &str| reporter.warn(warning);
-    let summary = job.run(interrupt()?, |outcome| reporter.outcome(&outcome), warn)?;
+    let summary = job.run(|outcome| reporter.outcome(&outcome))?;
     reporter.finish(summary, &job.out, false);
     Ok(summary.into())
 }

@@ -101,6 +101,9 @@ pub enum Error {
     /// The device's memory does not suffice even for the smallest step.
     #[error(transparent)]
     OutOfMemory(#[from] crate::ensemble::OutOfMemory),
+    /// Somebody cancelled before the input was begun.
+    #[error("cancelled before it was begun")]
+    Cancelled,
     /// Nothing to predict.
     #[error("no photographs were given; the list of inputs is empty")]
     NoPhotographs,

@@ -19,6 +19,7 @@
 
 mod augment;
 mod budget;
+mod control;
 mod decode;
 mod device;
 mod ensemble;
@@ -38,13 +39,14 @@ mod source;
 mod stamp;
 mod window;
 
+pub use control::{Cancel, Warnings};
 pub use decode::DecodeLimits;
 pub use device::{Device, DeviceWork, Devices, keep_autotune};
 pub use ensemble::{
     Answer, Answers, AnyEnsemble, BatchSize, Classification, ClassificationEnsemble, Embedding,
     EmbeddingEnsemble, HeatmapEnsemble, Heatmaps, KeypointRule, Keypoints, KeypointsEnsemble,
     Landmarks, Logits, OutOfMemory, Overlaps, OverlapsEnsemble, PredictOptions, Regression,
-    RegressionEnsemble, Segmentation, SegmentationEnsemble, TaskAnswer, TaskEnsemble,
+    RegressionEnsemble, Segmentation, SegmentationEnsemble, TaskAnswer, TaskEnsemble, notice_panic,
 };
 pub use error::{Error, Result};
 pub use field_of_view::{FieldOfView, Method};

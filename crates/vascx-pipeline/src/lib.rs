@@ -7,8 +7,8 @@
 //! interrupted job goes on.
 //!
 //! ```no_run
-//! use std::sync::atomic::AtomicBool;
 //! use vascx_biomarkers::{FeatureSet, Naming};
+//! use vascx_inference::Cancel;
 //! use vascx_pipeline::{BiomarkerJob, Existing, Extras, Scale};
 //!
 //! let job = BiomarkerJob {
@@ -23,7 +23,7 @@
 //!     log: None,
 //!     existing: Existing::Refuse,
 //! };
-//! let summary = job.run(&AtomicBool::new(false), |_| {}, |_| {})?;
+//! let summary = job.run(&Cancel::default(), |_| {}, |_| {})?;
 //! println!("{} eyes measured", summary.measured);
 //! # Ok::<(), vascx_pipeline::Error>(())
 //! ```

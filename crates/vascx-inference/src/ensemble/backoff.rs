@@ -1,9 +1,12 @@
 //! Working within a device's memory: when it runs out, less is done at once.
 
 use std::any::Any;
-use std::panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Once;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use burn::tensor::backend::DeviceId;
 
 use crate::error::Error;
 
@@ -45,8 +48,7 @@ impl From<Failure> for Error {
 
 /// What backends say when memory runs out; there is no typed error for it. CubeCL allocates on a
 /// thread of its own, where a failure stays: what arrives are its consequences, a buffer that is not
-/// there, a call without an answer, or nothing at all and wrong numbers. So [`watch_memory`] listens
-/// there, too.
+/// there, a call without an answer, or nothing at all and wrong numbers. Hence [`notice_panic`].
 const EXHAUSTED: [&str; 8] = [
     "out of memory",
     "outofmemory",
@@ -58,49 +60,58 @@ const EXHAUSTED: [&str; 8] = [
     "in an error state",
 ];
 
-/// What went wrong so far on threads that nobody waits for.
+/// How many panics of a device's threads were noticed so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Alarms {
     /// Memory ran out.
     exhaustions: usize,
-    /// Anything else that stopped a thread of the device.
+    /// Anything else.
     failures: usize,
 }
 
 impl Alarms {
-    /// Those since [`watch_memory`].
-    pub(super) fn so_far() -> Self {
-        Self {
-            exhaustions: EXHAUSTIONS.load(Ordering::SeqCst),
-            failures: FAILURES.load(Ordering::SeqCst),
-        }
+    /// Those of one device.
+    pub(super) fn of(device: DeviceId) -> Self {
+        let noticed = NOTICED.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = format!("{}-{}", device.type_id, device.index_id);
+        noticed.get(&name).copied().unwrap_or_default()
     }
 }
 
-static EXHAUSTIONS: AtomicUsize = AtomicUsize::new(0);
-static FAILURES: AtomicUsize = AtomicUsize::new(0);
-/// How the names of burn's and CubeCL's threads begin: device service, then upstream or downstream.
-const DEVICE_THREADS: [&str; 2] = ["DSU-", "DSD-"];
+/// Alarms per device, by which names of its threads end.
+static NOTICED: Mutex<BTreeMap<String, Alarms>> = Mutex::new(BTreeMap::new());
 
-/// From now on, panics of exhausted memory are counted instead of printed, on whichever thread, and
-/// other panics of a device's threads are counted, too.
-pub(super) fn watch_memory() {
-    static WATCHING: Once = Once::new();
-    WATCHING.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            if message(panic.payload()).is_some_and(|reason| is_exhaustion(&reason)) {
-                EXHAUSTIONS.fetch_add(1, Ordering::SeqCst);
-                return;
-            }
-            let thread = std::thread::current();
-            let begins = |name: &str| DEVICE_THREADS.iter().any(|start| name.starts_with(start));
-            if thread.name().is_some_and(begins) {
-                FAILURES.fetch_add(1, Ordering::SeqCst);
-            }
-            before(panic);
-        }));
+/// Notes a panic on a thread of a GPU, from the panic hook of a program. CubeCL goes on after it, with
+/// numbers that may be wrong; ensembles compute again what it concerns, or say that it failed. Without
+/// such a hook they cannot tell. True for exhausted memory, which need not be printed: it is handled.
+///
+/// ```
+/// let before = std::panic::take_hook();
+/// std::panic::set_hook(Box::new(move |panic| {
+///     if !vascx_inference::notice_panic(panic) {
+///         before(panic);
+///     }
+/// }));
+/// ```
+pub fn notice_panic(panic: &PanicHookInfo) -> bool {
+    let exhausted = message(panic.payload()).is_some_and(|reason| is_exhaustion(&reason));
+    note(thread::current().name(), exhausted);
+    exhausted
+}
+
+/// burn's and CubeCL's threads are called `DSU-` or `DSD-` (device service, upstream or downstream) and
+/// their device.
+fn note(thread: Option<&str>, exhausted: bool) {
+    let device = thread.and_then(|name| {
+        let upstream = name.strip_prefix("DSU-");
+        upstream.or_else(|| name.strip_prefix("DSD-"))
     });
+    if let Some(device) = device {
+        let mut noticed = NOTICED.lock().unwrap_or_else(PoisonError::into_inner);
+        let alarms = noticed.entry(device.to_owned()).or_default();
+        alarms.exhaustions += usize::from(exhausted);
+        alarms.failures += usize::from(!exhausted);
+    }
 }
 
 impl Limits {
@@ -296,6 +307,20 @@ mod tests {
         };
         let results = limits.run(&[1], compute, alarms, |_| {});
         assert!(matches!(results, Err(Failure::Device(_))), "{results:?}");
+    }
+
+    #[test]
+    fn a_panic_concerns_the_device_of_its_thread() {
+        let alarms = |index_id| {
+            let alarms = Alarms::of(DeviceId::new(77, index_id));
+            (alarms.exhaustions, alarms.failures)
+        };
+        note(Some("DSU-77-1"), true);
+        note(Some("DSD-77-1"), false);
+        note(Some("DSD-77-11"), false);
+        note(Some("main"), true);
+        note(None, false);
+        assert_eq!([alarms(0), alarms(1), alarms(11)], [(0, 0), (1, 1), (0, 1)]);
     }
 
     #[test]

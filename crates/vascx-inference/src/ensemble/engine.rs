@@ -3,11 +3,12 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use burn::tensor::backend::DeviceOps;
 use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData, backend::Backend};
 use vascx_convert::{InferenceSettings, Model, ModelManifest, Normalisation, Preprocessing, Task};
 use vascx_models::{Ensemble, MemberOutput, Precision, Prediction};
 
-use super::backoff::Limits;
+use super::backoff::{Alarms, Limits};
 use super::landmarks::flip_back;
 use super::runner::{Run, Runner};
 use super::values::{Combined, Reduced, Values};
@@ -40,6 +41,9 @@ pub(crate) trait Engine: Debug + Send + Sync {
 
     /// The largest batch that fits, where the device tells its memory.
     fn fitting_batch(&self, manifest: &ModelManifest, call: &InferenceSettings) -> Option<Batch>;
+
+    /// What was noticed so far of panics on the device's threads.
+    fn alarms(&self) -> Alarms;
 
     /// Begins a call: the function takes images of one size and gives one result for each.
     fn begin<'e>(&'e self, runner: &'e Runner, run: &'e Run) -> Compute<'e>;
@@ -97,6 +101,10 @@ impl<B: Backend> Engine for Replica<B> {
     fn fitting_batch(&self, manifest: &ModelManifest, call: &InferenceSettings) -> Option<Batch> {
         let under_way = self.placement().chunks_under_way();
         memory::fitting_batch::<B>(&self.ensemble, manifest, call, &self.device, under_way)
+    }
+
+    fn alarms(&self) -> Alarms {
+        Alarms::of(self.device.id())
     }
 
     fn begin<'e>(&'e self, runner: &'e Runner, run: &'e Run) -> Compute<'e> {

@@ -20,7 +20,7 @@ mod values;
 mod worker;
 
 pub use answer::{Answer, TaskAnswer};
-pub use backoff::OutOfMemory;
+pub use backoff::{OutOfMemory, notice_panic};
 pub use classification::Classification;
 pub use embedding::Embedding;
 pub use heatmap::{Heatmaps, Keypoints};
@@ -40,6 +40,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use vascx_convert::{Model, ModelManifest, Task};
 use vascx_models::Precision;
 
+use crate::control::{Cancel, Warnings};
 use crate::decode::DecodeLimits;
 use crate::device::Devices;
 use crate::error::{Error, Result};
@@ -50,7 +51,8 @@ use engine::Pass;
 use values::{Combined, Reduced, Values};
 
 /// What a caller may decide differently from the model's defaults, per call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct PredictOptions {
     /// Photographs per chunk, when not the model's. Results do not depend on it, memory does.
     pub batch_size: Option<BatchSize>,
@@ -68,6 +70,10 @@ pub struct PredictOptions {
     pub limits: DecodeLimits,
     /// How the members' heat maps become keypoints.
     pub keypoints: KeypointRule,
+    /// Stops the call: inputs that are not begun have [`Error::Cancelled`] for a result.
+    pub cancel: Cancel,
+    /// Where warnings of the call go.
+    pub warnings: Warnings,
 }
 
 /// How the members' heat maps become keypoints.
@@ -241,31 +247,33 @@ impl<A: TaskAnswer> TaskEnsemble<A> {
             })
     }
 
-    /// Results one by one, as they are ready: the next inputs are prepared while the device
-    /// computes, and memory does not grow with their number. Warnings, such as that memory ran out
-    /// and smaller chunks are tried, go to `warn`.
+    /// Results one by one in input order, each with the key that the caller gave its input: the next
+    /// inputs are prepared while the device computes, and memory does not grow with their number.
+    /// Dropping the iterator stops the call.
     ///
     /// # Errors
     /// When a batch size is 0.
-    pub fn predict_iter<I>(
+    pub fn predict_iter<K, S, I>(
         &self,
         inputs: I,
         options: &PredictOptions,
-        warn: impl FnMut(&str) + 'static,
-    ) -> Result<Answers<A>>
+    ) -> Result<Answers<K, A>>
     where
-        I: IntoIterator<Item: Into<Source<'static>>>,
+        K: Send + 'static,
+        S: Into<Source<'static>>,
+        I: IntoIterator<Item = (K, S)>,
         I::IntoIter: Send + 'static,
     {
         let run = self
             .runner
             .run(options, Wanted::answers(options.keep_maps), false)?;
-        let (order, stream) = Stream::new(self.runner.workers(), warn);
+        let (order, stream) = Stream::new(self.runner.workers(), options.warnings.clone());
         let (inputs, runner) = (inputs.into_iter(), self.runner.clone());
+        let cancel = options.cancel.clone();
         thread::spawn(move || {
             thread::scope(|scope| {
-                let inputs = inputs.map(|input| ((), input.into()));
-                let inputs = stream::chunked(inputs, run.settings.batch_size);
+                let inputs = inputs.map(|(key, input)| (key, input.into()));
+                let inputs = stream::chunked(inputs, run.settings.batch_size, cancel);
                 runner.start(scope, inputs, &run, order);
             });
         });
@@ -304,19 +312,22 @@ impl<A: TaskAnswer> TaskEnsemble<A> {
     }
 }
 
-/// Results as they are ready; see [`TaskEnsemble::predict_iter`].
-pub struct Answers<A> {
-    stream: Stream<'static, 'static, ()>,
+/// Results with their keys as they are ready; see [`TaskEnsemble::predict_iter`].
+///
+/// A panic of the caller's iterator, of a decoder or of the network goes on in [`Self::next`].
+pub struct Answers<K, A> {
+    stream: Stream<'static, K>,
     reading: Reading,
     answer: PhantomData<fn() -> A>,
 }
 
-impl<A: TaskAnswer> Iterator for Answers<A> {
-    type Item = Result<A>;
+impl<K, A: TaskAnswer> Iterator for Answers<K, A> {
+    type Item = (K, Result<A>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let ((), computed) = self.stream.next()?;
-        Some(computed.map(|computed| read(computed, self.reading)))
+        let (key, computed) = self.stream.next()?;
+        let answer = computed.map(|computed| read(computed, self.reading));
+        Some((key, answer))
     }
 }
 

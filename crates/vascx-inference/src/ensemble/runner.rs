@@ -1,6 +1,5 @@
 //! What is the same for all tasks: a model on its devices and the settings of a call.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::{self, Scope};
@@ -9,7 +8,6 @@ use burn::tensor::backend::Backend;
 use vascx_convert::{InferenceSettings, Model, ModelManifest};
 use vascx_models::{Architecture, Precision};
 
-use super::backoff::watch_memory;
 use super::engine::{self, Engine};
 use super::stream::{Computed, Promise, Queue, Stream, Together, channel, chunked, prepare_ahead};
 use super::worker::{Wanted, Worker};
@@ -85,9 +83,6 @@ impl Runner {
             });
         }
         let placement = first.placement();
-        if placement != Placement::Host {
-            watch_memory();
-        }
         Ok(Self {
             engines,
             devices,
@@ -249,14 +244,10 @@ impl Runner {
         if inputs.is_empty() {
             return Err(Error::NoPhotographs);
         }
-        // A terminal that is closed or full is no failure.
-        let warn = |warning: &str| {
-            let _ = writeln!(std::io::stderr(), "warning: {warning}");
-        };
-        let (order, stream) = Stream::new(self.workers(), warn);
+        let (order, stream) = Stream::new(self.workers(), options.warnings.clone());
         Ok(thread::scope(|scope| {
             let inputs = inputs.into_iter().map(|input| ((), input));
-            let inputs = chunked(inputs, run.settings.batch_size);
+            let inputs = chunked(inputs, run.settings.batch_size, options.cancel.clone());
             self.start(scope, inputs, &run, order);
             stream.map(|((), computed)| computed.map(&finish)).collect()
         }))

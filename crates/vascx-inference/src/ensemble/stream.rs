@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::values::Values;
-use crate::error::Result;
+use crate::control::{Cancel, Warnings};
+use crate::error::{Error, Result};
 use crate::geometry::Geometry;
 use crate::photograph::Photograph;
 use crate::preprocess::Bounds;
@@ -45,11 +47,14 @@ pub(crate) struct Batch<'a, T> {
 /// Where a batch, or the panic it ended in, will arrive.
 pub(crate) type Promise<'a, T> = Receiver<thread::Result<Batch<'a, T>>>;
 
+/// A chunk, or the panic that preparing it ended in.
+type Prepared<'a, T> = thread::Result<Chunk<'a, T>>;
+
 /// A chunk to compute and where its batch is waited for.
-pub(super) type Order<'a, T> = (Chunk<'a, T>, SyncSender<thread::Result<Batch<'a, T>>>);
+pub(super) type Order<'a, T> = (Prepared<'a, T>, SyncSender<thread::Result<Batch<'a, T>>>);
 
 /// The sending end for [`prepare_ahead`] and the receiving one for a [`Queue`].
-pub(super) fn channel<'a, T>() -> (SyncSender<Chunk<'a, T>>, Receiver<Chunk<'a, T>>) {
+pub(super) fn channel<'a, T>() -> (SyncSender<Prepared<'a, T>>, Receiver<Prepared<'a, T>>) {
     sync_channel(WAITING_CHUNKS)
 }
 
@@ -57,33 +62,46 @@ pub(super) fn channel<'a, T>() -> (SyncSender<Chunk<'a, T>>, Receiver<Chunk<'a, 
 /// is known to be impossible has its error.
 pub(crate) type Together<'a, T> = Vec<(T, Result<Source<'a>>)>;
 
-/// Inputs in chunks of one size, but for the last.
+/// Inputs in chunks of one size, but for the last; each has its error from when somebody cancels.
 pub(super) fn chunked<'a, T>(
     inputs: impl Iterator<Item = (T, Source<'a>)>,
     size: usize,
+    cancel: Cancel,
 ) -> impl Iterator<Item = Together<'a, T>> {
-    let mut inputs = inputs.fuse().map(|(tag, source)| (tag, Ok(source)));
+    let mut inputs = inputs.fuse().map(move |(tag, source)| {
+        let cancelled = cancel.is_cancelled();
+        (
+            tag,
+            if cancelled {
+                Err(Error::Cancelled)
+            } else {
+                Ok(source)
+            },
+        )
+    });
     std::iter::from_fn(move || {
         let chunk: Together<_> = inputs.by_ref().take(size).collect();
         (!chunk.is_empty()).then_some(chunk)
     })
 }
 
-/// Prepares inputs chunk by chunk, until they or the receiver are gone. The inputs of a chunk are
-/// decoded in parallel; to be run on a thread of its own.
+/// Prepares inputs chunk by chunk, until they or the receiver are gone, or the caller's iterator or a
+/// decoder panics. The inputs of a chunk are decoded in parallel; to be run on a thread of its own.
 pub(super) fn prepare_ahead<'a, T: Send>(
-    inputs: impl Iterator<Item = Together<'a, T>>,
+    mut inputs: impl Iterator<Item = Together<'a, T>>,
     recipe: &Recipe,
-    chunks: &SyncSender<Chunk<'a, T>>,
+    chunks: &SyncSender<Prepared<'a, T>>,
 ) {
-    for sources in inputs {
-        let load = |(tag, source): (T, Result<Source<'a>>)| {
-            (tag, source.and_then(|source| source.load(recipe)))
-        };
-        if chunks
-            .send(sources.into_par_iter().map(load).collect())
-            .is_err()
-        {
+    let load = |(tag, source): (T, Result<Source<'a>>)| {
+        (tag, source.and_then(|source| source.load(recipe)))
+    };
+    let mut next = || {
+        let sources = inputs.next()?;
+        Some(sources.into_par_iter().map(load).collect())
+    };
+    while let Some(chunk) = catch_unwind(AssertUnwindSafe(&mut next)).transpose() {
+        let failed = chunk.is_err();
+        if chunks.send(chunk).is_err() || failed {
             return;
         }
     }
@@ -94,7 +112,7 @@ pub(super) fn prepare_ahead<'a, T: Send>(
 pub(super) struct Queue<'a, T>(Arc<Mutex<Ends<'a, T>>>);
 
 struct Ends<'a, T> {
-    chunks: Receiver<Chunk<'a, T>>,
+    chunks: Receiver<Prepared<'a, T>>,
     order: SyncSender<Promise<'a, T>>,
 }
 
@@ -105,7 +123,10 @@ impl<T> Clone for Queue<'_, T> {
 }
 
 impl<'a, T> Queue<'a, T> {
-    pub(super) fn new(chunks: Receiver<Chunk<'a, T>>, order: SyncSender<Promise<'a, T>>) -> Self {
+    pub(super) fn new(
+        chunks: Receiver<Prepared<'a, T>>,
+        order: SyncSender<Promise<'a, T>>,
+    ) -> Self {
         Self(Arc::new(Mutex::new(Ends { chunks, order })))
     }
 
@@ -120,10 +141,10 @@ impl<'a, T> Queue<'a, T> {
 }
 
 /// One result per input, in input order.
-pub(crate) struct Stream<'a, 'w, T> {
+pub(crate) struct Stream<'a, T> {
     order: Receiver<Promise<'a, T>>,
     ready: VecDeque<(T, Result<Computed<'a>>)>,
-    warn: Box<dyn FnMut(&str) + 'w>,
+    warnings: Warnings,
     pace: Pace,
 }
 
@@ -174,18 +195,15 @@ impl Pace {
     }
 }
 
-impl<'a, 'w, T> Stream<'a, 'w, T> {
-    /// What `workers` workers promise to the sending end. Warnings go to `warn`.
-    pub(crate) fn new(
-        workers: usize,
-        warn: impl FnMut(&str) + 'w,
-    ) -> (SyncSender<Promise<'a, T>>, Self) {
+impl<'a, T> Stream<'a, T> {
+    /// What `workers` workers promise to the sending end. Warnings go to `warnings`.
+    pub(crate) fn new(workers: usize, warnings: Warnings) -> (SyncSender<Promise<'a, T>>, Self) {
         // One worker waits until its batch is asked for: finished batches do not pile up.
         let (sender, order) = sync_channel(workers - 1);
         let stream = Self {
             order,
             ready: VecDeque::new(),
-            warn: Box::new(warn),
+            warnings,
             pace: Pace::new(workers),
         };
         (sender, stream)
@@ -197,11 +215,11 @@ impl<'a, 'w, T> Stream<'a, 'w, T> {
     }
 }
 
-impl<'a, T> Iterator for Stream<'a, '_, T> {
+impl<'a, T> Iterator for Stream<'a, T> {
     type Item = (T, Result<Computed<'a>>);
 
     /// # Panics
-    /// When computing panicked, with that panic.
+    /// When preparing or computing panicked, with that panic.
     fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() {
             let batch = self.order.recv().ok()?.recv();
@@ -213,7 +231,7 @@ impl<'a, T> Iterator for Stream<'a, '_, T> {
                 .expect("a worker keeps its promise")
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             for warning in warnings {
-                (self.warn)(&warning);
+                self.warnings.warn(&warning);
             }
             self.pace.count(results.len(), elapsed);
             self.ready.extend(results);

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use super::backoff::{Alarms, Limits};
+use super::backoff::Limits;
 use super::engine::{Compute, Engine};
 use super::runner::{Run, Runner};
 use super::stream::{Batch, Chunk, Computed, Queue};
@@ -36,6 +36,7 @@ impl Wanted {
 /// Computes chunks on one device, one after the other.
 pub(super) struct Worker<'e> {
     runner: &'e Runner,
+    engine: &'e dyn Engine,
     compute: Compute<'e>,
     limits: Limits,
 }
@@ -44,6 +45,7 @@ impl<'e> Worker<'e> {
     pub(super) fn new(runner: &'e Runner, engine: &'e dyn Engine, run: &'e Run) -> Self {
         Self {
             runner,
+            engine,
             compute: engine.begin(runner, run),
             limits: Limits {
                 images: run.settings.batch_size,
@@ -52,11 +54,12 @@ impl<'e> Worker<'e> {
         }
     }
 
-    /// Computes what the queue holds, until it is empty for good. A panic goes to where its batch
-    /// was promised.
+    /// Computes what the queue holds, until it is empty for good. A panic, of preparing as of
+    /// computing, goes to where the batch was promised.
     pub(super) fn work<T>(mut self, queue: &Queue<'_, T>) {
         while let Some((chunk, promised)) = queue.next() {
-            let batch = catch_unwind(AssertUnwindSafe(|| self.batch(chunk)));
+            let batch =
+                chunk.and_then(|chunk| catch_unwind(AssertUnwindSafe(|| self.batch(chunk))));
             let failed = batch.is_err();
             // Nobody waits for it any more when the receiver is gone.
             let _ = promised.send(batch);
@@ -86,7 +89,7 @@ impl<'e> Worker<'e> {
                 continue;
             }
             let warn = |warning: &str| warnings.push(warning.to_owned());
-            match limits.run(images, &mut self.compute, Alarms::so_far, warn) {
+            match limits.run(images, &mut self.compute, || self.engine.alarms(), warn) {
                 Ok(computed) => values.extend(computed),
                 Err(error) => {
                     failure = Some(error);

@@ -53,7 +53,7 @@ impl Size {
 }
 
 /// How a photograph was placed in the square network input. Both directions and both kinds of
-/// answer (maps, points) go through it. Public only because `FromMembers` names it; not exported.
+/// answer (maps, points) go through it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Geometry {
     /// Size of the network input.

@@ -16,7 +16,6 @@ pub use record::Status;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -166,9 +165,9 @@ impl Job {
     /// model and settings. Photographs are decoded ahead and results are written behind while the
     /// device computes.
     ///
-    /// `each` sees every outcome in input order, `warn` what concerns the whole job. When
-    /// `interrupt` becomes true, no further chunk is begun and the tables are completed with what
-    /// is done. A photograph that cannot be read, computed or written is recorded as failed and the
+    /// `each` sees every outcome in input order; warnings that concern the whole job go where
+    /// [`PredictOptions::warnings`] says. After [`PredictOptions::cancel`] no further chunk is begun and
+    /// the tables are completed with what is done. A photograph that cannot be read, computed or written is recorded as failed and the
     /// rest go on.
     ///
     /// No input is ever written over, and no other process or job can write to the folder meanwhile.
@@ -180,9 +179,7 @@ impl Job {
     pub fn run(
         &self,
         ensemble: &AnyEnsemble,
-        interrupt: &AtomicBool,
         mut each: impl FnMut(Outcome) + Send,
-        mut warn: impl FnMut(&str),
     ) -> Result<Summary> {
         if self.inputs.is_empty() {
             return Err(Error::NoPhotographs);
@@ -202,7 +199,10 @@ impl Job {
             durability: self.durability,
             run: run.clone(),
         };
-        let (folder, kept) = Folder::open(request, &mut warn)?;
+        let PredictOptions {
+            cancel, warnings, ..
+        } = &self.options;
+        let (folder, kept) = Folder::open(request, &mut |warning| warnings.warn(warning))?;
         outputs::write_run(self, &run, settings, None)?;
         for input in &self.inputs {
             if let Some(record) = kept.done.get(&input.id) {
@@ -222,7 +222,7 @@ impl Job {
         };
         let chunk_size = settings.batch_size;
         let (finished, answers) = sync_channel(chunk_size);
-        let (order, mut stream) = Stream::new(runner.workers(), warn);
+        let (order, mut stream) = Stream::new(runner.workers(), warnings.clone());
         let todo: Vec<&Input> = self
             .inputs
             .iter()
@@ -233,9 +233,7 @@ impl Job {
         let mut records = Vec::new();
         let written = &mut records;
         let (ended, pace, folder) = thread::scope(|scope| {
-            let inputs = todo
-                .into_iter()
-                .take_while(|_| !interrupt.load(Ordering::Relaxed));
+            let inputs = todo.into_iter().take_while(|_| !cancel.is_cancelled());
             let chunks = in_chunks(inputs, chunk_size, &budget, need);
             runner.start(scope, chunks, &call, order);
             let writer = scope.spawn(move || {

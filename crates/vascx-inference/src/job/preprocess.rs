@@ -15,6 +15,7 @@ use super::folder::{Existing, Folder, Layout, Made, Request};
 use super::record::Record;
 use super::{Outcome, Summary, outputs};
 use crate::budget::{Budget, Need, Share};
+use crate::control::{Cancel, Warnings};
 use crate::decode::DecodeLimits;
 use crate::error::{Error, Result, alone};
 use crate::geometry::Size;
@@ -46,30 +47,29 @@ pub struct PreprocessJob {
     pub memory: Option<u64>,
     /// Which build of the program runs; see [`Job::build`](super::Job::build).
     pub build: String,
+    /// Stops the job after what is begun.
+    pub cancel: Cancel,
+    /// Where warnings go that concern the whole job.
+    pub warnings: Warnings,
 }
 
 impl PreprocessJob {
     /// Writes, into the output folder, `rgb/<id>.png` and (except for `resize`) the local contrast
     /// `ce/<id>.png`; `bounds.json`, by id; `manifest.csv`. As many photographs are in memory as
-    /// there are threads. `each` sees every outcome as soon as it is there, in any order; `warn` what
-    /// concerns the whole job.
+    /// there are threads. `each` sees every outcome as soon as it is there, in any order.
     ///
     /// # Errors
     /// When there are no inputs, the size is 0 or beyond 16384, or the folder may not be used or
     /// cannot be written; see [`Job::run`](super::Job::run).
-    pub fn run(
-        &self,
-        interrupt: &AtomicBool,
-        mut each: impl FnMut(Outcome) + Send,
-        mut warn: impl FnMut(&str),
-    ) -> Result<Summary> {
+    pub fn run(&self, mut each: impl FnMut(Outcome) + Send) -> Result<Summary> {
         if self.inputs.is_empty() {
             return Err(Error::NoPhotographs);
         }
         if !(1..=16_384).contains(&self.size) {
             return Err(Error::SquareSize(self.size));
         }
-        let (folder, kept) = Folder::open(self.request(), &mut warn)?;
+        let (folder, kept) =
+            Folder::open(self.request(), &mut |warning| self.warnings.warn(warning))?;
         for input in &self.inputs {
             if let Some(record) = kept.done.get(&input.id) {
                 each(outcome(input, record, true));
@@ -81,7 +81,7 @@ impl PreprocessJob {
             .filter(|input| !kept.done.contains_key(&input.id))
             .collect();
         let stop = AtomicBool::new(false);
-        let go_on = || !interrupt.load(Ordering::Relaxed) && !stop.load(Ordering::Relaxed);
+        let go_on = || !self.cancel.is_cancelled() && !stop.load(Ordering::Relaxed);
         let at_once = rayon::current_num_threads();
         let budget = Budget::new(self.memory);
         let need = Need {

@@ -5,12 +5,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 use vascx_biomarkers::{FeatureSet, Naming};
-use vascx_inference::FolderLock;
+use vascx_inference::{Cancel, FolderLock};
 
 use crate::biomarkers::cohort::{Cohort, CohortEye, MAPS};
 use crate::biomarkers::documents;
@@ -126,8 +125,8 @@ const REPORT_FILES: [&str; 11] = [
 
 impl BiomarkerJob {
     /// Measures every eye of the folder and writes the report. `begin` learns how many eyes there
-    /// are, `each` sees every outcome in any order. When `interrupt` becomes true nothing further
-    /// is begun, and the tables hold what is done.
+    /// are, `each` sees every outcome in any order. After `cancel` nothing further is begun, and the
+    /// tables hold what is done.
     ///
     /// Memory does not grow with the number of eyes, except for their names and places in the
     /// journal.
@@ -137,7 +136,7 @@ impl BiomarkerJob {
     /// eye's mishap is no error; it stands in manifest.csv.
     pub fn run(
         &self,
-        interrupt: &AtomicBool,
+        cancel: &Cancel,
         begin: impl FnOnce(usize),
         each: impl FnMut(Outcome) + Send,
     ) -> Result<BiomarkerSummary> {
@@ -187,7 +186,7 @@ impl BiomarkerJob {
         for chunk in todo.chunks(CHUNK_PER_THREAD * threads) {
             let records: Vec<Record> = pool.install(|| {
                 let measured = chunk.par_iter().with_max_len(1).filter_map(|eye| {
-                    if interrupt.load(Ordering::Relaxed) {
+                    if cancel.is_cancelled() {
                         return None;
                     }
                     let record = measure(&cohort, eye, self);

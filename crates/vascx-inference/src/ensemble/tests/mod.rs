@@ -3,6 +3,7 @@
 mod card;
 mod classes;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
@@ -215,8 +216,11 @@ fn every_kind_of_input_gives_the_same() {
         unwrap(ensemble.predict_with(&photographs[1..], &options).unwrap()),
         expected[1..]
     );
-    let streamed = ensemble.predict_iter(paths, &options, |_| {}).unwrap();
-    assert_eq!(unwrap(streamed.collect()), expected);
+    let (keys, streamed): (Vec<_>, Vec<_>) = ensemble
+        .predict_iter(paths.into_iter().enumerate(), &options)
+        .unwrap()
+        .unzip();
+    assert_eq!((keys, unwrap(streamed)), (vec![0, 1], expected.clone()));
 
     // Tensors go to the network as they are: 64² needs no geometry.
     let run = ensemble
@@ -431,8 +435,59 @@ fn a_panic_of_a_worker_reaches_the_caller() {
         .inference
         .window = [63, 63];
     let stream = ensemble
-        .predict_iter(vec![tensor], &PredictOptions::default(), |_| {})
+        .predict_iter([((), tensor)], &PredictOptions::default())
         .unwrap();
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stream.count()));
+    let outcome = catch_unwind(AssertUnwindSafe(|| stream.count()));
     assert!(outcome.is_err());
+}
+
+#[test]
+fn a_panic_of_the_callers_iterator_reaches_the_caller_after_the_answers_before_it() {
+    let ensemble = load::<Segmentation>("unet_m1");
+    let inputs = (0..10).map(|index| {
+        assert!(index < 4, "no more");
+        (index, photograph(64, 64, index))
+    });
+    let mut stream = ensemble.predict_iter(inputs, &simple(2)).unwrap();
+    for expected in 0..4 {
+        let (index, answer) = stream.next().unwrap();
+        assert!(index == expected && answer.is_ok());
+    }
+    let panic = catch_unwind(AssertUnwindSafe(|| stream.next().is_none())).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"no more"));
+    assert!(stream.next().is_none());
+}
+
+#[test]
+fn what_is_not_begun_is_cancelled() {
+    let ensemble = load::<Segmentation>("unet_m1");
+    let options = simple(1);
+    let cancel = options.cancel.clone();
+    let inputs = (0..10).map(move |index| {
+        if index == 3 {
+            cancel.cancel();
+        }
+        (index, photograph(64, 64, index))
+    });
+    let stream = ensemble.predict_iter(inputs, &options).unwrap();
+    let done = stream.map(|(_, answer)| match answer {
+        Ok(_) => true,
+        Err(Error::Cancelled) => false,
+        Err(error) => panic!("{error}"),
+    });
+    let done: Vec<bool> = done.collect();
+    assert_eq!(done, [[true; 3].as_slice(), &[false; 7]].concat());
+    let results = ensemble.predict_with(&[photograph(64, 64, 1)], &options);
+    assert!(matches!(results.unwrap()[..], [Err(Error::Cancelled)]));
+}
+
+#[test]
+fn ensembles_and_answers_go_from_thread_to_thread() {
+    fn check<T: Send + 'static>() {}
+    fn check_shared<T: Send + Sync + Clone + 'static>() {}
+    check_shared::<AnyEnsemble>();
+    check_shared::<SegmentationEnsemble>();
+    check_shared::<Answer>();
+    check_shared::<PredictOptions>();
+    check::<Answers<String, Answer>>();
 }

@@ -14,7 +14,7 @@ use crate::preprocess::{Bounds, Pixels, Prepared, PreprocessMode, prepare};
 
 /// One input of an ensemble.
 ///
-/// A photograph or the path of one is preprocessed as the model asks. A tensor `[C, H, W]` goes to
+/// A photograph, the path of one or the bytes of its file is preprocessed as the model asks. A tensor `[C, H, W]` goes to
 /// the network as it is, and its answers are in its own pixels.
 #[derive(Clone, Debug)]
 pub enum Source<'a> {
@@ -22,6 +22,8 @@ pub enum Source<'a> {
     Photograph(Cow<'a, Photograph>),
     /// An image file, decoded when its turn comes.
     Path(Cow<'a, Path>),
+    /// The bytes of an image file, decoded when their turn comes.
+    Encoded(Cow<'a, [u8]>),
     /// `[C, H, W]`, preprocessed and normalised.
     Tensor(TensorData),
 }
@@ -54,6 +56,24 @@ impl<'a> From<&'a Photograph> for Source<'a> {
 impl From<Photograph> for Source<'_> {
     fn from(photograph: Photograph) -> Self {
         Self::Photograph(Cow::Owned(photograph))
+    }
+}
+
+impl<'a> From<&'a [u8]> for Source<'a> {
+    fn from(file: &'a [u8]) -> Self {
+        Self::Encoded(Cow::Borrowed(file))
+    }
+}
+
+impl From<Vec<u8>> for Source<'_> {
+    fn from(file: Vec<u8>) -> Self {
+        Self::Encoded(Cow::Owned(file))
+    }
+}
+
+impl<'a> From<&'a str> for Source<'a> {
+    fn from(path: &'a str) -> Self {
+        Path::new(path).into()
     }
 }
 
@@ -169,6 +189,10 @@ impl<'a> Source<'a> {
                 let photograph = Photograph::open_within(path, recipe.limits)?;
                 Ok(load_photograph(Cow::Owned(photograph), recipe))
             }),
+            Self::Encoded(file) => {
+                let photograph = Photograph::decode(file.into_owned(), recipe.limits)?;
+                Ok(load_photograph(Cow::Owned(photograph), recipe))
+            }
             Self::Tensor(data) => load_tensor(data, recipe.preprocessing.channels()),
         }
     }

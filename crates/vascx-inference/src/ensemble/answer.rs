@@ -1,5 +1,6 @@
 //! Answers of any task.
 
+use serde::{Deserialize, Serialize};
 use vascx_convert::Task;
 
 use super::{
@@ -8,8 +9,11 @@ use super::{
 };
 use crate::geometry::Geometry;
 
-/// What an [`AnyEnsemble`] answers for one photograph.
-#[derive(Clone, Debug, PartialEq)]
+/// What an [`AnyEnsemble`](super::AnyEnsemble) answers for one photograph. Serialised, it has its task's
+/// name as `task`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Answer {
     /// A class per pixel.
     Segmentation(Segmentation),
@@ -20,8 +24,10 @@ pub enum Answer {
     /// Values.
     Regression(Regression),
     /// Keypoints as maxima of heat maps.
+    #[serde(rename = "heatmap")]
     Keypoints(Keypoints),
     /// Keypoints as numbers.
+    #[serde(rename = "keypoints")]
     Landmarks(Landmarks),
     /// A vector.
     Embedding(Embedding),

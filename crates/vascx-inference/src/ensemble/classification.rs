@@ -2,12 +2,13 @@
 
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
 
 use super::{Combined, FromMembers, Pass, Reading, Values, Wanted};
 use crate::geometry::Geometry;
 
 /// The classification of one photograph.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Classification {
     /// Probability of each class, the mean over members; they sum to 1.
     pub probabilities: Vec<f32>,

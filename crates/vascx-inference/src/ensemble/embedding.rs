@@ -1,13 +1,14 @@
 //! Vectors per photograph.
 
 use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
 
 use super::classification::{mean, per_member};
 use super::{Combined, FromMembers, Pass, Reading, Values};
 use crate::geometry::Geometry;
 
 /// The embedding of one photograph.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Embedding {
     /// Mean over members, `[D]`.
     pub vector: Vec<f32>,

@@ -1,13 +1,14 @@
 //! Keypoints as maxima of heat maps.
 
 use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
 
 use super::{Combined, FromMembers, KeypointRule, Pass, Reading, Reduced, Values, Wanted};
 use crate::geometry::{Geometry, InputPoint, Point};
 use crate::window::Members;
 
 /// The keypoints of one photograph.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Keypoints {
     /// One point per keypoint, in the photograph's pixels.
     pub points: Vec<Point>,
@@ -17,7 +18,7 @@ pub struct Keypoints {
 }
 
 /// Heat maps summed over members, on the network input's grid.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Heatmaps {
     /// K, height, width.
     pub shape: [usize; 3],

@@ -1,13 +1,14 @@
 //! Keypoints that networks give as numbers.
 
 use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
 
 use super::classification::{mean, per_member};
 use super::{Combined, FromMembers, Pass, Reading, Values};
 use crate::geometry::{Geometry, InputPoint, Point};
 
 /// The keypoints of one photograph, of a network that gives them as numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Landmarks {
     /// One point per keypoint, the mean over members, in the photograph's pixels.
     pub points: Vec<Point>,

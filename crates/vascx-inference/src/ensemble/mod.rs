@@ -8,6 +8,7 @@ mod backoff;
 mod classification;
 mod embedding;
 mod engine;
+mod grey_map;
 mod heatmap;
 mod landmarks;
 mod overlaps;

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 use image::GrayImage;
+use serde::{Deserialize, Serialize};
 
 use super::segmentation::InputMaps;
 use super::{Combined, FromMembers, Pass, Reading, Reduced, Values, Wanted};
@@ -12,12 +13,14 @@ use crate::window::Members;
 const THRESHOLD: f32 = 0.5;
 
 /// The overlapping classes of one photograph.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Overlaps {
     /// The classes of every pixel of the photograph: class k sets bit k.
+    #[serde(with = "super::grey_map")]
     pub bits: GrayImage,
     /// Number of classes C, at most 8.
     pub classes: usize,
+    #[serde(skip)]
     probabilities: Option<InputMaps>,
 }
 

@@ -1,13 +1,14 @@
 //! Values per photograph.
 
 use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
 
 use super::classification::{mean, per_member};
 use super::{Combined, FromMembers, Pass, Reading, Values};
 use crate::geometry::Geometry;
 
 /// The values of one photograph.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Regression {
     /// Values per member, `[M][D]`.
     pub members: Vec<Vec<f32>>,

@@ -3,6 +3,7 @@
 use burn::tensor::{Tensor, backend::Backend};
 use image::GrayImage;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::values::most_probable_on_device;
 use super::{Combined, FromMembers, Pass, Reading, Reduced, Values, Wanted};
@@ -10,12 +11,14 @@ use crate::geometry::{Geometry, Size};
 use crate::window::Members;
 
 /// The segmentation of one photograph.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Segmentation {
     /// Class index of every pixel of the photograph.
+    #[serde(with = "super::grey_map")]
     pub class_map: GrayImage,
     /// Number of classes C.
     pub classes: usize,
+    #[serde(skip)]
     probabilities: Option<InputMaps>,
 }
 

@@ -5,12 +5,13 @@
 mod tap;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::photograph::Photograph;
 pub(crate) use tap::Tap;
 
 /// A point in the photograph's pixels.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Horizontal, from the left edge.
     pub x: f64,

@@ -210,6 +210,14 @@ fn every_kind_of_input_gives_the_same() {
         ),
         expected
     );
+    let encoded: Vec<Vec<u8>> = paths
+        .iter()
+        .map(|path| std::fs::read(path).unwrap())
+        .collect();
+    assert_eq!(
+        unwrap(ensemble.predict_with(encoded, &options).unwrap()),
+        expected
+    );
     let single = ensemble.predict_with(&photographs[1], &options).unwrap();
     assert_eq!(unwrap(single), expected[1..]);
     assert_eq!(
@@ -479,6 +487,29 @@ fn what_is_not_begun_is_cancelled() {
     assert_eq!(done, [[true; 3].as_slice(), &[false; 7]].concat());
     let results = ensemble.predict_with(&[photograph(64, 64, 1)], &options);
     assert!(matches!(results.unwrap()[..], [Err(Error::Cancelled)]));
+}
+
+#[test]
+fn answers_come_back_from_json_as_they_were() {
+    for (model, keep_maps) in [
+        ("unet_m1", false),
+        ("unet_group_nearest_m3", true),
+        ("resnet18_m3", true),
+        ("resnet34_regression_m1", true),
+    ] {
+        let ensemble = load::<Answer>(model);
+        let options = PredictOptions {
+            keep_maps,
+            ..simple(1)
+        };
+        let mut answers = ensemble
+            .predict_with(photograph(40, 30, 1), &options)
+            .unwrap();
+        let answer = answers.remove(0).unwrap();
+        let json = serde_json::to_value(&answer).unwrap();
+        assert_eq!(json["task"], ensemble.manifest().task.name());
+        assert_eq!(serde_json::from_value::<Answer>(json).unwrap(), answer);
+    }
 }
 
 #[test]

@@ -62,10 +62,25 @@ impl Model {
             ModelManifest::from_json(&text).map_err(Error::ModelDirectory)
         };
         let manifest = read().map_err(|error| error.in_file(&manifest_path))?;
-        let weights = Weights::open(&path.join(WEIGHTS_FILE))?;
+        let weights_path = path.join(WEIGHTS_FILE);
+        let read = || Weights::read(File::open(&weights_path)?);
+        let weights = read().map_err(|error| error.in_file(&weights_path))?;
         Ok(Self {
             manifest,
             weights,
+            notes: Vec::new(),
+        })
+    }
+
+    /// Reads the files of a model directory, `model.json` and `weights.safetensors`, from memory: embedded
+    /// in a program, say, or downloaded. The weights are copied as [`Model::open_directory`] does.
+    ///
+    /// # Errors
+    /// When one is damaged or of another format version.
+    pub fn from_bytes(manifest: &str, weights: &[u8]) -> Result<Self> {
+        Ok(Self {
+            manifest: ModelManifest::from_json(manifest).map_err(Error::ModelDirectory)?,
+            weights: Weights::read(weights)?,
             notes: Vec::new(),
         })
     }

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
@@ -41,18 +40,15 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
-    fn open(path: &Path) -> Result<Self> {
+    fn read(from: impl Read) -> Result<Self> {
         let mut hash = Sha256::new();
-        let copy = File::open(path).and_then(|file| {
-            MappedFile::copy(file, |part| hash.update(part)).map_err(|error| {
-                let folder = std::env::temp_dir();
-                let reason = format!("{error}; a copy of it is made in {}", folder.display());
-                io::Error::new(error.kind(), reason)
-            })
-        });
-        let file = copy.map_err(|error| Error::from(error).in_file(path))?;
+        let file = MappedFile::copy(from, |part| hash.update(part)).map_err(|error| {
+            let folder = std::env::temp_dir();
+            let reason = format!("{error}; a copy of it is made in {}", folder.display());
+            io::Error::new(error.kind(), reason)
+        })?;
         let (header, metadata) = SafeTensors::read_metadata(&file).map_err(|error| {
-            Error::ModelDirectory(format!("not a safetensors file: {error}")).in_file(path)
+            Error::ModelDirectory(format!("not a safetensors file: {error}"))
         })?;
         Ok(Self {
             file,
@@ -104,9 +100,9 @@ impl Mapped {
 }
 
 impl Weights {
-    /// Maps a `weights.safetensors`.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        Ok(Self::Mapped(Mapped::open(path)?))
+    /// Maps a copy of a `weights.safetensors`.
+    pub(crate) fn read(from: impl Read) -> Result<Self> {
+        Ok(Self::Mapped(Mapped::read(from)?))
     }
 
     /// Hash of the file; none where there is no file of their own.
@@ -259,13 +255,10 @@ fn decode<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     /// A file of one tensor of ascending values, whose header is filled up with spaces.
-    fn weights(folder: &Path, length: usize, spaces: usize) -> Mapped {
-        let path = folder.join(format!("{length}-{spaces}"));
+    fn weights(length: usize, spaces: usize) -> Mapped {
         let end = 4 * length;
         let header =
             format!(r#"{{"a":{{"dtype":"F32","shape":[{length}],"data_offsets":[0,{end}]}}}}"#);
@@ -273,17 +266,15 @@ mod tests {
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend(header.as_bytes());
         bytes.extend((0..length).flat_map(|value| (value as f32).to_le_bytes()));
-        fs::write(&path, bytes).unwrap();
-        Mapped::open(&path).unwrap()
+        Mapped::read(&bytes[..]).unwrap()
     }
 
     #[test]
     fn long_tensors_stay_in_the_file_where_they_are_aligned() {
-        let folder = tempfile::tempdir().unwrap();
         let enough = LEAST_SHARED_BYTES / 4;
         let mut shared = Vec::new();
         for (length, spaces) in [0, 1, 2, 3].map(|spaces| (enough, spaces)) {
-            let mapped = weights(folder.path(), length, spaces);
+            let mapped = weights(length, spaces);
             let range = mapped.file.as_ptr_range();
             let data = mapped.share("a");
             shared.push(data.is_some());
@@ -296,7 +287,7 @@ mod tests {
         }
         // One of four lengths of the header leaves the values on an address for f32.
         assert_eq!(shared.iter().filter(|&&shared| shared).count(), 1);
-        let short = (0..4).map(|spaces| weights(folder.path(), enough - 1, spaces));
+        let short = (0..4).map(|spaces| weights(enough - 1, spaces));
         assert!(short.into_iter().all(|mapped| mapped.share("a").is_none()));
     }
 }

@@ -110,4 +110,9 @@ pub(crate) fn check(checkpoint: &str, task: Task, members: usize) {
     let reopened = Model::open(&directory).unwrap();
     assert_eq!(reopened.manifest(), model.manifest(), "{checkpoint}");
     assert_eq!(relative_error(&reopened, &reference), error, "{checkpoint}");
+    let manifest = std::fs::read_to_string(directory.join("model.json")).unwrap();
+    let weights = std::fs::read(directory.join("weights.safetensors")).unwrap();
+    let embedded = Model::from_bytes(&manifest, &weights).unwrap();
+    assert_eq!(embedded.manifest(), model.manifest(), "{checkpoint}");
+    assert_eq!(embedded.weights_sha256(), reopened.weights_sha256());
 }

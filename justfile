@@ -17,6 +17,11 @@ test:
 test-ndarray:
     cargo test --workspace --features ndarray --lib --bins --tests
 
+# A user's crate, outside of the workspace: types, then a run.
+outside:
+    cp Cargo.lock tests/outside/
+    cargo run --release --manifest-path tests/outside/Cargo.toml --bin outside -- .
+
 # Documentation without warnings.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

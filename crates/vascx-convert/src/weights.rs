@@ -47,9 +47,8 @@ impl Mapped {
             let reason = format!("{error}; a copy of it is made in {}", folder.display());
             io::Error::new(error.kind(), reason)
         })?;
-        let (header, metadata) = SafeTensors::read_metadata(&file).map_err(|error| {
-            Error::ModelDirectory(format!("not a safetensors file: {error}"))
-        })?;
+        let (header, metadata) = SafeTensors::read_metadata(&file)
+            .map_err(|error| Error::ModelDirectory(format!("not a safetensors file: {error}")))?;
         Ok(Self {
             file,
             sha256: hexadecimal(&hash.finalize()),

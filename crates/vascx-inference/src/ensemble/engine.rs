@@ -27,7 +27,7 @@ use crate::source::Loaded;
 use crate::window::{DeviceWindows, HostWindows, Members, Weighting, WindowPlan, Windows};
 
 /// A model's weights on a device of whichever backend.
-pub(crate) trait Engine: Debug + Send + Sync {
+pub(super) trait Engine: Debug + Send + Sync {
     fn placement(&self) -> Placement;
 
     /// Element type that the networks compute in.

@@ -78,6 +78,14 @@ impl Failure {
             Self::Inference(Error::DuplicateId { .. }) => {
                 Some("--ids name or --ids path takes more of their paths for ids")
             }
+            Self::Inference(Error::Device(_)) => {
+                Some("vascx devices lists what there is; --device cpu is always there")
+            }
+            Self::Inference(Error::Precision(_)) => Some("--dtype f32"),
+            Self::Inference(Error::Pass { .. }) => {
+                Some("--batch-size and --window-batch-size choose fewer")
+            }
+            Self::Inference(Error::Channels { .. }) => Some("vascx forward takes tensors"),
             Self::Inference(Error::Stopped { .. }) => {
                 Some("the same command with --resume goes on from there")
             }

@@ -126,8 +126,8 @@ pub fn keep_autotune(folder: &Path) -> Result<()> {
     }
     #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
     Err(Error::Device(format!(
-        "{} would remain empty: this build has no GPU; build with --features cuda or wgpu, or leave \
-         out --autotune-cache",
+        "{} would remain empty: this build has no GPU; build with --features cuda or wgpu, or keep no \
+         autotune cache",
         folder.display()
     )))
 }
@@ -184,16 +184,14 @@ fn cuda_state() -> String {
 fn cuda_devices() -> Result<usize> {
     if !has_cuda_driver() {
         return Err(Error::Device(
-            "device `cuda` needs the NVIDIA driver, which is not on this machine; use --device cpu"
-                .into(),
+            "device `cuda` needs the NVIDIA driver, which is not on this machine".into(),
         ));
     }
     let count = std::panic::catch_unwind(|| burn::backend::Cuda::<f32, i32>::device_count(0));
     match count {
         Ok(count) if count > 0 => Ok(count),
         _ => Err(Error::Device(
-            "device `cuda`: the NVIDIA driver is there but offers no device; see what nvidia-smi \
-             says, or use --device cpu"
+            "device `cuda`: the NVIDIA driver is there but offers no device; see what nvidia-smi says"
                 .into(),
         )),
     }

@@ -69,14 +69,14 @@ pub enum Error {
         if *.0 == Precision::F32 {
             "; are its weights damaged, or was it trained in another normalisation?"
         } else {
-            ", which may be for want of range; use --dtype f32"
+            ", which may be for want of range: f32 has more"
         }
     )]
     NotFinite(Precision),
     /// Photographs have other channels than the network takes.
     #[error(
         "the network takes {network} channels, photographs give it {photographs}; it can be run on \
-         tensors only (vascx forward)"
+         tensors only"
     )]
     Channels {
         /// What it takes.
@@ -85,10 +85,7 @@ pub enum Error {
         photographs: usize,
     },
     /// The network's program does not take that many images at once.
-    #[error(
-        "the network does not take {count} images at once: {reason}; choose fewer with --batch-size \
-         or --window-batch-size"
-    )]
+    #[error("the network does not take {count} images at once: {reason}; choose smaller batches")]
     Pass {
         /// Images, or windows.
         count: usize,
@@ -96,7 +93,7 @@ pub enum Error {
         reason: String,
     },
     /// The device does not compute in this element type.
-    #[error("the device does not compute in {}; use --dtype f32", .0.name())]
+    #[error("the device does not compute in {}; all do in f32", .0.name())]
     Precision(Precision),
     /// The device's memory does not suffice even for the smallest step.
     #[error(transparent)]

@@ -23,7 +23,7 @@ pub(super) struct Limits {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
     "the device's memory does not hold one window of one photograph ({0}); use a device with more \
-     memory, stop what else runs on it, or use --device cpu"
+     memory, stop what else runs on it, or use the CPU"
 )]
 pub struct OutOfMemory(String);
 

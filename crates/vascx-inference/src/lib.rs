@@ -44,8 +44,8 @@ pub use decode::DecodeLimits;
 pub use device::{Device, DeviceWork, Devices, keep_autotune};
 pub use ensemble::{
     Answer, Answers, AnyEnsemble, BatchSize, Classification, ClassificationEnsemble, Embedding,
-    EmbeddingEnsemble, HeatmapEnsemble, Heatmaps, KeypointRule, Keypoints, KeypointsEnsemble,
-    Landmarks, Logits, OutOfMemory, Overlaps, OverlapsEnsemble, PredictOptions, Regression,
+    EmbeddingEnsemble, HeatmapEnsemble, KeypointRule, Keypoints, KeypointsEnsemble, Landmarks,
+    Logits, Maps, OutOfMemory, Overlaps, OverlapsEnsemble, PredictOptions, Regression,
     RegressionEnsemble, Segmentation, SegmentationEnsemble, TaskAnswer, TaskEnsemble, notice_panic,
 };
 pub use error::{Error, Result};

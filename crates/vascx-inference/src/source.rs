@@ -10,7 +10,7 @@ use crate::decode::DecodeLimits;
 use crate::error::{Error, Result, alone};
 use crate::geometry::{Geometry, Size};
 use crate::photograph::Photograph;
-use crate::preprocess::{Bounds, Pixels, Prepared, PreprocessMode, prepare};
+use crate::preprocess::{Bounds, Pixels, Prepared, PreprocessMode, Preprocessed, prepare};
 
 /// One input of an ensemble.
 ///
@@ -24,6 +24,8 @@ pub enum Source<'a> {
     Path(Cow<'a, Path>),
     /// The bytes of an image file, decoded when their turn comes.
     Encoded(Cow<'a, [u8]>),
+    /// What [`preprocess`](crate::preprocess) gave, of the network's size, and what the caller made of it.
+    Preprocessed(Cow<'a, Preprocessed>),
     /// `[C, H, W]`, preprocessed and normalised.
     Tensor(TensorData),
 }
@@ -56,6 +58,18 @@ impl<'a> From<&'a Photograph> for Source<'a> {
 impl From<Photograph> for Source<'_> {
     fn from(photograph: Photograph) -> Self {
         Self::Photograph(Cow::Owned(photograph))
+    }
+}
+
+impl<'a> From<&'a Preprocessed> for Source<'a> {
+    fn from(preprocessed: &'a Preprocessed) -> Self {
+        Self::Preprocessed(Cow::Borrowed(preprocessed))
+    }
+}
+
+impl From<Preprocessed> for Source<'_> {
+    fn from(preprocessed: Preprocessed) -> Self {
+        Self::Preprocessed(Cow::Owned(preprocessed))
     }
 }
 
@@ -193,28 +207,37 @@ impl<'a> Source<'a> {
                 let photograph = Photograph::decode(file.into_owned(), recipe.limits)?;
                 Ok(load_photograph(Cow::Owned(photograph), recipe))
             }
+            Self::Preprocessed(preprocessed) => {
+                let prepared = preprocessed.prepare(&recipe.preprocessing, recipe.bytes)?;
+                Ok(loaded(prepared))
+            }
             Self::Tensor(data) => load_tensor(data, recipe.preprocessing.channels()),
         }
     }
 }
 
 fn load_photograph<'a>(photograph: Cow<'a, Photograph>, recipe: &Recipe) -> Loaded<'a> {
-    let Prepared {
-        pixels,
-        geometry,
-        bounds,
-    } = prepare(
+    let prepared = prepare(
         &photograph,
         &recipe.preprocessing,
         recipe.mode,
         recipe.bytes,
     );
     Loaded {
-        pixels,
-        geometry,
-        bounds: Some(bounds),
         note: photograph.note().map(str::to_owned),
         photograph: recipe.keep_photographs.then_some(photograph),
+        ..loaded(prepared)
+    }
+}
+
+/// A network input without its photograph.
+fn loaded<'a>(prepared: Prepared) -> Loaded<'a> {
+    Loaded {
+        pixels: prepared.pixels,
+        geometry: prepared.geometry,
+        bounds: Some(prepared.bounds),
+        note: None,
+        photograph: None,
     }
 }
 

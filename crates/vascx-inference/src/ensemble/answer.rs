@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use vascx_convert::Task;
 
 use super::{
-    Classification, Embedding, FromMembers, Keypoints, Landmarks, Overlaps, Reading, Regression,
-    Segmentation, Values,
+    Classification, Embedding, FromMembers, Keypoints, Landmarks, Maps, Overlaps, Reading,
+    Regression, Segmentation, Values,
 };
 use crate::geometry::Geometry;
 
@@ -78,7 +78,7 @@ answers_of_one_task!(
 impl Answer {
     /// The kept probabilities `[C, height, width]` of classes per pixel; see
     /// [`Segmentation::probabilities`].
-    pub(crate) fn probabilities(&self) -> Option<Vec<f32>> {
+    pub(crate) fn probabilities(&self) -> Option<Maps> {
         match self {
             Self::Segmentation(segmentation) => segmentation.probabilities(),
             Self::Overlaps(overlaps) => overlaps.probabilities(),

@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use super::{Combined, FromMembers, KeypointRule, Pass, Reading, Reduced, Values, Wanted};
+use super::{Combined, FromMembers, KeypointRule, Maps, Pass, Reading, Reduced, Values, Wanted};
 use crate::geometry::{Geometry, InputPoint, Point};
 use crate::window::Members;
 
@@ -12,18 +12,9 @@ use crate::window::Members;
 pub struct Keypoints {
     /// One point per keypoint, in the photograph's pixels.
     pub points: Vec<Point>,
-    /// What the points are the maxima of; none unless
+    /// What the points are the maxima of, summed over members, on the network input's grid; none unless
     /// [`PredictOptions::keep_maps`](super::PredictOptions::keep_maps) was set.
-    pub heatmaps: Option<Heatmaps>,
-}
-
-/// Heat maps summed over members, on the network input's grid.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Heatmaps {
-    /// K, height, width.
-    pub shape: [usize; 3],
-    /// Row-major.
-    pub values: Vec<f32>,
+    pub heatmaps: Option<Maps>,
 }
 
 impl FromMembers for Keypoints {
@@ -54,7 +45,7 @@ impl FromMembers for Keypoints {
             } => {
                 let maps = data.chunks_exact(geometry.input.area());
                 let maxima = maps.map(maximum).collect();
-                heatmaps = keep_maps.then(|| Heatmaps {
+                heatmaps = keep_maps.then(|| Maps {
                     shape: [count, height, width],
                     values: sum_of_members(data, count * height * width),
                 });

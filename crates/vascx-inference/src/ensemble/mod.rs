@@ -24,7 +24,7 @@ pub use answer::{Answer, TaskAnswer};
 pub use backoff::{OutOfMemory, notice_panic};
 pub use classification::Classification;
 pub use embedding::Embedding;
-pub use heatmap::{Heatmaps, Keypoints};
+pub use heatmap::Keypoints;
 pub use landmarks::Landmarks;
 pub use overlaps::Overlaps;
 pub use regression::Regression;
@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::thread;
 
 use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
 use vascx_convert::{Model, ModelManifest, Task};
 use vascx_models::Precision;
 
@@ -158,6 +159,15 @@ trait FromMembers: Sized {
 
     /// The answer for one photograph, from its part of what was taken to the host.
     fn from_values(values: Values, geometry: &Geometry, reading: Reading) -> Self;
+}
+
+/// Probabilities or heat maps of one photograph.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Maps {
+    /// Number of maps, height, width.
+    pub shape: [usize; 3],
+    /// In row-major order, map after map.
+    pub values: Vec<f32>,
 }
 
 /// The members' logits or heat maps for one input, on the network input's grid.

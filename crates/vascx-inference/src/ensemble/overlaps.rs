@@ -5,7 +5,7 @@ use image::GrayImage;
 use serde::{Deserialize, Serialize};
 
 use super::segmentation::InputMaps;
-use super::{Combined, FromMembers, Pass, Reading, Reduced, Values, Wanted};
+use super::{Combined, FromMembers, Maps, Pass, Reading, Reduced, Values, Wanted};
 use crate::geometry::Geometry;
 use crate::window::Members;
 
@@ -28,7 +28,7 @@ impl Overlaps {
     /// Probabilities `[C, height, width]` in the photograph's pixels, each class on its own; none
     /// unless [`PredictOptions::keep_maps`](super::PredictOptions::keep_maps) was set. Outside the
     /// field of view that the photograph was cropped to they are 0.
-    pub fn probabilities(&self) -> Option<Vec<f32>> {
+    pub fn probabilities(&self) -> Option<Maps> {
         self.probabilities.as_ref().map(InputMaps::to_photograph)
     }
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::values::most_probable_on_device;
-use super::{Combined, FromMembers, Pass, Reading, Reduced, Values, Wanted};
+use super::{Combined, FromMembers, Maps, Pass, Reading, Reduced, Values, Wanted};
 use crate::geometry::{Geometry, Size};
 use crate::window::Members;
 
@@ -33,18 +33,23 @@ impl Segmentation {
     /// Class probabilities `[C, height, width]` in the photograph's pixels; none unless
     /// [`PredictOptions::keep_maps`](super::PredictOptions::keep_maps) was set. Outside the field
     /// of view that the photograph was cropped to they are 0.
-    pub fn probabilities(&self) -> Option<Vec<f32>> {
+    pub fn probabilities(&self) -> Option<Maps> {
         self.probabilities.as_ref().map(InputMaps::to_photograph)
     }
 }
 
 impl InputMaps {
     /// The maps `[C, height, width]` in the photograph's pixels; 0 outside of the input.
-    pub(super) fn to_photograph(&self) -> Vec<f32> {
+    pub(super) fn to_photograph(&self) -> Maps {
         let Self { values, geometry } = self;
         let maps = values.chunks_exact(geometry.input.area());
-        maps.flat_map(|map| geometry.maps_to_photograph(map, |values| values[0]))
-            .collect()
+        let Size { width, height } = geometry.photograph();
+        Maps {
+            shape: [maps.len(), height, width],
+            values: maps
+                .flat_map(|map| geometry.maps_to_photograph(map, |values| values[0]))
+                .collect(),
+        }
     }
 
     /// What `pick` makes of the C probabilities of every pixel of the photograph, as far as the

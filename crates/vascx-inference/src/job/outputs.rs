@@ -12,7 +12,7 @@ use vascx_convert::{ModelManifest, Task};
 use super::Job;
 use super::folder::{Existing, Layout};
 use super::record::{Record, Status};
-use crate::ensemble::{Answer, Overlaps, Pace, Runner, Segmentation, Settings};
+use crate::ensemble::{Answer, Maps, Overlaps, Pace, Runner, Segmentation, Settings};
 use crate::error::{Error, Result};
 use crate::geometry::Size;
 use crate::output::{
@@ -104,25 +104,17 @@ pub(super) fn make(
     let (width, height) = (size.width as u32, size.height as u32);
     let mut files = Vec::new();
     match answer {
-        Answer::Segmentation(Segmentation {
-            class_map: map,
-            classes,
-            ..
-        })
-        | Answer::Overlaps(Overlaps {
-            bits: map, classes, ..
-        }) => {
+        Answer::Segmentation(Segmentation { class_map: map, .. })
+        | Answer::Overlaps(Overlaps { bits: map, .. }) => {
             let color = ExtendedColorType::L8;
             files.push(png(file("png"), map.as_raw(), width, height, color)?);
-            if let Some(values) = answer.probabilities() {
-                let shape = [*classes, size.height, size.width];
+            if let Some(Maps { shape, values }) = answer.probabilities() {
                 let path = file("safetensors");
                 files.push(tensor(path, "probabilities", &shape, &values)?);
             }
         }
         Answer::Keypoints(keypoints) => {
-            if let Some(maps) = &keypoints.heatmaps {
-                let (shape, values) = (&maps.shape, &maps.values);
+            if let Some(Maps { shape, values }) = &keypoints.heatmaps {
                 files.push(tensor(file("safetensors"), "heatmaps", shape, values)?);
             }
         }

@@ -10,8 +10,9 @@ use full::Disc;
 
 use image::RgbImage;
 use rayon::prelude::*;
-use vascx_convert::{Preprocessing, Transform};
+use vascx_convert::{Normalisation, Preprocessing, Transform};
 
+use crate::error::{Error, Result};
 use crate::field_of_view::FieldOfView;
 use crate::geometry::Geometry;
 use crate::photograph::Photograph;
@@ -86,6 +87,31 @@ pub struct Preprocessed {
     pub enhanced: Option<RgbImage>,
     /// Where the square lies in the photograph.
     pub bounds: Bounds,
+}
+
+impl Preprocessed {
+    /// As a network's input, which it must fit.
+    pub(crate) fn prepare(&self, preprocessing: &Preprocessing, bytes: bool) -> Result<Prepared> {
+        let side = preprocessing.input_size();
+        let squares = || std::iter::once(&self.rgb).chain(&self.enhanced);
+        let channels = 3 * squares().count();
+        let fits = |square: &RgbImage| square.dimensions() == (side as u32, side as u32);
+        if channels != preprocessing.channels() || !squares().all(fits) {
+            let (width, height) = self.rgb.dimensions();
+            return Err(Error::Tensor {
+                shape: vec![channels, height as usize, width as usize],
+                reason: format!(
+                    "the network takes {} × {side} × {side}",
+                    preprocessing.channels()
+                ),
+            });
+        }
+        Ok(Prepared {
+            pixels: Pixels::of(squares(), preprocessing.normalisation, bytes),
+            geometry: self.bounds.geometry(side, side),
+            bounds: self.bounds.clone(),
+        })
+    }
 }
 
 /// Brings a photograph to a square of `size` pixels, as the network of a released model sees it
@@ -174,6 +200,21 @@ pub(crate) enum Pixels {
 }
 
 impl Pixels {
+    /// Those of squares, one after another; as bytes or normalised.
+    fn of<'a>(
+        squares: impl Iterator<Item = &'a RgbImage>,
+        normalisation: Normalisation,
+        bytes: bool,
+    ) -> Self {
+        if bytes {
+            let squares: Vec<&[u8]> = squares.map(|square| &square.as_raw()[..]).collect();
+            Self::Bytes(squares.concat())
+        } else {
+            let planes = squares.map(|square| image_to_planes(square, normalisation));
+            Self::Floats(planes.collect::<Vec<_>>().concat())
+        }
+    }
+
     /// Number of values C · H · W.
     pub(crate) fn len(&self) -> usize {
         match self {
@@ -205,32 +246,23 @@ pub(crate) fn prepare(
     let bounds = mode.bounds(photograph);
     let geometry = bounds.geometry(square, side);
     let enhances = preprocessing.contrast_enhance;
-    let mut values = Vec::new();
     let resized = mode == PreprocessMode::Resize && !is_square(photograph, square);
-    if resized && side == square {
+    let pixels = if resized && side == square {
         // The reference, vascx_simplify, keeps the fractions of grey levels here.
         let pixels = sample(photograph.rgb(), &geometry, |value| value);
-        values = pixels_to_planes(&pixels, normalisation);
+        let mut values = pixels_to_planes(&pixels, normalisation);
         if enhances {
             let levels = square_of(photograph, mode, &bounds, square);
             let enhanced = local_contrast(&levels, &bounds);
             values.extend(image_to_planes(&enhanced, normalisation));
         }
+        Pixels::Floats(values)
     } else {
         let images = images(photograph, mode, &bounds, [square, side], enhances);
-        if bytes {
-            return Prepared {
-                pixels: Pixels::Bytes(images.into_iter().flat_map(RgbImage::into_raw).collect()),
-                geometry,
-                bounds,
-            };
-        }
-        for image in &images {
-            values.extend(image_to_planes(image, normalisation));
-        }
-    }
+        Pixels::of(images.iter(), normalisation, bytes)
+    };
     Prepared {
-        pixels: Pixels::Floats(values),
+        pixels,
         geometry,
         bounds,
     }

@@ -73,8 +73,8 @@ fn a_card_gives_maps_where_they_are_wanted() {
         // Windows are weighted before or after they are added up.
         let close = |found: &[f32], expected: &[f32]| assert!(worst(found, expected) < 1e-5);
         close(
-            &found.probabilities().unwrap(),
-            &expected.probabilities().unwrap(),
+            &found.probabilities().unwrap().values,
+            &expected.probabilities().unwrap().values,
         );
         let logits = |results: &[Result<Logits>]| results[index].as_ref().unwrap().values.clone();
         close(&logits(&card_logits), &logits(&expected_logits));

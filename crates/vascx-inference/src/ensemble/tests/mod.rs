@@ -15,7 +15,7 @@ use super::*;
 use crate::device::Device;
 use crate::photograph::Photograph;
 use crate::placement::Placement;
-use crate::preprocess::{Pixels, level_tables};
+use crate::preprocess::{Pixels, level_tables, preprocess};
 use crate::test_backend::TestBackend;
 use crate::window::{DeviceWindows, HostWindows, Members, Weighting, WindowPlan};
 
@@ -172,9 +172,12 @@ fn batch_sizes_change_nothing() {
             assert!(worst <= 1e-4, "{batch_size}, photograph {index}: {worst:e}");
         }
     }
-    let probabilities = reference[2].probabilities().unwrap();
+    let Maps {
+        shape,
+        values: probabilities,
+    } = reference[2].probabilities().unwrap();
     let area = 31 * 80;
-    assert_eq!(probabilities.len(), 4 * area);
+    assert_eq!((shape, probabilities.len()), ([4, 80, 31], 4 * area));
     // Interpolated probabilities still sum to one.
     let sum: f32 = (0..4)
         .map(|class| probabilities[class * area + area / 2])
@@ -216,6 +219,14 @@ fn every_kind_of_input_gives_the_same() {
         .collect();
     assert_eq!(
         unwrap(ensemble.predict_with(encoded, &options).unwrap()),
+        expected
+    );
+    let mode = PreprocessMode::Simple;
+    let squares = photographs
+        .each_ref()
+        .map(|p| preprocess(p, mode, 64, false));
+    assert_eq!(
+        unwrap(ensemble.predict_with(&squares, &options).unwrap()),
         expected
     );
     let single = ensemble.predict_with(&photographs[1], &options).unwrap();
@@ -384,7 +395,7 @@ fn keypoints_are_the_maxima_of_the_heatmaps() {
     let ensemble = load::<Keypoints>("unet_group_nearest_m3");
     let mut found = answers(&ensemble, &[photograph(60, 100, 4)], 2);
     let Keypoints { points, heatmaps } = found.remove(0);
-    let Heatmaps { shape, values } = heatmaps.unwrap();
+    let Maps { shape, values } = heatmaps.unwrap();
     let best = values
         .iter()
         .enumerate()

@@ -1,17 +1,19 @@
 //! Drawn eyes, compared with what the reference package measured on them. `tools/reference/
 //! biomarkers.py` draws the eyes and runs the package.
 
+#[path = "common/palette.rs"]
+mod palette;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use palette::classes;
 use serde_json::Value;
 use vascx_biomarkers::{Analysis, Bounds, Eye, FeatureSet, Naming, Point, Rules};
 
 const SIDE: usize = 1024;
 /// The tables hold twelve digits; the rest is the order of sums.
 const TOLERANCE: f64 = 1e-6;
-/// Sharpness comes out of another optimiser.
-const OPTIMISED: f64 = 1e-3;
 
 struct Drawn {
     id: String,
@@ -25,19 +27,6 @@ struct Drawn {
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/eyes")
-}
-
-/// Classes by the colours of their palette: red is artery, blue vein, green both.
-fn classes(path: &Path) -> Option<Vec<u8>> {
-    let picture = image::open(path).ok()?.into_rgb8();
-    let class = |pixel: &image::Rgb<u8>| match pixel.0 {
-        [0, 0, 0] => 0,
-        [255, 0, 0] => 1,
-        [0, 0, 255] => 2,
-        [0, 255, 0] => 3,
-        other => other[0].min(1),
-    };
-    Some(picture.pixels().map(class).collect())
 }
 
 fn point(value: &Value) -> Point {
@@ -191,15 +180,10 @@ fn drawn_eyes_measure_as_in_the_reference() {
                 let expected: Option<f64> =
                     row[column].parse().ok().filter(|v: &f64| v.is_finite());
                 compared += 1;
-                let tolerance = if name.starts_with("sharpness") {
-                    OPTIMISED
-                } else {
-                    TOLERANCE
-                };
                 let same = match (&measured.value, expected) {
                     (Ok(found), Some(expected)) => {
                         // Straight vessels have curvatures of rounding errors.
-                        (found - expected).abs() <= tolerance * expected.abs() + 1e-9
+                        (found - expected).abs() <= TOLERANCE * expected.abs() + 1e-9
                     }
                     (Err(_), None) => true,
                     _ => false,

@@ -25,6 +25,9 @@ use crate::arguments::KernelArguments;
 /// The commit that this program was built from; empty where that is not known.
 pub(crate) const BUILD: &str = env!("VASCX_BUILD");
 
+/// What to do about folders that were not looked into.
+pub(crate) const SUBFOLDERS: &str = "--recursive takes the photographs of subfolders, too";
+
 /// How far a command got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
@@ -76,6 +79,9 @@ impl Failure {
             ),
             Self::Inference(Error::DuplicateId { .. }) => {
                 Some("--ids name or --ids path takes more of their paths for ids")
+            }
+            Self::Inference(Error::EmptyFolder { left_out, .. }) if left_out.folders > 0 => {
+                Some(SUBFOLDERS)
             }
             Self::Inference(Error::Stopped { .. }) => {
                 Some("the same command with --resume goes on from there")

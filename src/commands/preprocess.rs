@@ -22,7 +22,8 @@ pub(crate) fn run(arguments: &PreprocessArguments) -> Result {
         keep: files,
         build: BUILD.to_owned(),
     };
-    let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
+    let reporter = Reporter::new(job.inputs.len(), arguments.verbosity.quiet)
+        .verbose(arguments.verbosity.verbose);
     reporter.left_out(&inputs.left_out);
     let warn = |warning: &str| reporter.warn(warning);
     let summary = job.run(interrupt()?, |outcome| reporter.outcome(&outcome), warn)?;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use vascx_convert::Preprocessing;
@@ -158,19 +159,24 @@ pub(crate) struct Loaded<'a> {
     pub(crate) note: Option<String>,
     /// The photograph, if it was to be kept.
     pub(crate) photograph: Option<Cow<'a, Photograph>>,
+    /// How long reading and preparing it took.
+    pub(crate) elapsed: Duration,
 }
 
 impl<'a> Source<'a> {
     /// Decodes and preprocesses.
     pub(crate) fn load(self, recipe: &Recipe) -> Result<Loaded<'a>> {
-        match self {
-            Self::Photograph(photograph) => Ok(load_photograph(photograph, recipe)),
+        let started = Instant::now();
+        let mut loaded = match self {
+            Self::Photograph(photograph) => load_photograph(photograph, recipe),
             Self::Path(path) => alone(&path.clone(), || {
                 let photograph = Photograph::open_within(path, recipe.limits)?;
                 Ok(load_photograph(Cow::Owned(photograph), recipe))
-            }),
-            Self::Tensor(data) => load_tensor(data, recipe.preprocessing.channels()),
-        }
+            })?,
+            Self::Tensor(data) => load_tensor(data, recipe.preprocessing.channels())?,
+        };
+        loaded.elapsed = started.elapsed();
+        Ok(loaded)
     }
 }
 
@@ -191,6 +197,7 @@ fn load_photograph<'a>(photograph: Cow<'a, Photograph>, recipe: &Recipe) -> Load
         bounds: Some(bounds),
         note: photograph.note().map(str::to_owned),
         photograph: recipe.keep_photographs.then_some(photograph),
+        elapsed: Duration::ZERO,
     }
 }
 
@@ -223,5 +230,6 @@ fn load_tensor<'a>(data: TensorData, channels: usize) -> Result<Loaded<'a>> {
         bounds: None,
         note: None,
         photograph: None,
+        elapsed: Duration::ZERO,
     })
 }

@@ -29,76 +29,84 @@ pub struct EdgeModel {
 }
 
 /// A spread that is one standard deviation of normal noise, in median absolute deviations.
-const DEVIATION: f64 = 1.482602218505602;
+const DEVIATION: f64 = 1.482_602_218_505_602;
+
+/// The brightness beside a vessel: a line through the medians of both outer quarters of a profile.
+struct Beside {
+    middle: f64,
+    /// At the middle.
+    level: f64,
+    slope: f64,
+    /// Standard deviation about the line, at least 1 % of the vessel's depth.
+    noise: f64,
+    /// How far from the slope another one may be.
+    slope_scale: f64,
+    /// Of the profile below the line, at most.
+    depth: f64,
+}
+
+impl Beside {
+    fn of(profile: &[f64]) -> Self {
+        let count = profile.len();
+        let middle = (count - 1) as f64 / 2.0;
+        let quarter = (count / 4).max(2);
+        let [left, right] = [&profile[..quarter], &profile[count - quarter..]].map(median);
+        let at_left = (quarter - 1) as f64 / 2.0;
+        let at_right = (count - 1) as f64 - at_left;
+        let slope = (right - left) / (at_right - at_left);
+        let level = left + slope * (middle - at_left);
+        let line = |x: usize| level + slope * (x as f64 - middle);
+        let depth = (0..count).fold(f64::NEG_INFINITY, |most, x| most.max(line(x) - profile[x]));
+        let outer = || (0..quarter).chain(count - quarter..count);
+        let rest: Vec<f64> = outer().map(|x| profile[x] - line(x)).collect();
+        let shift = median(&rest);
+        let spread: Vec<f64> = rest.iter().map(|value| (value - shift).abs()).collect();
+        let noise = (DEVIATION * median(&spread))
+            .max(0.01 * depth)
+            .max(f64::EPSILON);
+        let moment: f64 = outer().map(|x| (x as f64 - middle).powi(2)).sum();
+        let slope_scale = (5.0 * (noise / moment.sqrt()))
+            .max(0.1 * slope.abs())
+            .max(f64::EPSILON);
+        Self {
+            middle,
+            level,
+            slope,
+            noise,
+            slope_scale,
+            depth,
+        }
+    }
+}
 
 /// The model of a profile across a vessel of `diameter`; none where the contrast is low or the
 /// edges do not lie inside the profile.
 pub(crate) fn fit(profile: &[f64], diameter: f64) -> Option<EdgeModel> {
-    let count = profile.len();
-    let middle = (count - 1) as f64 / 2.0;
-    let quarter = (count / 4).max(2);
-    let (left, right) = (&profile[..quarter], &profile[count - quarter..]);
-    let (at_left, at_right) = (
-        (quarter - 1) as f64 / 2.0,
-        (count - 1) as f64 - (quarter - 1) as f64 / 2.0,
-    );
-    let slope = (median(right) - median(left)) / (at_right - at_left);
-    let background = median(left) + slope * (middle - at_left);
-    let beside = |x: usize| background + slope * (x as f64 - middle);
-    let depth = (0..count).fold(f64::NEG_INFINITY, |most, x| {
-        most.max(beside(x) - profile[x])
-    });
-    if depth < CONTRAST {
+    let beside = Beside::of(profile);
+    if beside.depth < CONTRAST {
         return None;
     }
-    let outer: Vec<usize> = (0..quarter).chain(count - quarter..count).collect();
-    let rest: Vec<f64> = outer.iter().map(|&x| profile[x] - beside(x)).collect();
-    let level = median(&rest);
-    let spread = median(
-        &rest
-            .iter()
-            .map(|value| (value - level).abs())
-            .collect::<Vec<_>>(),
-    );
-    let noise = (DEVIATION * spread).max(0.01 * depth).max(f64::EPSILON);
-    let moment: f64 = outer.iter().map(|&x| (x as f64 - middle).powi(2)).sum();
-    let slope_scale = (5.0 * (noise / moment.sqrt()))
-        .max(0.1 * slope.abs())
-        .max(f64::EPSILON);
-    let level: Vec<f64> = (0..count)
-        .map(|x| profile[x] - slope * (x as f64 - middle))
+    let count = profile.len();
+    let even: Vec<f64> = (0..count)
+        .map(|x| profile[x] - beside.slope * (x as f64 - beside.middle))
         .collect();
     let n = count as f64;
+    let any = f64::INFINITY;
     let limits = Limits {
-        lower: [
-            f64::NEG_INFINITY,
-            f64::NEG_INFINITY,
-            CONTRAST / 2.0,
-            0.0,
-            0.5,
-            0.25,
-        ],
-        upper: [
-            f64::INFINITY,
-            f64::INFINITY,
-            f64::INFINITY,
-            n - 1.0,
-            n,
-            n / 2.0,
-        ],
+        lower: [-any, -any, CONTRAST / 2.0, 0.0, 0.5, 0.25],
+        upper: [any, any, any, n - 1.0, n, n / 2.0],
     };
     let width = diameter.clamp(0.5, n);
     let start = [
-        background,
-        slope,
-        depth,
-        between_edges(&level),
+        beside.level,
+        beside.slope,
+        beside.depth,
+        between_edges(&even),
         width,
         (width / 6.0).max(0.8),
     ];
-    // Without depth, slope and background: they change without the edges, whose shape costs most.
-    let mut shape = Vec::with_capacity(count);
-    let mut edges = [f64::NAN; 3];
+    // What costs most, kept while only the other parameters change.
+    let (mut shape, mut edges) = (Vec::with_capacity(count), [f64::NAN; 3]);
     let residuals = |&[b, g, depth, center, width, blur]: &[f64; 6], residuals: &mut Vec<f64>| {
         if edges != [center, width, blur] {
             edges = [center, width, blur];
@@ -111,31 +119,25 @@ pub(crate) fn fit(profile: &[f64], diameter: f64) -> Option<EdgeModel> {
             }));
         }
         residuals.clear();
-        residuals.extend(
-            profile
-                .iter()
-                .zip(&shape)
-                .enumerate()
-                .map(|(x, (value, shape))| {
-                    let model = b - 0.5 * depth * shape + g * (x as f64 - middle);
-                    (value - model) / noise
-                }),
-        );
+        let pairs = profile.iter().zip(&shape).enumerate();
+        residuals.extend(pairs.map(|(x, (value, shape))| {
+            let model = b - 0.5 * depth * shape + g * (x as f64 - beside.middle);
+            (value - model) / beside.noise
+        }));
         residuals.push((width - diameter) / (WIDTH_SHARE * diameter));
-        residuals.push((g - slope) / slope_scale);
+        residuals.push((g - beside.slope) / beside.slope_scale);
     };
     let [background, slope, depth, center, width, blur] = minimum(residuals, &start, &limits)?;
-    let model = EdgeModel {
+    let (first, last) = (center - width / 2.0 - blur, center + width / 2.0 + blur);
+    let fits = blur <= 2.0 * diameter && width <= 3.0 * diameter && first >= 0.0 && last <= n - 1.0;
+    fits.then_some(EdgeModel {
         background,
         slope,
         depth,
         center,
         width,
         blur,
-    };
-    let (first, last) = (center - width / 2.0 - blur, center + width / 2.0 + blur);
-    let fits = blur <= 2.0 * diameter && width <= 3.0 * diameter && first >= 0.0 && last <= n - 1.0;
-    fits.then_some(model)
+    })
 }
 
 /// The middle between the two steepest places that lie apart, else the darkest place.

@@ -215,8 +215,8 @@ impl<'a> Fit<'a> {
 
     fn run(mut self) -> Spline {
         let most = self.t.len() + ORDER;
-        // The reference's caller first gives room for so many knots, and more when they do not
-        // suffice; the search stops there once.
+        // The reference's caller first gives room for so many knots. When they do not suffice, it
+        // calls again with more, and the search goes on from there with one knot at a time.
         let room = (self.t.len() / 2).max(2 * ORDER);
         if self.wanted == 0.0 {
             self.interpolate();
@@ -247,7 +247,7 @@ impl<'a> Fit<'a> {
             if self.knots.len() == most {
                 return self.spline(coefficients);
             }
-            added = if no_inner_knots {
+            added = if no_inner_knots || self.knots.len() == room {
                 1
             } else {
                 let gain = before - residuals;

@@ -4,7 +4,7 @@
 #[path = "common/palette.rs"]
 mod palette;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use palette::classes;
@@ -108,19 +108,6 @@ fn eyes() -> Vec<Drawn> {
     eyes
 }
 
-/// Values that are known to differ: eye and variable. The list says why.
-fn known_differences() -> BTreeSet<(String, String)> {
-    csv::Reader::from_path(folder().join("../differences.csv"))
-        .unwrap()
-        .deserialize()
-        .map(|row| {
-            let (eye, variable, reason): (String, String, String) = row.unwrap();
-            assert!(!reason.is_empty(), "{eye} {variable}");
-            (eye, variable)
-        })
-        .collect()
-}
-
 #[test]
 fn drawn_eyes_measure_as_in_the_reference() {
     let tables: Vec<_> = FeatureSet::ALL
@@ -143,9 +130,6 @@ fn drawn_eyes_measure_as_in_the_reference() {
         folder().join("reference").display()
     );
     let (mut compared, mut measured_eyes, mut wrong) = (0, 0, Vec::new());
-    let known = known_differences();
-    let mut unseen = known.clone();
-    let mut differing = 0;
     for drawn in eyes() {
         let eye = Eye {
             side: SIDE,
@@ -191,21 +175,15 @@ fn drawn_eyes_measure_as_in_the_reference() {
                 if same {
                     continue;
                 }
-                let value = (drawn.id.clone(), name.clone());
-                if known.contains(&value) {
-                    unseen.remove(&value);
-                    differing += 1;
-                } else {
-                    wrong.push(format!(
-                        "{} {set} {name}: {:?} for {expected:?}",
-                        drawn.id, measured.value
-                    ));
-                }
+                wrong.push(format!(
+                    "{} {set} {name}: {:?} for {expected:?}",
+                    drawn.id, measured.value
+                ));
             }
         }
         measured_eyes += usize::from(present);
     }
-    eprintln!("{compared} values of {measured_eyes} eyes compared, {differing} known to differ");
+    eprintln!("{compared} values of {measured_eyes} eyes compared");
     assert!(
         wrong.is_empty(),
         "{} of {compared}:\n{}",
@@ -213,8 +191,4 @@ fn drawn_eyes_measure_as_in_the_reference() {
         wrong.join("\n")
     );
     assert!(measured_eyes >= 40);
-    assert!(
-        unseen.is_empty(),
-        "listed, but as in the reference: {unseen:#?}"
-    );
 }

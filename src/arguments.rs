@@ -16,7 +16,7 @@ use choices::{
     ComputeArgument, DTypeArgument, KeypointsArgument, ModeArgument, PreprocessArgument,
     TaskArgument, at_least_one, parse_batch_size,
 };
-pub(crate) use photographs::{OutputArguments, PhotographArguments};
+pub(crate) use photographs::{OutputArguments, PhotographArguments, VerbosityArguments};
 
 /// Retinal model ensembles in pure Rust: convert PyTorch releases, run them on photographs.
 #[derive(Debug, Parser)]
@@ -205,9 +205,8 @@ pub(crate) struct PredictArguments {
     pub(crate) photographs: PhotographArguments,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
-    /// Print errors only.
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) verbosity: VerbosityArguments,
 }
 
 /// Of commands that compute on a GPU.
@@ -234,9 +233,8 @@ pub(crate) struct PreprocessArguments {
     pub(crate) photographs: PhotographArguments,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
-    /// Print errors only.
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) verbosity: VerbosityArguments,
 }
 
 #[derive(Debug, Args)]

@@ -2,20 +2,19 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use vascx::inference::{LeftOut, Outcome, Status, Summary};
 
-use crate::commands::print_result;
+use crate::commands::{SUBFOLDERS, print_result};
 use crate::terminal::{self, Kind, escaped, says_objects, tell, tell_with};
 
 pub(crate) struct Reporter {
-    photographs: usize,
-    resumed: AtomicUsize,
     quiet: bool,
     /// Whether every photograph has a line.
     lines: bool,
+    /// Whether the line says how long it took, and those of an earlier run have one.
+    verbose: bool,
 }
 
 impl Reporter {
@@ -25,11 +24,17 @@ impl Reporter {
             terminal::begin_bar(photographs);
         }
         Self {
-            photographs,
-            resumed: AtomicUsize::new(0),
             quiet,
             lines: !quiet && !on_terminal,
+            verbose: false,
         }
+    }
+
+    /// Every photograph has a line of its own, beside a progress bar, too.
+    pub(crate) fn verbose(mut self, verbose: bool) -> Self {
+        self.verbose = verbose;
+        self.lines |= verbose;
+        self
     }
 
     #[allow(clippy::unused_self)] // Told by whoever reports.
@@ -41,6 +46,9 @@ impl Reporter {
     pub(crate) fn left_out(&self, left_out: &LeftOut) {
         if !left_out.is_empty() && !self.quiet {
             self.note(&left_out.to_string());
+            if left_out.folders > 0 {
+                tell(Kind::Hint, SUBFOLDERS);
+            }
         }
     }
 
@@ -54,20 +62,32 @@ impl Reporter {
     /// Failures and warnings are always told; failures also stand in the manifest. What an earlier
     /// run has done is only counted.
     pub(crate) fn outcome(&self, outcome: &Outcome) {
+        let id = &outcome.input.id;
         if outcome.resumed {
-            self.resumed.fetch_add(1, Ordering::Relaxed);
+            terminal::resumed();
+            if self.verbose {
+                let members = json!({ "id": id, "resumed": true });
+                tell_with(
+                    Kind::Done,
+                    format_args!("{id} (by an earlier run)"),
+                    members,
+                );
+            }
             return;
         }
-        let resumed = self.resumed.swap(0, Ordering::Relaxed);
-        if resumed > 0 && !self.quiet && !self.lines {
-            terminal::resumed(resumed, self.photographs);
-        }
-        let id = &outcome.input.id;
         let of = || json!({ "id": id });
         let failed = matches!(outcome.status, Status::Failed(_));
         match outcome.status {
             Status::Failed(reason) => tell_with(Kind::Failed, reason, of()),
-            Status::Done if self.lines => tell_with(Kind::Done, id, of()),
+            Status::Done if self.lines => {
+                let members = json!({ "id": id, "seconds": outcome.seconds });
+                match outcome.seconds.filter(|_| self.verbose) {
+                    Some(seconds) => {
+                        tell_with(Kind::Done, format_args!("{id} ({seconds:.2} s)"), members);
+                    }
+                    None => tell_with(Kind::Done, id, members),
+                }
+            }
             Status::Done => {}
         }
         if let Some(warning) = outcome.warning {

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 /// Messages that may wait.
@@ -21,11 +21,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 enum Event {
     Line(String),
-    /// Photographs in all and those that an earlier run has done.
-    Bar {
-        photographs: u64,
-        resumed: u64,
-    },
+    /// Photographs in all.
+    Bar(u64),
     /// The bar is to be drawn again.
     Progress,
     EndOfBar,
@@ -67,6 +64,8 @@ impl Kind {
 static OBJECTS: AtomicBool = AtomicBool::new(false);
 /// Photographs that have come to an end.
 static POSITION: AtomicU64 = AtomicU64::new(0);
+/// Those of them that an earlier run has done.
+static RESUMED: AtomicU64 = AtomicU64::new(0);
 /// Those of them that failed.
 static FAILED: AtomicU64 = AtomicU64::new(0);
 /// Messages that found no place.
@@ -145,27 +144,25 @@ fn object(kind: Kind, message: &str, mut object: Value) -> String {
 
 /// Shows a progress bar, if standard error is a terminal.
 pub(crate) fn begin_bar(photographs: usize) {
-    POSITION.store(0, Ordering::Relaxed);
-    FAILED.store(0, Ordering::Relaxed);
-    send(Event::Bar {
-        photographs: photographs as u64,
-        resumed: 0,
-    });
+    for count in [&POSITION, &RESUMED, &FAILED] {
+        count.store(0, Ordering::Relaxed);
+    }
+    send(Event::Bar(photographs as u64));
 }
 
-/// Counts photographs that an earlier run has done, which say nothing about this one's speed.
-pub(crate) fn resumed(photographs: usize, of: usize) {
-    let resumed = photographs as u64;
-    POSITION.store(resumed, Ordering::Relaxed);
-    send(Event::Bar {
-        photographs: of as u64,
-        resumed,
-    });
+/// Counts a photograph that an earlier run has done, which says nothing about this one's speed.
+pub(crate) fn resumed() {
+    RESUMED.fetch_add(1, Ordering::Relaxed);
+    count();
 }
 
 /// Counts a photograph.
 pub(crate) fn advance(failed: bool) {
     FAILED.fetch_add(failed.into(), Ordering::Relaxed);
+    count();
+}
+
+fn count() {
     POSITION.fetch_add(1, Ordering::Relaxed);
     // If there is no place, the next one draws it.
     let _ = queue().try_send(Event::Progress);
@@ -206,6 +203,7 @@ fn send(mut event: Event) {
 
 fn write(events: &Receiver<Event>) {
     let mut bar = ProgressBar::hidden();
+    let mut resumed = 0;
     for event in events {
         match event {
             Event::Line(line) => {
@@ -224,13 +222,9 @@ fn write(events: &Receiver<Event>) {
                     let _ = writeln!(error, "{style}{word}{style:#}{rest}");
                 });
             }
-            Event::Bar {
-                photographs,
-                resumed,
-            } => {
+            Event::Bar(photographs) => {
                 bar.finish_and_clear();
-                bar = progress_bar(photographs).with_position(resumed);
-                bar.reset_eta();
+                bar = progress_bar(photographs);
                 bar.tick();
             }
             Event::Progress => {}
@@ -241,6 +235,11 @@ fn write(events: &Receiver<Event>) {
             Event::Flush(done) => {
                 let _ = done.send(());
             }
+        }
+        // Work begins after the last of them.
+        if resumed != RESUMED.load(Ordering::Relaxed) {
+            resumed = RESUMED.load(Ordering::Relaxed);
+            bar.reset_elapsed();
         }
         let position = POSITION.load(Ordering::Relaxed);
         if position != bar.position() {
@@ -271,18 +270,31 @@ fn styled(line: &str) -> (Style, &str, &str) {
     (Style::new(), "", line)
 }
 
-/// Draws nothing when standard error is no terminal.
+/// Draws nothing when standard error is no terminal. Pace and time left are those of this run, which
+/// the photographs that an earlier one has done, and the bar's own estimate of them, would flatter.
 fn progress_bar(photographs: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(photographs), ProgressDrawTarget::stderr());
     // The bar takes what a narrow terminal leaves.
-    let template = "{wide_bar} {pos}/{len}, {pace}{elapsed} gone, {eta} left{msg}";
-    let pace = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
-        if state.per_sec() > 0.0 {
-            let _ = write!(text, "{:.1}/s, ", state.per_sec());
+    let template = "{wide_bar} {pos}/{len}, {pace}{elapsed} gone{left}{msg}";
+    let per_second = |state: &ProgressState| {
+        let resumed = RESUMED.load(Ordering::Relaxed);
+        let done = state.pos().saturating_sub(resumed);
+        (done > 0).then(|| done as f64 / state.elapsed().as_secs_f64())
+    };
+    let pace = move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        if let Some(pace) = per_second(state) {
+            let _ = write!(text, "{pace:.1}/s, ");
+        }
+    };
+    let left = move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        if let Some(pace) = per_second(state) {
+            let left = photographs.saturating_sub(state.pos()) as f64 / pace;
+            let left = Duration::try_from_secs_f64(left.ceil()).unwrap_or(Duration::MAX);
+            let _ = write!(text, ", {:#} left", HumanDuration(left));
         }
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.with_key("pace", pace));
+        bar.set_style(style.with_key("pace", pace).with_key("left", left));
     }
     bar
 }

@@ -62,7 +62,8 @@ fn what_a_folder_holds_beside_photographs_is_counted_and_said() {
     let expected = ["a.png", "old.png", "stereo.png", "without_extension.png"];
     assert_eq!(workspace.list("out/rgb"), expected);
     run.error_names(&[
-        "1 subfolder (recursive takes them)",
+        "1 subfolder (not searched)",
+        "hint: --recursive",
         "3 hidden files",
         "3 other files",
         "1 .gif",
@@ -77,7 +78,7 @@ fn what_a_folder_holds_beside_photographs_is_counted_and_said() {
 fn subfolders_are_taken_when_asked_for() {
     let workspace = with_photographs(&["c/Besuch 1/a.png", "c/Besuch 2/a.png", "c/.cache/a.png"]);
     let refused = preprocess(&workspace, 2, &["c"]);
-    refused.error_names(&["holds no photograph", "2 subfolders (recursive takes them)"]);
+    refused.error_names(&["holds no photograph", "2 subfolders", "hint: --recursive"]);
     // Results of an earlier run are no photographs.
     std::fs::create_dir(workspace.path("c/results")).unwrap();
     for name in ["run.json", "journal.jsonl"] {
@@ -155,6 +156,15 @@ fn lists_are_read_as_spreadsheets_write_them() {
         preprocess(&workspace, 0, &[&list]);
         assert_eq!(workspace.list("out/rgb"), [output], "{name}");
     }
+}
+
+#[test]
+fn the_manifest_of_an_earlier_run_is_a_list() {
+    let workspace = with_photographs(&["photos/a.png", "photos/Müller 2.png"]);
+    preprocess(&workspace, 0, &["photos"]);
+    std::fs::rename(workspace.path("out"), workspace.path("first")).unwrap();
+    preprocess(&workspace, 0, &["first/manifest.csv"]);
+    assert_eq!(workspace.list("out/rgb"), ["Müller 2.png", "a.png"]);
 }
 
 #[test]

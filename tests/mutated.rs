@@ -43,12 +43,24 @@ fn whole() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         "tiff/jpeg_420_strips.tif",
         "tiff/jpeg_420_tiles.tif",
     ];
+    let dicom = [
+        "dicom/rgb.dcm",
+        "dicom/rgb_deflated.dcm",
+        "dicom/grey12_big_endian.dcm",
+        "dicom/grey16_rle.dcm",
+        "dicom/palette.dcm",
+        "dicom/ybr_full_422.dcm",
+        "dicom/jpeg_ybr.dcm",
+        "dicom/jpeg_lossless16.dcm",
+        "dicom/jpeg2000_lossless.dcm",
+    ];
     vec![
         ("png", encoded(ImageFormat::Png)),
         ("jpg", files(&jpeg)),
         ("tif", files(&tiff)),
         ("bmp", encoded(ImageFormat::Bmp)),
         ("webp", encoded(ImageFormat::WebP)),
+        ("dcm", files(&dicom)),
     ]
 }
 
@@ -68,10 +80,16 @@ impl Random {
 /// A copy with a few bytes changed, some left out, some twice, or cut short.
 fn mutated(bytes: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
+    // A DICOM file's begins after 128 bytes that mean nothing.
+    let header = if bytes.get(128..132) == Some(b"DICM") {
+        600
+    } else {
+        200
+    };
     for _ in 0..=random.below(4) {
         // Headers decide more than pixels.
         let reach = if random.below(2) == 0 {
-            200.min(bytes.len())
+            header.min(bytes.len())
         } else {
             bytes.len()
         };

@@ -159,6 +159,7 @@ fn damaged_and_odd_pictures_fail_alone_with_the_reason() {
     let file = |name: &str| std::fs::read(fixture(name)).unwrap();
     let jpeg = file("jpeg/baseline_420_odd.jpg");
     refused("cut.jpg", &jpeg[..jpeg.len() * 6 / 10], &["cut short"]);
+    refused("copied.jpg", &jpeg[..jpeg.len() * 95 / 100], &["cut short"]);
     refused("end.jpg", &file("jpeg/no_end_marker.jpg"), &["cut short"]);
     refused(
         "float.tif",
@@ -211,6 +212,19 @@ fn pipes_are_not_opened() {
     workspace
         .vascx(2, &arguments)
         .error_names(&["pipe.jpg", "pipe"]);
+    std::fs::write(workspace.path("list.csv"), "path\npipe.jpg\n").unwrap();
+    let arguments = ["preprocess", "--mode", "resize", "--out", "out", "list.csv"];
+    workspace
+        .vascx(2, &arguments)
+        .error_names(&["pipe.jpg", "pipe"]);
+    // Beside photographs it is one of the other files.
+    image::RgbImage::from_pixel(30, 20, image::Rgb([90, 40, 20]))
+        .save(workspace.path("good.png"))
+        .unwrap();
+    let arguments = ["preprocess", "--mode", "resize", "--out", "new", "."];
+    workspace
+        .vascx(0, &arguments)
+        .error_names(&["2 other files"]);
 }
 
 #[test]

@@ -186,6 +186,58 @@ fn a_terminal_that_is_closed_stops_a_run_in_order_or_not_at_all() {
     }
 }
 
+/// The output of a command on a terminal of its own, 60 columns wide; none where there is no `script`.
+fn on_a_terminal(workspace: &Workspace, arguments: &[&str]) -> Option<(String, Option<i32>)> {
+    let binary = env!("CARGO_BIN_EXE_vascx");
+    let command = format!("stty rows 24 cols 60; '{binary}' {}", arguments.join(" "));
+    let output = Command::new("script")
+        .args(["-qefc", &command, "/dev/null"])
+        .current_dir(workspace.path("."))
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some((text, output.status.code()))
+}
+
+#[test]
+fn the_progress_bar_counts_this_run_alone() {
+    let workspace = Workspace::new();
+    photographs(&workspace, 40);
+    let model = model(SEGMENTATION);
+    workspace.vascx(0, &predict(&model, &["--quiet"]));
+    for name in ["p03", "p30"] {
+        fs::remove_file(workspace.path(&format!("out/{name}.png"))).unwrap();
+    }
+    fs::write(workspace.path("photos/p20.png"), "broken").unwrap();
+    let arguments = predict(&model, &["--resume", "-v", "--batch-size", "1"]);
+    let Some((shown, code)) = on_a_terminal(&workspace, &arguments) else {
+        return println!("skipped: there is no `script`");
+    };
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("done: p03 (0."), "{shown}");
+    assert!(shown.contains("done: p00 (by an earlier run)"), "{shown}");
+    assert!(shown.contains("photos/p20.png: this is text"), "{shown}");
+    // What the bar drew, a state each; messages stand where it was wiped away.
+    let drawn = |text: &&str| text.contains("/40, ") && text.contains(" gone");
+    let shown = shown.replace("\u{1b}[2K", "\n");
+    let states: Vec<&str> = shown.split(['\r', '\n']).filter(drawn).collect();
+    let last = states.last().expect(&shown);
+    assert!(last.contains("1 failed"), "{last}");
+    for state in states {
+        // A photograph takes milliseconds; those of the earlier run would make thousands per second.
+        let rate = state.split(", ").find_map(|part| part.strip_suffix("/s"));
+        let rate = rate.map_or(0.0, |rate| rate.parse::<f64>().unwrap());
+        assert!(rate < 1000.0, "{state}");
+        let width = state.chars().count();
+        assert!(width <= 60, "{width} columns: {state}");
+    }
+    // Without it, photographs are seen by the bar alone.
+    let arguments = predict(&model, &["--overwrite"]);
+    let (shown, _) = on_a_terminal(&workspace, &arguments).unwrap();
+    assert!(!shown.contains("done: p"), "{shown}");
+}
+
 #[test]
 fn messages_are_objects_when_programs_read_them() {
     let workspace = Workspace::new();

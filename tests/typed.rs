@@ -2,6 +2,7 @@
 
 mod harness;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -56,6 +57,50 @@ fn short_options_are_those_of_other_programs() {
         table.lines().nth(1).unwrap().starts_with("visit__a,"),
         "{table}"
     );
+}
+
+#[test]
+fn every_photograph_has_its_own_seconds() {
+    let workspace = Workspace::new();
+    photograph(&workspace, "photos/small.png");
+    image::RgbImage::from_fn(3000, 2000, |x, y| image::Rgb([x as u8, y as u8, 40]))
+        .save(workspace.path("photos/large.png"))
+        .unwrap();
+    std::fs::write(workspace.path("photos/bad.png"), "text").unwrap();
+    let model = fixture("models/resnet18_m3.pt");
+    let predict = ["predict", "-m", model.to_str().unwrap(), "--device", DEVICE];
+    // One thread, so that neither is stopped for the other.
+    let predict = [&predict[..], &["-v", "-j", "1", "-o", "out", "photos"]].concat();
+    let squares = preprocess(&["-v", "-j", "1", "-o", "squares", "photos"]);
+    for (arguments, out) in [(predict, "out"), (squares, "squares")] {
+        let run = workspace.vascx(1, &arguments);
+        let mut reader = csv::Reader::from_path(workspace.path(out).join("manifest.csv")).unwrap();
+        let rows: BTreeMap<String, BTreeMap<String, String>> = reader
+            .deserialize()
+            .map(|row| {
+                row.map(|row: BTreeMap<String, String>| (row["id"].clone(), row))
+                    .unwrap()
+            })
+            .collect();
+        let seconds = |id: &str| rows[id]["seconds"].parse::<f64>().unwrap();
+        // A thousand times as many pixels, through the same network.
+        assert!(seconds("large") > 2.0 * seconds("small"), "{rows:?}");
+        assert_eq!(rows["bad"]["seconds"], "");
+        for id in ["small", "large"] {
+            let line = format!("done: {id} (");
+            let said = run.stderr.lines().find_map(|text| text.strip_prefix(&line));
+            let said = said.and_then(|text| text.strip_suffix(" s)"));
+            let said: f64 = said.expect(&run.stderr).parse().unwrap();
+            assert!((said - seconds(id)).abs() < 0.006, "{}", run.stderr);
+        }
+        let again = [&arguments[..], &["--resume"]].concat();
+        workspace
+            .vascx(1, &again)
+            .error_names(&["done: large (by an earlier run)"]);
+    }
+    workspace
+        .vascx(2, &preprocess(&["-v", "-q", "-o", "none", "photos"]))
+        .error_names(&["--verbose", "--quiet"]);
 }
 
 #[test]

@@ -74,6 +74,18 @@ impl PhotographArguments {
     }
 }
 
+/// Of commands that tell how photographs fare.
+#[derive(Debug, Args)]
+pub(crate) struct VerbosityArguments {
+    /// Print errors only.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Say how long each photograph took, beside a progress bar, too, and which ones an earlier run
+    /// has done.
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+}
+
 /// Of commands that write a folder of results.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArguments {

@@ -26,6 +26,9 @@ use crate::terminal::{Kind, tell};
 /// The commit that this program was built from; empty where that is not known.
 pub(crate) const BUILD: &str = env!("VASCX_BUILD");
 
+/// What to do about folders that were not looked into.
+pub(crate) const SUBFOLDERS: &str = "--recursive takes the photographs of subfolders, too";
+
 /// How far a command got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
@@ -86,6 +89,9 @@ impl Failure {
                 Some("--batch-size and --window-batch-size choose fewer")
             }
             Self::Inference(Error::Channels { .. }) => Some("vascx forward takes tensors"),
+            Self::Inference(Error::EmptyFolder { left_out, .. }) if left_out.folders > 0 => {
+                Some(SUBFOLDERS)
+            }
             Self::Inference(Error::Stopped { .. }) => {
                 Some("the same command with --resume goes on from there")
             }

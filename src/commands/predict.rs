@@ -35,7 +35,8 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         build: BUILD.to_owned(),
     };
     keep_kernels(&arguments.kernels, arguments.device.first())?;
-    let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
+    let reporter = Reporter::new(job.inputs.len(), arguments.verbosity.quiet)
+        .verbose(arguments.verbosity.verbose);
     let model = Model::open(model)?;
     reporter.left_out(&job.left_out);
     for note in model.notes().iter().chain(&model.manifest().notice) {

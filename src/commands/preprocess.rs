@@ -24,7 +24,8 @@ pub(crate) fn run(arguments: &PreprocessArguments) -> Result {
         cancel: interrupt()?,
         warnings: warnings(),
     };
-    let reporter = Reporter::new(job.inputs.len(), arguments.quiet);
+    let reporter = Reporter::new(job.inputs.len(), arguments.verbosity.quiet)
+        .verbose(arguments.verbosity.verbose);
     reporter.left_out(&inputs.left_out);
     let summary = job.run(|outcome| reporter.outcome(&outcome))?;
     reporter.finish(summary, &job.out, false);

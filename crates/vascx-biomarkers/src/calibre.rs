@@ -63,7 +63,7 @@ impl Calibre {
         for index in 0..count {
             let t = index as f64 / (count - 1) as f64;
             let (center, tangent) = curve.position_and_tangent(t);
-            let normal = Point::new(-tangent.x, tangent.y) * (1.0 / tangent.norm());
+            let normal = normal(tangent);
             let stroke = match rules {
                 Rules::Reference => {
                     Some([1.0, -1.0].map(|sign| walked_hit(mask, center, normal * sign)))
@@ -100,6 +100,13 @@ impl Calibre {
             .unzip();
         (!diameters.is_empty()).then_some(Self { diameters, strokes })
     }
+}
+
+/// Unit vector across a tangent. The reference's linear algebra rounds the sum of squares once, not
+/// twice; where a vessel of one pixel runs along an axis, that bit shows in its diameter.
+pub(crate) fn normal(tangent: Point) -> Point {
+    let norm = tangent.y.mul_add(tangent.y, tangent.x * tangent.x).sqrt();
+    Point::new(-tangent.x / norm, tangent.y / norm)
 }
 
 /// Where a ray leaves the mask, as the reference walks: cell by cell with a least step, and a

@@ -6,6 +6,7 @@
 //! the same however many eyes are measured at once.
 
 mod analysis;
+mod bounded_least_squares;
 mod calibre;
 mod components;
 mod contour;

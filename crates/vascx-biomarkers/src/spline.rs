@@ -1,6 +1,9 @@
 //! Cubic smoothing splines after Dierckx (FITPACK's `curfit`): as few knots as reach the wanted
 //! sum of squared residuals, placed where the residuals are largest, then a penalty on the jumps of
 //! the third derivative that makes the sum equal the wanted one.
+//!
+//! Every sum and product is taken in FITPACK's order. A vessel that runs along an axis of the image
+//! measures one pixel more or less by the last bit of a derivative, so that the order shows.
 
 /// Coefficients that are not zero at a place.
 const ORDER: usize = 4;
@@ -14,18 +17,13 @@ pub struct Spline {
 
 impl Spline {
     /// The smoothing spline through (`t`, `values`), at least five of them, whose sum of squared
-    /// residuals is `sum`; `t` must not decrease. A constant needs no residuals. `None` if the
-    /// equations have no finite solution.
+    /// residuals is `sum`; `t` must not decrease. Without residuals it runs through all of them,
+    /// for which `t` must increase. `None` if the equations have no finite solution.
     pub(crate) fn smoothing(t: &[f64], values: &[f64], sum: f64) -> Option<Self> {
-        let (first, last) = (*t.first()?, *t.last()?);
-        if values.iter().all(|value| *value == values[0]) && sum == 0.0 {
-            // Interpolation of repeated places has no solution, even of a constant.
-            return t.windows(2).all(|pair| pair[0] < pair[1]).then(|| Self {
-                knots: [[first; ORDER], [last; ORDER]].concat(),
-                coefficients: vec![values[0]; ORDER],
-            });
+        if sum == 0.0 && t.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return None;
         }
-        let spline = Fit { t, values, sum }.run();
+        let spline = Fit::new(t, values, sum).run();
         spline
             .coefficients
             .iter()
@@ -41,45 +39,41 @@ impl Spline {
     /// Value, first and second derivative at a place.
     pub fn derivatives(&self, t: f64) -> [f64; 3] {
         let l = interval(&self.knots, t);
+        let at = |i: usize| self.knots[l - 3 + i];
         let mut d = [0.0; ORDER];
         d.copy_from_slice(&self.coefficients[l - 3..=l]);
-        // De Boor's triangle on the coefficients and on those of both derivatives.
-        let at = |i: usize| self.knots[l - 3 + i];
-        let mut slope = [0.0; 3];
-        for (i, slope) in slope.iter_mut().enumerate() {
-            *slope = 3.0 * (d[i + 1] - d[i]) / (at(i + 4) - at(i + 1));
-        }
-        let mut bend = [0.0; 2];
-        for (i, bend) in bend.iter_mut().enumerate() {
-            *bend = 2.0 * (slope[i + 1] - slope[i]) / (at(i + 4) - at(i + 2));
-        }
-        for level in 1..ORDER {
-            for i in (level..ORDER).rev() {
-                let share = (t - at(i)) / (at(i + 4 - level) - at(i));
-                d[i] = (1.0 - share) * d[i - 1] + share * d[i];
+        let mut all = [sum(&d, &basis::<ORDER>(&self.knots, l, t)), 0.0, 0.0];
+        // The coefficients of a derivative are differences of those before.
+        for degree in [2, 1] {
+            let gone = 2 - degree;
+            for i in 0..=degree {
+                let width = at(i + ORDER) - at(i + 1 + gone);
+                if width > 0.0 {
+                    d[i] = (degree + 1) as f64 * (d[i + 1] - d[i]) / width;
+                }
             }
+            all[gone + 1] = match degree {
+                2 => sum(&d, &basis::<3>(&self.knots, l, t)),
+                _ => sum(&d, &basis::<2>(&self.knots, l, t)),
+            };
         }
-        for level in 1..3 {
-            for i in (level..3).rev() {
-                let share = (t - at(i + 1)) / (at(i + 4 - level) - at(i + 1));
-                slope[i] = (1.0 - share) * slope[i - 1] + share * slope[i];
-            }
-        }
-        let share = (t - at(3)) / (at(4) - at(3));
-        let bend = (1.0 - share) * bend[0] + share * bend[1];
-        [d[3], slope[2], bend]
+        all
     }
 
     /// Value at a place.
     pub fn value(&self, t: f64) -> f64 {
         let l = interval(&self.knots, t);
-        let basis = basis(&self.knots, l, t);
-        basis
-            .iter()
-            .zip(&self.coefficients[l - 3..])
-            .map(|(b, c)| b * c)
-            .sum()
+        sum(
+            &self.coefficients[l - 3..],
+            &basis::<ORDER>(&self.knots, l, t),
+        )
     }
+}
+
+/// Coefficients times what they weigh, added in order.
+fn sum(coefficients: &[f64], basis: &[f64]) -> f64 {
+    let products = basis.iter().zip(coefficients);
+    products.fold(0.0, |sum, (weight, coefficient)| sum + coefficient * weight)
 }
 
 /// The interval between knots that holds a place: index of its left knot.
@@ -88,14 +82,19 @@ fn interval(knots: &[f64], t: f64) -> usize {
     ORDER - 1 + inner.partition_point(|knot| *knot <= t)
 }
 
-/// The four B-splines that are not zero in interval `l`.
-fn basis(knots: &[f64], l: usize, t: f64) -> [f64; ORDER] {
-    let mut values = [1.0, 0.0, 0.0, 0.0];
-    for degree in 1..ORDER {
+/// The B-splines of `N` coefficients that are not zero in interval `l`.
+fn basis<const N: usize>(knots: &[f64], l: usize, t: f64) -> [f64; N] {
+    let mut values = [0.0; N];
+    values[0] = 1.0;
+    for degree in 1..N {
         let lower = values;
         values[0] = 0.0;
         for i in 0..degree {
             let (right, left) = (knots[l + i + 1], knots[l + i + 1 - degree]);
+            if right == left {
+                values[i + 1] = 0.0;
+                continue;
+            }
             let share = lower[i] / (right - left);
             values[i] += share * (right - t);
             values[i + 1] = share * (t - left);
@@ -104,16 +103,33 @@ fn basis(knots: &[f64], l: usize, t: f64) -> [f64; ORDER] {
     values
 }
 
-struct Fit<'a> {
-    t: &'a [f64],
-    values: &'a [f64],
-    sum: f64,
-}
+/// Which B-splines a datum sees: index of the first, and the values of four.
+type Row = (usize, [f64; ORDER]);
 
 /// An upper triangular system of equations: rows of the entries from the diagonal on.
+#[derive(Clone)]
 struct Triangle {
     rows: Vec<[f64; ORDER + 1]>,
     right: Vec<f64>,
+}
+
+/// The rotation that takes `pivot` into the diagonal: its cosine and sine.
+fn rotation(pivot: f64, diagonal: &mut f64) -> (f64, f64) {
+    let size = pivot.abs();
+    let norm = if size >= *diagonal {
+        let ratio = *diagonal / pivot;
+        size * (1.0 + ratio * ratio).sqrt()
+    } else {
+        let ratio = pivot / *diagonal;
+        *diagonal * (1.0 + ratio * ratio).sqrt()
+    };
+    let turn = (*diagonal / norm, pivot / norm);
+    *diagonal = norm;
+    turn
+}
+
+fn rotate((cosine, sine): (f64, f64), new: &mut f64, own: &mut f64) {
+    (*own, *new) = (cosine * *own + sine * *new, cosine * *new - sine * *own);
 }
 
 impl Triangle {
@@ -124,171 +140,200 @@ impl Triangle {
         }
     }
 
-    /// Rotates an equation in whose first coefficient is that of unknown `at`; what remains of its
-    /// right side is the residual.
-    fn add(&mut self, at: usize, mut row: [f64; ORDER + 1], mut right: f64) -> f64 {
-        for i in at..self.rows.len() {
-            let pivot = row[0];
-            if pivot != 0.0 {
-                let own = &mut self.rows[i];
-                let norm = pivot.hypot(own[0]);
-                let (cosine, sine) = (own[0] / norm, pivot / norm);
-                own[0] = norm;
-                for (a, b) in own.iter_mut().zip(&mut row).skip(1) {
-                    (*a, *b) = (cosine * *a + sine * *b, cosine * *b - sine * *a);
-                }
-                let a = &mut self.right[i];
-                (*a, right) = (cosine * *a + sine * right, cosine * right - sine * *a);
+    /// Rotates a datum in; what remains of its value is the residual.
+    fn observe(&mut self, (at, mut row): Row, mut value: f64) -> f64 {
+        for i in 0..ORDER {
+            if row[i] == 0.0 {
+                continue;
             }
-            row.rotate_left(1);
-            row[ORDER] = 0.0;
-            if row.iter().all(|value| *value == 0.0) {
-                break;
+            let own = &mut self.rows[at + i];
+            let turn = rotation(row[i], &mut own[0]);
+            rotate(turn, &mut value, &mut self.right[at + i]);
+            for (new, own) in row[i + 1..].iter_mut().zip(&mut own[1..]) {
+                rotate(turn, new, own);
             }
         }
-        right
+        value
     }
 
-    fn solve(&self) -> Vec<f64> {
+    /// Rotates in an equation without a right side, whose first coefficient is that of unknown `at`.
+    fn penalise(&mut self, at: usize, mut row: [f64; ORDER + 1]) {
+        let mut value = 0.0;
+        let unknowns = self.rows.len();
+        for (i, own) in self.rows.iter_mut().enumerate().skip(at) {
+            let turn = rotation(row[0], &mut own[0]);
+            rotate(turn, &mut value, &mut self.right[i]);
+            let reach = ORDER.min(unknowns - 1 - i);
+            for j in 1..=reach {
+                rotate(turn, &mut row[j], &mut own[j]);
+                row[j - 1] = row[j];
+            }
+            row[reach] = 0.0;
+        }
+    }
+
+    /// The solution, where rows have entries in `bands` places.
+    fn solve(&self, bands: usize) -> Vec<f64> {
         let mut solution = self.right.clone();
         for i in (0..solution.len()).rev() {
-            let known: f64 = (1..=ORDER)
-                .take_while(|j| i + j < solution.len())
-                .map(|j| self.rows[i][j] * solution[i + j])
-                .sum();
-            solution[i] = (solution[i] - known) / self.rows[i][0];
+            let row = &self.rows[i];
+            let mut rest = solution[i];
+            for (known, entry) in solution[i + 1..].iter().zip(&row[1..bands]) {
+                rest -= known * entry;
+            }
+            solution[i] = rest / row[0];
         }
         solution
     }
 }
 
-impl Fit<'_> {
-    fn run(&self) -> Spline {
-        let (t, sum) = (self.t, self.sum);
-        let accuracy = 0.001 * sum;
-        let most = t.len() + ORDER;
-        let mut knots = [[t[0]; ORDER], [t[t.len() - 1]; ORDER]].concat();
-        let mut inside = vec![t.len() - 2];
+/// A search for knots and a penalty.
+struct Fit<'a> {
+    t: &'a [f64],
+    values: &'a [f64],
+    /// The wanted sum of squared residuals, and how near is near enough.
+    wanted: f64,
+    accuracy: f64,
+    knots: Vec<f64>,
+    /// Of each interval between knots: data strictly inside, and their share of the residuals.
+    inside: Vec<usize>,
+    shares: Vec<f64>,
+}
+
+impl<'a> Fit<'a> {
+    fn new(t: &'a [f64], values: &'a [f64], wanted: f64) -> Self {
+        Self {
+            t,
+            values,
+            wanted,
+            accuracy: 0.001 * wanted,
+            knots: [[t[0]; ORDER], [t[t.len() - 1]; ORDER]].concat(),
+            inside: vec![t.len() - 2],
+            shares: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> Spline {
+        let most = self.t.len() + ORDER;
+        // The reference's caller first gives room for so many knots. When they do not suffice, it
+        // calls again with more, and the search goes on from there with one knot at a time.
+        let room = (self.t.len() / 2).max(2 * ORDER);
+        if self.wanted == 0.0 {
+            self.interpolate();
+        }
         let mut added = 0_usize;
-        let mut residuals_before = 0.0;
-        let mut residuals_without_knots = 0.0;
-        let (triangle, rows, residuals) = loop {
-            let rows = self.rows(&knots);
-            let mut triangle = Triangle::new(knots.len() - ORDER);
+        let (mut before, mut without_knots) = (0.0, 0.0);
+        loop {
+            let rows = self.rows();
+            let mut triangle = Triangle::new(self.knots.len() - ORDER);
             let mut residuals = 0.0;
-            for ((at, row), value) in rows.iter().zip(self.values) {
-                let rest = triangle.add(*at, [row[0], row[1], row[2], row[3], 0.0], *value);
+            for (row, value) in rows.iter().zip(self.values) {
+                let rest = triangle.observe(*row, *value);
                 residuals += rest * rest;
             }
-            let coefficients = triangle.solve();
-            if knots.len() == 2 * ORDER {
-                residuals_without_knots = residuals;
+            let coefficients = triangle.solve(ORDER);
+            let no_inner_knots = self.knots.len() == 2 * ORDER;
+            if no_inner_knots {
+                without_knots = residuals;
             }
-            let excess = residuals - sum;
-            if excess.abs() < accuracy {
-                return Spline {
-                    knots,
-                    coefficients,
-                };
+            let excess = residuals - self.wanted;
+            if excess.abs() < self.accuracy || excess < 0.0 && no_inner_knots {
+                return self.spline(coefficients);
             }
             if excess < 0.0 {
-                if knots.len() == 2 * ORDER {
-                    return Spline {
-                        knots,
-                        coefficients,
-                    };
-                }
-                break (triangle, rows, residuals);
+                let without = without_knots - self.wanted;
+                return self.smooth(&triangle, &rows, without, excess);
             }
-            if knots.len() >= most {
-                return Spline {
-                    knots,
-                    coefficients,
-                };
+            if self.knots.len() == most {
+                return self.spline(coefficients);
             }
-            added = if added == 0 {
+            added = if no_inner_knots || self.knots.len() == room {
                 1
             } else {
-                let gain = residuals_before - residuals;
-                let wanted = if gain > accuracy {
+                let gain = before - residuals;
+                let wanted = if gain > self.accuracy {
                     (added as f64 * excess / gain) as usize
                 } else {
                     2 * added
                 };
                 (2 * added).min(wanted.max(added / 2).max(1))
             };
-            residuals_before = residuals;
-            let mut shares = self.shares(&knots, &rows, &coefficients);
+            before = residuals;
+            self.share_residuals(&rows, &coefficients);
             for _ in 0..added {
-                if !self.add_knot(&mut knots, &mut inside, &mut shares) {
-                    return Spline {
-                        knots,
-                        coefficients,
-                    };
+                if !self.add_knot() {
+                    return self.spline(coefficients);
                 }
-                if knots.len() >= most {
+                if self.knots.len() == most {
+                    self.interpolate();
+                    break;
+                }
+                if self.knots.len() == room {
                     break;
                 }
             }
-        };
-        self.smooth(
-            knots,
-            &triangle,
-            &rows,
-            residuals_without_knots - sum,
-            residuals - sum,
-        )
+        }
     }
 
-    /// Of each datum: index of the first coefficient it depends on, and the four B-splines.
-    fn rows(&self, knots: &[f64]) -> Vec<(usize, [f64; ORDER])> {
-        let place = |t: &f64| {
-            let l = interval(knots, *t);
-            (l + 1 - ORDER, basis(knots, l, *t))
-        };
-        self.t.iter().map(place).collect()
+    fn spline(self, coefficients: Vec<f64>) -> Spline {
+        Spline {
+            knots: self.knots,
+            coefficients,
+        }
     }
 
-    fn residual(row: &(usize, [f64; ORDER]), coefficients: &[f64], value: f64) -> f64 {
-        let (at, basis) = row;
-        let fitted: f64 = basis
-            .iter()
-            .zip(&coefficients[*at..])
-            .map(|(b, c)| b * c)
-            .sum();
-        fitted - value
+    /// A knot on each datum but the two at each end.
+    fn interpolate(&mut self) {
+        let count = self.t.len();
+        let (first, last) = ([self.t[0]; ORDER], [self.t[count - 1]; ORDER]);
+        self.knots = [&first, &self.t[2..count - 2], &last].concat();
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let row = |t: &f64| {
+            let l = interval(&self.knots, *t);
+            (l + 1 - ORDER, basis(&self.knots, l, *t))
+        };
+        self.t.iter().map(row).collect()
+    }
+
+    /// Squared residual of each datum, and whether it is the first beyond a knot. Data go from one
+    /// interval to the next one at a time, even where several knots are equal.
+    fn squares(&self, rows: &[Row], c: &[f64], mut each: impl FnMut(f64, bool)) {
+        let mut next = ORDER;
+        for (((_, row), value), t) in rows.iter().zip(self.values).zip(self.t) {
+            let beyond = *t >= self.knots[next] && next < c.len();
+            next += usize::from(beyond);
+            let residual = sum(&c[next - ORDER..], row) - value;
+            each(residual * residual, beyond);
+        }
     }
 
     /// Squared residuals of each interval between knots; a datum on a knot counts half in both.
-    fn shares(&self, knots: &[f64], rows: &[(usize, [f64; ORDER])], c: &[f64]) -> Vec<f64> {
-        let inner = &knots[ORDER..knots.len() - ORDER];
-        let mut shares = vec![0.0; inner.len() + 1];
-        let mut now = 0;
-        for ((row, value), t) in rows.iter().zip(self.values).zip(self.t) {
-            let square = Self::residual(row, c, *value).powi(2);
-            if now < inner.len() && *t >= inner[now] {
-                shares[now] += square / 2.0;
-                now += 1;
-                shares[now] += square / 2.0;
-            } else {
-                shares[now] += square;
+    fn share_residuals(&mut self, rows: &[Row], c: &[f64]) {
+        let mut shares = Vec::with_capacity(self.inside.len());
+        let mut share = 0.0;
+        self.squares(rows, c, |square, beyond| {
+            share += square;
+            if beyond {
+                let half = square * 0.5;
+                shares.push(share - half);
+                share = half;
             }
-        }
-        shares
+        });
+        shares.push(share);
+        // Equal knots may leave the last intervals without data.
+        shares.resize(self.inside.len(), 0.0);
+        self.shares = shares;
     }
 
     /// Puts a knot on the middle datum of the interval with the largest residuals, if any has data
     /// inside.
-    fn add_knot(
-        &self,
-        knots: &mut Vec<f64>,
-        inside: &mut Vec<usize>,
-        shares: &mut Vec<f64>,
-    ) -> bool {
+    fn add_knot(&mut self) -> bool {
         let mut largest = 0.0;
         let mut chosen = None;
         let mut begin = 0;
-        for (number, (&share, &data)) in shares.iter().zip(inside.iter()).enumerate() {
+        for (number, (&share, &data)) in self.shares.iter().zip(&self.inside).enumerate() {
             if share > largest && data != 0 {
                 largest = share;
                 chosen = Some((number, begin));
@@ -298,77 +343,73 @@ impl Fit<'_> {
         let Some((number, begin)) = chosen else {
             return false;
         };
-        let data = inside[number];
+        let data = self.inside[number];
         let half = data / 2 + 1;
-        knots.insert(ORDER + number, self.t[begin + half]);
-        inside[number] = half - 1;
-        inside.insert(number + 1, data - half);
-        shares[number] = largest * (half - 1) as f64 / data as f64;
-        shares.insert(number + 1, largest * (data - half) as f64 / data as f64);
+        self.knots.insert(ORDER + number, self.t[begin + half]);
+        self.inside[number] = half - 1;
+        self.inside.insert(number + 1, data - half);
+        self.shares[number] = largest * (half - 1) as f64 / data as f64;
+        let rest = largest * (data - half) as f64 / data as f64;
+        self.shares.insert(number + 1, rest);
         true
     }
 
     /// Finds the penalty with which the residuals' sum is the wanted one. `excess_without` and
     /// `excess_last` are the sums without inner knots and without penalty, less the wanted one.
     fn smooth(
-        &self,
-        knots: Vec<f64>,
+        self,
         triangle: &Triangle,
-        rows: &[(usize, [f64; ORDER])],
+        rows: &[Row],
         excess_without: f64,
         excess_last: f64,
     ) -> Spline {
-        let accuracy = 0.001 * self.sum;
-        let jumps = jumps(&knots);
+        const MOST_STEPS: usize = 20;
+        let jumps = jumps(&self.knots);
         let (mut p1, mut f1) = (0.0, excess_without);
         let (mut p3, mut f3) = (-1.0, excess_last);
-        let diagonal: f64 = triangle.rows.iter().map(|row| row[0]).sum();
+        let diagonal = triangle.rows.iter().fold(0.0, |sum, row| sum + row[0]);
         let mut p = triangle.rows.len() as f64 / diagonal;
         let (mut left_known, mut right_known) = (false, false);
-        let mut coefficients = Vec::new();
-        for _ in 0..20 {
-            let mut penalised = Triangle {
-                rows: triangle.rows.clone(),
-                right: triangle.right.clone(),
-            };
+        let mut step = 0;
+        let coefficients = loop {
+            step += 1;
+            let inverse = 1.0 / p;
+            let mut penalised = triangle.clone();
             for (at, jump) in jumps.iter().enumerate() {
-                penalised.add(at, jump.map(|value| value / p), 0.0);
+                penalised.penalise(at, jump.map(|value| value * inverse));
             }
-            coefficients = penalised.solve();
-            let residuals: f64 = rows
-                .iter()
-                .zip(self.values)
-                .map(|(row, value)| Self::residual(row, &coefficients, *value).powi(2))
-                .sum();
-            let (p2, f2) = (p, residuals - self.sum);
-            if f2.abs() < accuracy {
-                break;
+            let coefficients = penalised.solve(ORDER + 1);
+            let mut residuals = 0.0;
+            self.squares(rows, &coefficients, |square, _| residuals += square);
+            let (p2, f2) = (p, residuals - self.wanted);
+            if f2.abs() < self.accuracy || step == MOST_STEPS {
+                break coefficients;
             }
             if !right_known {
-                if f2 - f3 <= accuracy {
+                if f2 - f3 <= self.accuracy {
                     // Too close to no penalty at all.
                     (p3, f3) = (p2, f2);
                     p *= 0.04;
                     if p <= p1 {
-                        p = 0.9 * p1 + 0.1 * p2;
+                        p = p1 * 0.9 + p2 * 0.1;
                     }
                     continue;
                 }
                 right_known = f2 < 0.0;
             }
             if !left_known {
-                if f1 - f2 <= accuracy {
+                if f1 - f2 <= self.accuracy {
                     (p1, f1) = (p2, f2);
                     p /= 0.04;
                     if p3 >= 0.0 && p >= p3 {
-                        p = 0.1 * p2 + 0.9 * p3;
+                        p = p2 * 0.1 + p3 * 0.9;
                     }
                     continue;
                 }
                 left_known = f2 > 0.0;
             }
             if f2 >= f1 || f2 <= f3 {
-                break;
+                break coefficients;
             }
             p = if p3 > 0.0 {
                 let (h1, h2, h3) = (f1 * (f2 - f3), f2 * (f3 - f1), f3 * (f1 - f2));
@@ -381,11 +422,8 @@ impl Fit<'_> {
             } else {
                 (p1, f1) = (p2, f2);
             }
-        }
-        Spline {
-            knots,
-            coefficients,
-        }
+        };
+        self.spline(coefficients)
     }
 }
 
@@ -394,16 +432,21 @@ impl Fit<'_> {
 fn jumps(knots: &[f64]) -> Vec<[f64; ORDER + 1]> {
     let intervals = knots.len() + 1 - 2 * ORDER;
     let per_length = intervals as f64 / (knots[knots.len() - 1] - knots[0]);
-    let scale = per_length.powi(3);
     (ORDER..knots.len() - ORDER)
         .map(|l| {
+            let distances: [f64; 2 * ORDER] = std::array::from_fn(|i| {
+                let other = if i < ORDER {
+                    l - ORDER + i
+                } else {
+                    l + 1 + i - ORDER
+                };
+                knots[l] - knots[other]
+            });
             std::array::from_fn(|j| {
-                let i = l - ORDER + j;
-                let product: f64 = (i..=i + ORDER)
-                    .filter(|q| *q != l)
-                    .map(|q| knots[l] - knots[q])
-                    .product();
-                (knots[i + ORDER] - knots[i]) / (product * scale)
+                let product = distances[j + 1..j + ORDER]
+                    .iter()
+                    .fold(distances[j], |product, d| product * d * per_length);
+                (knots[l + j] - knots[l + j - ORDER]) / product
             })
         })
         .collect()

@@ -9,6 +9,9 @@ use vascx_biomarkers::{
 
 const SIDE: usize = 1024;
 
+/// Seconds that no map may take; the slowest of these takes one.
+const LONGEST: f64 = 5.0;
+
 type Pixel = fn(usize, usize) -> bool;
 
 fn disc(y: usize, x: usize) -> bool {
@@ -102,12 +105,16 @@ fn masks_that_no_eye_has_are_measured_or_explained() {
             field_of_view: FieldOfView::circle(SIDE),
             mm_per_pixel: None,
         };
-        let start = Instant::now();
-        let analysis = Analysis::new(&eye, FeatureSet::FullV3.rules()).unwrap();
-        let values = analysis.measure(FeatureSet::FullV3);
-        let seconds = start.elapsed().as_secs_f64();
-        eprintln!("{what}: {seconds:.2} s for full_v3");
-        assert_eq!(values.len(), 75);
+        // A busy machine may be slow once.
+        let in_time = (0..3).any(|_| {
+            let start = Instant::now();
+            let analysis = Analysis::new(&eye, FeatureSet::FullV3.rules()).unwrap();
+            assert_eq!(analysis.measure(FeatureSet::FullV3).len(), 75);
+            let seconds = start.elapsed().as_secs_f64();
+            eprintln!("{what}: {seconds:.2} s for full_v3");
+            seconds < LONGEST
+        });
+        assert!(in_time, "{what}");
         let all = measure(what, &eye);
         match what {
             "nothing" => {

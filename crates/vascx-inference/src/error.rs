@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use vascx_convert::Task;
 use vascx_models::Precision;
 
+use crate::inputs::LeftOut;
+
 /// Why a photograph could not be read or an ensemble could not answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -114,6 +116,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong and what to do.
         reason: String,
+    },
+    /// A folder of inputs holds no photograph.
+    #[error("{folder}: the folder holds no photograph{}", .left_out.clause())]
+    EmptyFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What it holds instead.
+        left_out: LeftOut,
     },
     /// Two inputs would write the same output.
     #[error(

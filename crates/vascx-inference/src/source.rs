@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use vascx_convert::Preprocessing;
@@ -192,27 +193,31 @@ pub(crate) struct Loaded<'a> {
     pub(crate) note: Option<String>,
     /// The photograph, if it was to be kept.
     pub(crate) photograph: Option<Cow<'a, Photograph>>,
+    /// How long reading and preparing it took.
+    pub(crate) elapsed: Duration,
 }
 
 impl<'a> Source<'a> {
     /// Decodes and preprocesses.
     pub(crate) fn load(self, recipe: &Recipe) -> Result<Loaded<'a>> {
-        match self {
-            Self::Photograph(photograph) => Ok(load_photograph(photograph, recipe)),
+        let started = Instant::now();
+        let mut loaded = match self {
+            Self::Photograph(photograph) => load_photograph(photograph, recipe),
             Self::Path(path) => alone(&path.clone(), || {
                 let photograph = Photograph::open_within(path, recipe.limits)?;
                 Ok(load_photograph(Cow::Owned(photograph), recipe))
-            }),
+            })?,
             Self::Encoded(file) => {
                 let photograph = Photograph::decode(file.into_owned(), recipe.limits)?;
-                Ok(load_photograph(Cow::Owned(photograph), recipe))
+                load_photograph(Cow::Owned(photograph), recipe)
             }
             Self::Preprocessed(preprocessed) => {
-                let prepared = preprocessed.prepare(&recipe.preprocessing, recipe.bytes)?;
-                Ok(loaded(prepared))
+                loaded(preprocessed.prepare(&recipe.preprocessing, recipe.bytes)?)
             }
-            Self::Tensor(data) => load_tensor(data, recipe.preprocessing.channels()),
-        }
+            Self::Tensor(data) => load_tensor(data, recipe.preprocessing.channels())?,
+        };
+        loaded.elapsed = started.elapsed();
+        Ok(loaded)
     }
 }
 
@@ -238,6 +243,7 @@ fn loaded<'a>(prepared: Prepared) -> Loaded<'a> {
         bounds: Some(prepared.bounds),
         note: None,
         photograph: None,
+        elapsed: Duration::ZERO,
     }
 }
 
@@ -270,5 +276,6 @@ fn load_tensor<'a>(data: TensorData, channels: usize) -> Result<Loaded<'a>> {
         bounds: None,
         note: None,
         photograph: None,
+        elapsed: Duration::ZERO,
     })
 }

@@ -240,3 +240,32 @@ impl Analysis<'_> {
         Ok(circles.collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an independent package (PVBM) makes of the same widths; `tools/reference/outside.py`.
+    #[test]
+    fn equivalents_equal_those_of_another_package() {
+        let text = include_str!("../../tests/fixtures/outside/equivalents.csv");
+        let mut table = csv::Reader::from_reader(text.as_bytes());
+        let mut rows = 0;
+        for row in table.deserialize() {
+            let (layer, formula, widths, theirs): (String, String, String, f64) = row.unwrap();
+            let widths = widths.split(' ').map(|width| width.parse().unwrap());
+            let formula = match formula.as_str() {
+                "knudtson" => Equivalent::Knudtson,
+                _ => Equivalent::Hubbard,
+            };
+            let layer = match layer.as_str() {
+                "arteries" => LayerName::Arteries,
+                _ => LayerName::Veins,
+            };
+            let ours = formula.of(widths.collect(), layer, true);
+            assert!((ours - theirs).abs() < 1e-9, "{ours} for {theirs}");
+            rows += 1;
+        }
+        assert_eq!(rows, 48);
+    }
+}

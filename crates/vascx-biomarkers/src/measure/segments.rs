@@ -159,7 +159,9 @@ impl Analysis<'_> {
         let fovea = self
             .landmarks()
             .and_then(|landmarks| landmarks.fovea.clone());
-        let unsolved = segments.iter().any(|segment| segment.has_no_solution());
+        // The length along the skeleton needs no curve, unless the curve weighs it.
+        let curves = !skeleton_length || aggregate == Aggregate::LengthWeighted;
+        let unsolved = curves && segments.iter().any(|segment| segment.has_no_solution());
         if self.rules == Rules::Reference && unsolved {
             return Err(Reason::NoSolution);
         }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::LARGER_PART;
 use crate::analysis::Analysis;
+use crate::calibre::normal;
 use crate::distance::nearest_pixels;
 use crate::edge_model::{EdgeModel, fit};
 use crate::geometry::Point;
@@ -113,7 +114,7 @@ fn profiles(
     for number in 0..PROFILES {
         let t = number as f64 / (PROFILES - 1) as f64;
         let (center, tangent) = curve.position_and_tangent(t);
-        let normal = Point::new(-tangent.x, tangent.y) * (1.0 / tangent.norm());
+        let normal = normal(tangent);
         let mut brightness = Vec::with_capacity(2 * half as usize + 1);
         let mut visible = true;
         for offset in -half..=half {

@@ -124,6 +124,10 @@ impl Analysis<'_> {
         } else {
             1.0
         };
+        // Of a fovea that is no number the reference makes no zone, and no value.
+        if self.rules == Rules::Reference && self.eye.fovea.is_some() {
+            fovea.clone()?;
+        }
         let side = self.eye.side;
         let zone = |y: usize, x: usize| {
             fovea.as_ref().is_ok_and(|fovea| {

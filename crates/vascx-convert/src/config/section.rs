@@ -14,6 +14,7 @@ const KNOWN: [(&str, &[&str]); 3] = [
         "",
         &[
             "name",
+            "notice",
             "inference",
             "lightningmodule",
             "datamodule",

@@ -35,6 +35,8 @@ pub(crate) struct Computed<'a> {
     /// What the user should know of the photograph's file.
     pub(crate) note: Option<String>,
     pub(crate) photograph: Option<Cow<'a, Photograph>>,
+    /// Reading and preparing it, and its part of its chunk's time on the device.
+    pub(crate) elapsed: Duration,
 }
 
 /// A computed chunk.

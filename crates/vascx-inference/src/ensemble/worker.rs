@@ -101,6 +101,7 @@ impl<'e> Worker<'e> {
         let mut values = values.into_iter();
         let precision = self.runner.precision();
         let channels = self.runner.manifest.preprocessing.channels();
+        let each = started.elapsed() / u32::try_from(values.len().max(1)).unwrap_or(u32::MAX);
         let mut result = |loaded: Loaded<'a>| match (values.next(), &failure) {
             (Some(Values::NotFinite), _) => Err(Error::NotFinite(precision)),
             (Some(Values::Refused(reason)), _) => {
@@ -114,6 +115,7 @@ impl<'e> Worker<'e> {
                 bounds: loaded.bounds,
                 note: loaded.note,
                 photograph: loaded.photograph,
+                elapsed: loaded.elapsed + each,
             }),
             (None, Some(error)) => Err(error.clone().into()),
             (None, None) => unreachable!("as many results as inputs"),

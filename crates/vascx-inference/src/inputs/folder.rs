@@ -58,11 +58,8 @@ pub(super) fn read(root: &Path, options: InputOptions, inputs: &mut Inputs) -> R
         }
     }
     if files.is_empty() {
-        let mut reason = "the folder holds no photograph".to_owned();
-        if !left_out.is_empty() {
-            reason = format!("{reason}; {left_out}");
-        }
-        return Err(Error::input(root, reason));
+        let folder = root.to_owned();
+        return Err(Error::EmptyFolder { folder, left_out });
     }
     files.sort_unstable();
     let found = files.into_iter().map(|path: PathBuf| {

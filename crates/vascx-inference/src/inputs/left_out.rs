@@ -27,6 +27,15 @@ impl LeftOut {
         *self == Self::default()
     }
 
+    /// What a sentence on a folder ends with; empty when nothing was left out.
+    pub(crate) fn clause(&self) -> String {
+        if self.is_empty() {
+            String::new()
+        } else {
+            format!("; {self}")
+        }
+    }
+
     pub(super) fn add(&mut self, more: Self) {
         self.folders += more.folders;
         self.results += more.results;
@@ -44,7 +53,7 @@ impl LeftOut {
     }
 }
 
-/// `left out: 2 subfolders (recursive takes them), 3 other files (2 .txt, 1 .gif)`.
+/// `left out: 2 subfolders (not searched), 3 other files (2 .txt, 1 .gif)`.
 impl Display for LeftOut {
     fn fmt(&self, formatter: &mut Formatter) -> fmt::Result {
         let counted = |count: usize, one: &str, many: &str| {
@@ -65,8 +74,7 @@ impl Display for LeftOut {
             kinds.push("…".into());
         }
         let parts = [
-            counted(self.folders, "subfolder", "subfolders")
-                .map(|text| text + " (recursive takes them)"),
+            counted(self.folders, "subfolder", "subfolders").map(|text| text + " (not searched)"),
             counted(self.results, "folder of results", "folders of results"),
             counted(self.hidden, "hidden file", "hidden files"),
             counted(self.broken_links, "broken link", "broken links"),

@@ -116,7 +116,7 @@ fn not_there(argument: &Path, error: &std::io::Error) -> Error {
     let is_pattern = argument.as_os_str().as_encoded_bytes().contains(&b'*');
     if is_pattern && error.kind() == std::io::ErrorKind::NotFound {
         let remedy = "no such file; the shell replaces patterns by names when they stand without \
-                      quotes and match something, or name the folder (recursive takes subfolders)";
+                      quotes and match something; or name the folder";
         Error::input(argument, remedy)
     } else {
         Error::input(argument, error)

@@ -71,6 +71,10 @@ pub struct Outcome<'a> {
     pub input: &'a Input,
     /// How it ended.
     pub status: &'a Status,
+    /// How long it took by itself: to be read and prepared, its part of its chunk's time on the
+    /// device, and to make its results. Photographs are worked on side by side, so that all of them
+    /// together take less than the sum. None of one that failed.
+    pub seconds: Option<f64>,
     /// Its answer, where it was predicted now.
     pub answer: Option<&'a Answer>,
     /// What the user should know although it worked, such as a field of view that was not found.
@@ -209,6 +213,7 @@ impl Job {
                 each(Outcome {
                     input,
                     status: &record.status,
+                    seconds: record.seconds,
                     answer: None,
                     warning: None,
                     resumed: true,
@@ -323,27 +328,20 @@ impl Job {
         records: &mut Vec<Record>,
         mut each: impl FnMut(Outcome),
     ) -> Result<()> {
-        let mut started = Instant::now();
         while let Ok(first) = answers.recv() {
             let waiting = answers.try_iter().take(at_once - 1);
             let chunk: Vec<_> = std::iter::once(first).chain(waiting).collect();
-            let count = chunk.len() as f64;
-            let made = chunk
+            let mut made = chunk
                 .into_par_iter()
                 .map(|(ticket, computed)| self.make(made_how, ticket, computed))
-                .collect::<Result<Vec<_>>>();
-            let seconds = started.elapsed().as_secs_f64() / count;
-            started = Instant::now();
-            let mut made = made?;
-            for made in &mut made {
-                made.record.seconds = Some((seconds * 1000.0).round() / 1000.0);
-            }
+                .collect::<Result<Vec<_>>>()?;
             folder.publish(&mut made)?;
             for Made { record, more, .. } in made {
                 let answer = more.answer.as_ref();
                 each(Outcome {
                     input: more.input,
                     status: &record.status,
+                    seconds: record.seconds,
                     answer: answer.filter(|_| record.status == Status::Done),
                     warning: record.warning.as_deref(),
                     resumed: false,
@@ -365,6 +363,7 @@ impl Job {
             mut record,
             share,
         } = ticket;
+        let started = Instant::now();
         let mut make = |computed: Computed| {
             let Computed {
                 values,
@@ -372,6 +371,7 @@ impl Job {
                 bounds,
                 note,
                 photograph,
+                elapsed,
             } = computed;
             let answer = Answer::from_values(values, &geometry, made_how.reading);
             let size = geometry.photograph();
@@ -386,6 +386,7 @@ impl Job {
             let field = bounds.as_ref().and_then(Bounds::field_of_view);
             record.complete(size, field, note);
             record.predictions = record::prediction_columns(&answer);
+            record.seconds = Some((elapsed + started.elapsed()).as_secs_f64());
             Ok((files, Some(answer)))
         };
         let made = computed.and_then(|computed| alone(&input.path, || make(computed)));

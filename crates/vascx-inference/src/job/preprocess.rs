@@ -244,6 +244,7 @@ fn outcome<'a>(input: &'a Input, record: &'a Record, resumed: bool) -> Outcome<'
     Outcome {
         input,
         status: &record.status,
+        seconds: record.seconds,
         answer: None,
         warning: record.warning.as_deref().filter(|_| !resumed),
         resumed,

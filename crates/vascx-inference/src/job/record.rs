@@ -32,6 +32,7 @@ pub(super) struct Record {
     /// Absolute; see [`written_path`].
     pub(super) path: String,
     pub(super) status: Status,
+    /// As in [`super::Outcome::seconds`].
     pub(super) seconds: Option<f64>,
     pub(super) width: Option<usize>,
     pub(super) height: Option<usize>,
@@ -107,6 +108,7 @@ impl Record {
         self.outputs.clear();
         self.bounds = None;
         self.warning = None;
+        self.seconds = None;
     }
 
     /// Whether it is about the same photograph as a record made now: the same content, wherever it

@@ -21,9 +21,12 @@ impl Cancel {
     }
 }
 
+/// A function that hears of them.
+type Listener = dyn Fn(&str) + Send + Sync;
+
 /// Where warnings go, such as that memory ran out and smaller chunks are tried; nowhere by default.
 #[derive(Clone, Default)]
-pub struct Warnings(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Warnings(Option<Arc<Listener>>);
 
 impl Warnings {
     /// To a function.

@@ -5,10 +5,10 @@ pub(crate) const START: u64 = 512;
 
 /// What files that begin like this are, where that is known.
 pub(crate) fn file(start: &[u8]) -> &'static str {
-    let text = std::str::from_utf8(&start[..start.len().min(256)]).unwrap_or("");
+    // Pages in any encoding, cut anywhere.
+    let text = String::from_utf8_lossy(start);
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    let text = text.get(..64.min(text.len())).unwrap_or("");
-    let lower = text.to_ascii_lowercase();
+    let lower: String = text.chars().take(64).collect::<String>().to_lowercase();
     if start.is_empty() {
         return "it is empty; copy or download it again";
     }

@@ -223,6 +223,12 @@ fn files_that_are_no_checkpoints_are_called_by_their_name() {
     for (bytes, part) in [
         (b"".to_vec(), "it is empty"),
         (b"\n<!DOCTYPE html><html>".to_vec(), "web page"),
+        // In Latin-1, and cut inside a letter.
+        (b"<html><title>Mod\xe8le</title>".to_vec(), "web page"),
+        (
+            ["<HTML>", &"\u{e8}".repeat(600)].concat().into(),
+            "web page",
+        ),
         (
             b"version https://git-lfs.github.com/spec/v1\noid".to_vec(),
             "git lfs pull",

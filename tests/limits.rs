@@ -66,6 +66,40 @@ fn a_photograph_that_takes_more_memory_than_may_be_taken_fails_alone() {
     }
 }
 
+/// Address space that is taken is nobody's end, whether the bound for photographs knows of it or not.
+#[test]
+fn where_there_is_no_memory_the_photograph_that_takes_it_fails_alone() {
+    let workspace = Workspace::new();
+    fs::create_dir(workspace.path("photos")).unwrap();
+    large(&workspace.path("photos/a.png"), 300, 200);
+    // 360 MB as it is stored, thrice as much in colours.
+    image::GrayImage::from_pixel(20_000, 18_000, image::Luma([50]))
+        .save(workspace.path("photos/large.png"))
+        .unwrap();
+    as_jpeg(&workspace.path("photos/other.jpg"), 30_000, 30_000);
+    large(&workspace.path("photos/z.png"), 300, 200);
+    for (name, more) in [
+        (SEGMENTATION, &["--overlay", "--overwrite"][..]),
+        (QUALITY, &["--overwrite"]),
+        (SEGMENTATION, &["--memory", "100GB", "--overwrite"]),
+        (QUALITY, &["--memory", "100GB", "--overwrite"]),
+    ] {
+        let model = model(name);
+        let run = workspace.vascx_in_one_gibibyte(1, &predict(&model, more));
+        run.error_names(&["photos/large.png", "photos/other.jpg"]);
+        let manifest = rows(&workspace, "manifest.csv");
+        for (id, status) in [
+            ("a", "ok"),
+            ("large", "failed"),
+            ("other", "failed"),
+            ("z", "ok"),
+        ] {
+            let row = |row: &&String| row.starts_with(&format!("{id},")) && row.contains(status);
+            assert_eq!(manifest.iter().filter(row).count(), 1, "{id}: {manifest:?}");
+        }
+    }
+}
+
 /// Many large photographs, of which each alone fits.
 #[test]
 fn photographs_under_way_take_no_more_memory_than_they_may() {

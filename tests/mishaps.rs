@@ -227,6 +227,26 @@ fn results_that_are_missing_or_changed_are_made_again() {
     }
 }
 
+/// A resumed run that computes nothing has no times of its own, and leaves those that there are.
+#[test]
+fn a_run_with_nothing_to_do_leaves_what_is_known_of_the_one_before() {
+    let workspace = Workspace::new();
+    photographs(&workspace, 3);
+    let model = model(QUALITY);
+    let times = || {
+        let text = fs::read(workspace.path("out/run.json")).unwrap();
+        let run: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        ["first_chunk_seconds", "seconds_per_photograph_after"].map(|key| run[key].clone())
+    };
+    workspace.vascx(0, &predict(&model, &["--batch-size", "1"]));
+    let before = times();
+    assert!(before[0].as_f64().unwrap() > 0.0, "{before:?}");
+    for _ in 0..2 {
+        workspace.vascx(0, &predict(&model, &["--batch-size", "1", "--resume"]));
+        assert_eq!(times(), before);
+    }
+}
+
 #[test]
 fn photographs_are_known_by_their_content() {
     let workspace = Workspace::new();

@@ -160,6 +160,11 @@ fn damaged_and_odd_pictures_fail_alone_with_the_reason() {
     let jpeg = file("jpeg/baseline_420_odd.jpg");
     refused("cut.jpg", &jpeg[..jpeg.len() * 6 / 10], &["cut short"]);
     refused("copied.jpg", &jpeg[..jpeg.len() * 95 / 100], &["cut short"]);
+    // One colour's width is three halves of the first component's.
+    let mut fractional = file("jpeg/ycck_420.jpg");
+    let frame = fractional.windows(2).position(|two| two == [0xff, 0xc0]);
+    fractional[frame.unwrap() + 14] = 0x31;
+    refused("fractional.jpg", &fractional, &["proportions"]);
     refused("end.jpg", &file("jpeg/no_end_marker.jpg"), &["cut short"]);
     refused(
         "float.tif",

@@ -14,7 +14,8 @@ use memmap2::Mmap;
 static MAPPED: Mutex<Vec<Weak<Mmap>>> = Mutex::new(Vec::new());
 
 /// Bytes that are read and written of a file at a time. Linux keeps what was written in one piece
-/// together, and brings back all of it with any page of it, also what was let go before.
+/// together, and brings back all of it with any page of it, also what was let go before. It maps no more
+/// than so many around a page that is read.
 const PART: usize = 64 << 10;
 
 /// A copy of a file that nobody else knows, in memory, of which tensors can be made without copying it
@@ -109,12 +110,16 @@ pub(crate) fn let_go(bytes: &[u8]) {
         for map in mapped.iter().filter_map(Weak::upgrade) {
             let file = map.as_ptr_range();
             if file.start <= range.start && range.end <= file.end {
+                // Whoever read what comes before or after brought pages of this with it, and this
+                // brought some of theirs.
                 let offset = range.start.addr() - file.start.addr();
+                let from = offset.saturating_sub(PART);
+                let to = (offset + bytes.len()).saturating_add(PART).min(map.len());
                 let advice = memmap2::UncheckedAdvice::DontNeed;
                 // SAFETY: nobody writes to the map or the file, so pages come back from there as they
                 // were, when they are read. A system that does not follow the advice answers with an
                 // error, which can be ignored.
-                let _ = unsafe { map.unchecked_advise_range(advice, offset, bytes.len()) };
+                let _ = unsafe { map.unchecked_advise_range(advice, from, to - from) };
             }
         }
     }

@@ -4,7 +4,9 @@
 use std::io::{Read, Seek};
 
 use image::RgbImage;
-use libjpeg_turbo_rs::{DecodeLimits as DecoderLimits, Decoder, JpegError, PixelFormat};
+use libjpeg_turbo_rs::{
+    ComponentInfo, DecodeLimits as DecoderLimits, Decoder, JpegError, PixelFormat,
+};
 
 use super::declared::Frame;
 use super::limits::{DecodeLimits, check_room, zeros};
@@ -96,7 +98,34 @@ pub(super) fn open(stream: &[u8], limits: DecodeLimits) -> Result<Decoder<'_>> {
     let decoder = Decoder::new_with_limits(stream, own).map_err(words)?;
     let header = decoder.header();
     limits.check(header.width() as u64, header.height() as u64)?;
+    if !is_read(&header.components) {
+        return Err(
+            "JPEG files whose components have sizes in these proportions are not read".into(),
+        );
+    }
     Ok(decoder)
+}
+
+/// Whether the decoder is known to take components of these sizes as libjpeg does: the first one the
+/// largest, the others whole fractions of it; of four, those in the middle alike (colours) and the last as
+/// large as the first (black), and no colours of half the height alone.
+fn is_read(components: &[ComponentInfo]) -> bool {
+    let factors = |c: &ComponentInfo| [c.horizontal_sampling, c.vertical_sampling];
+    let Some(first) = components.first().map(factors) else {
+        return false;
+    };
+    let is_whole = |component| {
+        let mut pairs = first.into_iter().zip(factors(component));
+        pairs.all(|(most, own)| most.checked_rem(own) == Some(0))
+    };
+    let four_fit = match components {
+        [_, a, b, black] => {
+            let halved = [first[0], first[1] / 2];
+            factors(a) == factors(b) && factors(black) == first && factors(a) != halved
+        }
+        _ => true,
+    };
+    components.iter().all(is_whole) && four_fit
 }
 
 /// Decodes a stream whose headers are read.

@@ -114,7 +114,7 @@ impl Axis {
                 let scale = padded as f32 / extent as f32;
                 match index.checked_sub(offset).filter(|&index| index < extent) {
                     Some(index) => {
-                        Tap::at((index as f32 + 0.5) * scale, padded).shifted(-(padding as isize))
+                        Tap::interpolated(index, scale, padded).shifted(-(padding as isize))
                     }
                     None => Tap::NOTHING,
                 }
@@ -139,9 +139,9 @@ impl Axis {
                 extent,
                 ..
             } => {
-                let scale = extent as f64 / padded as f64;
-                let at = ((index + padding) as f64 + 0.5) as f32 * scale as f32;
-                Some(Tap::at(at, extent).shifted(offset as isize))
+                let scale = extent as f32 / padded as f32;
+                let tap = Tap::interpolated(index + padding, scale, extent);
+                Some(tap.shifted(offset as isize))
             }
             Self::Cropped {
                 centre,

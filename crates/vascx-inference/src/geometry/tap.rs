@@ -26,7 +26,12 @@ impl Tap {
     /// The neighbours of continuous coordinate `at` (pixel centres at .5) on an axis of `length`
     /// pixels; beyond the outermost centres the edge pixel counts alone.
     pub(crate) fn at(at: f32, length: usize) -> Self {
-        let position = (at - 0.5).max(0.0);
+        Self::at_index(at - 0.5, length)
+    }
+
+    /// The same of a position whose pixel centres are whole.
+    fn at_index(position: f32, length: usize) -> Self {
+        let position = position.max(0.0);
         let first = (position as usize).min(length - 1);
         let weight_second = (position - first as f32).min(1.0);
         Self {
@@ -35,6 +40,13 @@ impl Tap {
             weight_first: 1.0 - weight_second,
             weight_second,
         }
+    }
+
+    /// The neighbours of a pixel when PyTorch interpolates an axis of `length` pixels, a step of one
+    /// being `scale` there: the position is rounded once.
+    pub(super) fn interpolated(index: usize, scale: f32, length: usize) -> Self {
+        let position = (f64::from(scale) * (index as f64 + 0.5) - 0.5) as f32;
+        Self::at_index(position, length)
     }
 
     /// The neighbours of a pixel when OpenCV resizes an axis from one length to another.
@@ -104,6 +116,15 @@ impl Tap {
 
     pub(crate) fn mix(&self, first: f32, second: f32) -> f32 {
         first * self.weight_first + second * self.weight_second
+    }
+
+    /// [`Self::mix`] as PyTorch's kernels do it on processors with fused multiplication and addition:
+    /// rounded after the second product and after the sum. Where a grey level is truncated
+    /// afterwards, another order would now and then lose one.
+    pub(crate) fn mix_fused(&self, first: f32, second: f32) -> f32 {
+        let second = f64::from(second * self.weight_second);
+        // The product is exact, and rounding twice is no different unless the first meets a tie.
+        (f64::from(first) * f64::from(self.weight_first) + second) as f32
     }
 
     /// Mixes two values of a line that holds both neighbours.

@@ -183,7 +183,7 @@ fn resample<T: Copy + Default + Send>(
             for (pixel, column) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(columns) {
                 let (above, below) = (mix_in_line(upper, column), mix_in_line(lower, column));
                 for channel in 0..3 {
-                    pixel[channel] = finish(row.mix(above[channel], below[channel]));
+                    pixel[channel] = finish(row.mix_fused(above[channel], below[channel]));
                 }
             }
         });
@@ -200,7 +200,7 @@ fn mix_in_line(line: &[u8], column: &Tap) -> [f32; 3] {
         .get(at(column.first)..)
         .and_then(<[u8]>::first_chunk::<6>);
     if let (Some(&[a, b, c, d, e, f]), true) = (pair, column.second == column.first + 1) {
-        let mix = |first: u8, second: u8| column.mix(f32::from(first), f32::from(second));
+        let mix = |first: u8, second: u8| column.mix_fused(f32::from(first), f32::from(second));
         return [mix(a, d), mix(b, e), mix(c, f)];
     }
     let pixel = |x: isize| {
@@ -208,7 +208,7 @@ fn mix_in_line(line: &[u8], column: &Tap) -> [f32; 3] {
         pixel.map_or([0.0; 3], |pixel| pixel.map(f32::from))
     };
     let (first, second) = (pixel(column.first), pixel(column.second));
-    [0, 1, 2].map(|channel| column.mix(first[channel], second[channel]))
+    [0, 1, 2].map(|channel| column.mix_fused(first[channel], second[channel]))
 }
 
 /// A square image as normalised planes `[3, side, side]`.

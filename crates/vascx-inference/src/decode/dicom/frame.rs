@@ -207,7 +207,8 @@ fn jpeg_2000(stream: &[u8], header: &Header) -> Result<Frame> {
     for pixel in 0..header.pixels() {
         let values = components
             .iter()
-            .map(|c| c.samples()[pixel].round() as i32 - shift);
+            // As OpenJPEG rounds.
+            .map(|c| c.samples()[pixel].round_ties_even() as i32 - shift);
         words.extend(values.map(|value| value as u16));
     }
     let samples = if depth <= 8 {

@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 
-use crate::distance::squared_distances;
 use crate::eye::{Eye, InvalidEye};
 use crate::field_cache::Fields;
 use crate::landmarks::{Disc, Landmarks};
@@ -18,8 +17,6 @@ pub struct Analysis<'a> {
     pub(crate) eye: &'a Eye<'a>,
     pub(crate) rules: Rules,
     region: Mask,
-    /// Squared distance of each pixel to what lies outside the region.
-    pub(crate) to_rim: Vec<u32>,
     landmarks: Result<Landmarks, Reason>,
     arteries: OnceCell<Layer>,
     veins: OnceCell<Layer>,
@@ -36,14 +33,12 @@ impl<'a> Analysis<'a> {
     pub fn new(eye: &'a Eye<'a>, rules: Rules) -> Result<Self, InvalidEye> {
         eye.check()?;
         let region = eye.field_of_view.mask(eye.side);
-        let to_rim = squared_distances(&region, false);
         let landmarks =
-            Disc::find(eye, &region, &to_rim, rules).map(|disc| Landmarks::new(eye, disc, rules));
+            Disc::find(eye, &region, rules).map(|disc| Landmarks::new(eye, disc, rules));
         Ok(Self {
             eye,
             rules,
             region,
-            to_rim,
             landmarks,
             arteries: OnceCell::new(),
             veins: OnceCell::new(),

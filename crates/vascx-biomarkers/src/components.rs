@@ -31,10 +31,12 @@ impl Components {
             let first = runs.len();
             let row = mask.row(y);
             let mut x = 0;
-            while let Some(offset) = row[x..].iter().position(|&pixel| pixel == wanted) {
-                let start = x + offset;
-                let length = row[start..].iter().position(|&pixel| pixel != wanted);
-                let end = length.map_or(row.len(), |length| start + length);
+            loop {
+                let start = stretch_end(row, x, 1 - wanted);
+                if start == row.len() {
+                    break;
+                }
+                let end = stretch_end(row, start, wanted);
                 let number = parents.len();
                 parents.push(number);
                 runs.push(Run {
@@ -72,6 +74,19 @@ impl Components {
         }
         Self { runs, areas }
     }
+}
+
+/// Where a stretch of one value ends.
+fn stretch_end(row: &[u8], start: usize, value: u8) -> usize {
+    // Whole blocks at once.
+    const BLOCK: usize = 32;
+    let blocks = row[start..].chunks(BLOCK);
+    let same = |block: &&[u8]| block.iter().filter(|&&pixel| pixel != value).count() == 0;
+    let at = row
+        .len()
+        .min(start + BLOCK * blocks.take_while(same).count());
+    let rest = row[at..].iter().position(|&pixel| pixel != value);
+    rest.map_or(row.len(), |rest| at + rest)
 }
 
 fn find(parents: &mut [usize], mut index: usize) -> usize {

@@ -1,7 +1,7 @@
 //! Smooth curves along vessels.
 
 use crate::geometry::Point;
-use crate::spline::Spline;
+use crate::spline::{Places, Spline};
 
 /// Points that a curve needs.
 const FEWEST: usize = 5;
@@ -41,6 +41,7 @@ impl Curve {
         for place in &mut t {
             *place /= total;
         }
+        let places = Places::new(t);
         let fit = |coordinate: fn(&Point) -> f64| {
             let values: Vec<f64> = points.iter().map(|point| coordinate(point) + 0.5).collect();
             let steps = values
@@ -48,7 +49,7 @@ impl Curve {
                 .map(|pair| (pair[1] - pair[0]).powi(2))
                 .sum::<f64>();
             let sum = values.len() as f64 * (steps / (values.len() - 1) as f64) / 2.0;
-            Spline::smoothing(&t, &values, sum)
+            Spline::smoothing(&places, &values, sum)
         };
         let (y, x) = (fit(|point| point.y)?, fit(|point| point.x)?);
         let mut curve = Self {

@@ -1,12 +1,34 @@
 //! The nearest pixel of a mask and the exact Euclidean distance to it (Meijster, Roerdink, Hesselink 2000).
 
+use std::ops::Range;
+
 use crate::mask::Mask;
 
-/// Squared distance of every pixel to the nearest pixel of `mask` that is `set` (or not), in
-/// pixels; [`u32::MAX`] everywhere if there is none.
-pub(crate) fn squared_distances(mask: &Mask, set: bool) -> Vec<u32> {
-    let mut squared = vec![u32::MAX; mask.width() * mask.height()];
-    nearest(mask, set, |at, _, distance| squared[at] = distance);
+/// Squared distance of every pixel of `region` to the nearest set pixel of `mask`, which lies in it; [`u32::MAX`] where a
+/// pixel that `region` lacks is nearer, outside of it, and where there is none.
+pub(crate) fn squared_distances(mask: &Mask, region: &Mask) -> Vec<u32> {
+    let (pixels, region) = (mask.pixels(), region.pixels());
+    let mut squared = vec![u32::MAX; pixels.len()];
+    let target = |at: usize| match (pixels[at], region[at]) {
+        (0, 0) => Target::Rival,
+        (0, _) => Target::None,
+        _ => Target::Wanted,
+    };
+    // Of a row only what is visible, and a hidden pixel beside it, which is nearer than those beyond.
+    let width = mask.width();
+    let stretch = |y: usize| {
+        let row = &region[y * width..(y + 1) * width];
+        let visible = |pixel: &u8| *pixel != 0;
+        match (row.iter().position(visible), row.iter().rposition(visible)) {
+            (Some(first), Some(last)) => first.saturating_sub(1)..(last + 2).min(width),
+            _ => 0..0,
+        }
+    };
+    nearest(width, mask.height(), target, stretch, |at, found| {
+        if found.wanted {
+            squared[at] = found.squared;
+        }
+    });
     squared
 }
 
@@ -15,93 +37,169 @@ pub(crate) fn squared_distances(mask: &Mask, set: bool) -> Vec<u32> {
 pub(crate) fn nearest_pixels(mask: &Mask) -> Vec<u32> {
     let width = mask.width();
     let pixels = mask.pixels();
-    let mut found = vec![u32::MAX; width * mask.height()];
-    nearest(mask, true, |at, column, squared| {
-        let across = (at % width).abs_diff(column);
-        let along = (squared as usize - across * across).isqrt();
-        let beside = at - at % width + column;
-        let above = beside.checked_sub(along * width);
-        let is_above = above.is_some_and(|above| pixels[above] != 0);
-        found[at] = above.filter(|_| is_above).unwrap_or(beside + along * width) as u32;
-    });
-    found
+    let mut nearest_pixel = vec![u32::MAX; pixels.len()];
+    let target = |at: usize| match pixels[at] {
+        0 => Target::None,
+        _ => Target::Wanted,
+    };
+    nearest(
+        width,
+        mask.height(),
+        target,
+        |_| 0..width,
+        |at, found| {
+            let across = (at % width).abs_diff(found.column);
+            let along = (found.squared as usize - across * across).isqrt();
+            let beside = at - at % width + found.column;
+            let above = beside.checked_sub(along * width);
+            let is_above = above.is_some_and(|above| pixels[above] != 0);
+            let pixel = above.filter(|_| is_above).unwrap_or(beside + along * width);
+            nearest_pixel[at] = pixel as u32;
+        },
+    );
+    nearest_pixel
 }
 
-/// Calls `each` for every pixel with its index, the column of the nearest pixel of `mask` that is
-/// `set` (or not), and the squared distance to it; for none if there is no such pixel.
-fn nearest(mask: &Mask, set: bool, mut each: impl FnMut(usize, usize, u32)) {
-    let (width, height) = (mask.width(), mask.height());
-    let wanted = u8::from(set);
+/// What a pixel is to those that look for the nearest.
+#[derive(Clone, Copy)]
+enum Target {
+    None,
+    Wanted,
+    /// Takes the place of a wanted one that is farther away.
+    Rival,
+}
+
+/// What is nearest to a pixel.
+struct Nearest {
+    column: usize,
+    squared: u32,
+    wanted: bool,
+}
+
+/// Calls `each` for every pixel of each row's stretch with its index and what is nearest to it in
+/// the stretches; for none if there is no target.
+fn nearest(
+    width: usize,
+    height: usize,
+    target: impl Fn(usize) -> Target,
+    stretch: impl Fn(usize) -> Range<usize>,
+    mut each: impl FnMut(usize, Nearest),
+) {
+    // Distances along columns, doubled, and 1 more to a rival.
     // Larger than any distance inside the image, small enough to be squared.
-    let far = (width + height) as u32;
+    let far = 2 * (width + height) as u32;
     let mut vertical = vec![far; width * height];
     for y in 0..height {
         let (above, row) = vertical.split_at_mut(y * width);
         let above = y.checked_sub(1).map(|up| &above[up * width..]);
-        for (x, (distance, &pixel)) in row.iter_mut().zip(mask.row(y)).enumerate() {
-            let from_above = above.map_or(far, |above| (above[x] + 1).min(far));
-            *distance = if pixel == wanted { 0 } else { from_above };
+        for (x, distance) in row[..width].iter_mut().enumerate() {
+            let from_above = above.map_or(far, |above| (above[x] + 2).min(far));
+            *distance = match target(y * width + x) {
+                Target::None => from_above,
+                Target::Wanted => 0,
+                Target::Rival => from_above.min(1),
+            };
         }
     }
     for y in (1..height).rev() {
         let (upper, lower) = vertical.split_at_mut(y * width);
         for (distance, &below) in upper[(y - 1) * width..].iter_mut().zip(lower.iter()) {
-            *distance = (*distance).min(below + 1);
+            *distance = (*distance).min(below + 2);
         }
     }
     if vertical.iter().all(|&distance| distance >= far) {
         return;
     }
-    let mut envelope = Envelope::default();
-    for (y, row) in vertical.chunks(width).enumerate() {
-        envelope.row(row, |x, column, squared| {
-            each(y * width + x, column, squared);
+    let mut envelope = Envelope::new(width);
+    for y in 0..height {
+        let columns = stretch(y);
+        let start = y * width + columns.start;
+        envelope.row(&vertical[start..start + columns.len()], |x, found| {
+            let column = columns.start + found.column;
+            each(start + x, Nearest { column, ..found });
         });
     }
 }
 
-/// The lower envelope of the parabolas (x − i)² + g(i)² of a row.
-#[derive(Default)]
+/// A parabola 2 (x − site)² + height and where it begins to be the lowest.
+#[derive(Clone, Copy)]
+struct Parabola {
+    site: i64,
+    height: i64,
+    start: i64,
+}
+
+impl Parabola {
+    fn at(self, x: i64) -> i64 {
+        2 * (x - self.site).pow(2) + self.height
+    }
+}
+
+/// The lower envelope of the parabolas of a row: twice the squared distance, and 1 more to a rival.
 struct Envelope {
-    sites: Vec<i64>,
-    starts: Vec<i64>,
+    /// From left to right, but for the last.
+    before: Vec<Parabola>,
+    /// 1 / (4 n).
+    quarters: Vec<f64>,
 }
 
 impl Envelope {
-    /// Calls `each` for every place with the nearest site, the left one of two, and the height.
-    fn row(&mut self, distances: &[u32], mut each: impl FnMut(usize, usize, u32)) {
+    fn new(width: usize) -> Self {
+        Self {
+            before: Vec::with_capacity(width),
+            quarters: (0..width).map(|n| 0.25 / n as f64).collect(),
+        }
+    }
+
+    /// Calls `each` for every place with what is nearest, the left one of two.
+    fn row(&mut self, distances: &[u32], mut each: impl FnMut(usize, Nearest)) {
         let width = distances.len() as i64;
-        let square = |i: i64| i64::from(distances[i as usize]).pow(2);
-        self.sites.clear();
-        self.starts.clear();
-        self.sites.push(0);
-        self.starts.push(0);
-        for u in 1..width {
-            let mut start = 0;
-            while let (Some(&site), Some(&from)) = (self.sites.last(), self.starts.last()) {
-                let at = |i: i64| (from - i).pow(2) + square(i);
-                if at(site) > at(u) {
-                    self.sites.pop();
-                    self.starts.pop();
-                    continue;
+        let parabola = |(site, distance): (usize, &u32)| Parabola {
+            site: site as i64,
+            height: 2 * i64::from(distance >> 1).pow(2) + i64::from(distance & 1),
+            start: 0,
+        };
+        let mut parabolas = distances.iter().enumerate().map(parabola);
+        self.before.clear();
+        let Some(mut last) = parabolas.next() else {
+            return;
+        };
+        for mut new in parabolas {
+            while last.at(last.start) > new.at(last.start) {
+                match self.before.pop() {
+                    Some(before) => last = before,
+                    None => last = new,
                 }
-                // From here on the parabola of `u` is the lower one.
-                let both = u * u - site * site + square(u) - square(site);
-                start = 1 + both.div_euclid(2 * (u - site));
-                break;
             }
-            if self.sites.is_empty() || start < width {
-                self.sites.push(u);
-                self.starts.push(start);
+            if last.site == new.site {
+                continue;
+            }
+            // The new one is the lower from the next whole number after the quotient on, which is not
+            // negative, for it is higher where the last one begins. The half keeps the product, which
+            // is faster, from being rounded below a whole number.
+            let both = new.at(0) - last.at(0);
+            let quarter = self.quarters[(new.site - last.site) as usize];
+            new.start = 1 + ((both as f64 + 0.5) * quarter) as i64;
+            if new.start < width {
+                self.before.push(last);
+                last = new;
             }
         }
-        let mut x = width;
-        for (&site, &start) in self.sites.iter().zip(&self.starts).rev() {
-            while x > start {
-                x -= 1;
-                let squared = (x - site).pow(2) + square(site);
-                each(x as usize, site as usize, squared as u32);
+        self.before.push(last);
+        let mut end = width;
+        for parabola in self.before.iter().rev() {
+            for x in (parabola.start..end).rev() {
+                let doubled = parabola.at(x);
+                each(
+                    x as usize,
+                    Nearest {
+                        column: parabola.site as usize,
+                        squared: (doubled >> 1) as u32,
+                        wanted: doubled & 1 == 0,
+                    },
+                );
             }
+            end = end.min(parabola.start);
         }
     }
 }
@@ -118,18 +216,33 @@ mod tests {
             let share = random.f64() * 0.2;
             let points: Vec<_> = (0..width * height).map(|_| random.f64() < share).collect();
             let mask = Mask::from_fn(width, height, |y, x| points[y * width + x]);
-            let distances = squared_distances(&mask, true);
+            let hidden: Vec<_> = points
+                .iter()
+                .map(|point| !point && random.f64() < share)
+                .collect();
+            let region = Mask::from_fn(width, height, |y, x| !hidden[y * width + x]);
+            let distances = squared_distances(&mask, &region);
             let pixels = nearest_pixels(&mask);
             for (index, &distance) in distances.iter().enumerate() {
-                let nearest = (0..width * height)
-                    .filter(|&other| points[other])
-                    .map(|other| {
-                        let dy = (other / width).abs_diff(index / width);
-                        let dx = (other % width).abs_diff(index % width);
-                        ((dy * dy + dx * dx) as u32, other % width, other / width)
-                    })
-                    .min();
-                assert_eq!(distance, nearest.map_or(u32::MAX, |(squared, ..)| squared));
+                let nearest = |of: &[bool]| {
+                    (0..width * height)
+                        .filter(|&other| of[other])
+                        .map(|other| {
+                            let dy = (other / width).abs_diff(index / width);
+                            let dx = (other % width).abs_diff(index % width);
+                            ((dy * dy + dx * dx) as u32, other % width, other / width)
+                        })
+                        .min()
+                };
+                let rival = nearest(&hidden).map_or(u32::MAX, |(squared, ..)| squared);
+                let nearest = nearest(&points);
+                let expected = nearest.map_or(u32::MAX, |(squared, ..)| squared);
+                let expected = if expected <= rival {
+                    expected
+                } else {
+                    u32::MAX
+                };
+                assert_eq!(distance, expected);
                 let pixel = nearest.map_or(u32::MAX, |(_, x, y)| (y * width + x) as u32);
                 assert_eq!(pixels[index], pixel);
             }

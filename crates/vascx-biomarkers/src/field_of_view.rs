@@ -1,7 +1,7 @@
 //! The visible retina.
 
 use crate::geometry::Point;
-use crate::mask::Mask;
+use crate::mask::{Mask, first_place};
 
 /// Share of the circle's radius that counts as visible; as much is taken off straight borders.
 const SHARE: f64 = 0.99;
@@ -98,11 +98,21 @@ impl FieldOfView {
             left,
             right,
         } = self.shrunk(side);
-        Mask::from_fn(side, side, |y, x| {
-            let (dy, dx) = (y as f64 - half, x as f64 - half);
-            dy * dy + dx * dx < radius * radius
-                && (top..bottom).contains(&y)
-                && (left..right).contains(&x)
+        Mask::from_stretches(side, side, |y| {
+            if !(top..bottom).contains(&y) {
+                return 0..0;
+            }
+            let within = |x: usize| {
+                let (dy, dx) = (y as f64 - half, x as f64 - half);
+                dy * dy + dx * dx < radius * radius
+            };
+            let middle = side / 2;
+            if !within(middle) {
+                return 0..0;
+            }
+            let start = first_place(middle, within);
+            let end = middle + first_place(side - middle, |x| !within(middle + x));
+            start.max(left)..end.min(right)
         })
     }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::mask::Mask;
+use crate::mask::{Mask, places_set};
 use crate::rules::Rules;
 
 /// A pixel's row and column.
@@ -189,27 +189,21 @@ impl Tracer {
         let s = stride as isize;
         let around = [-s - 1, -s, -s + 1, -1, 1, s - 1, s, s + 1];
         let mut pixels = Vec::new();
-        let mut set = vec![false; stride * (height + 2)];
-        for y in 0..height {
-            for (x, _) in skeleton
-                .row(y)
-                .iter()
-                .enumerate()
-                .filter(|(_, pixel)| **pixel != 0)
-            {
-                let at = (y + 1) * stride + x + 1;
-                set[at] = true;
-                pixels.push(at);
-            }
+        let mut state = vec![0; stride * (height + 2)];
+        for place in places_set(skeleton.pixels()) {
+            let at = (place / width + 1) * stride + place % width + 1;
+            state[at] = FREE;
+            pixels.push(at);
         }
-        let mut state = vec![0; set.len()];
         for &at in &pixels {
             let count = around
                 .iter()
-                .filter(|&&step| set[at.wrapping_add_signed(step)])
+                .filter(|&&step| state[at.wrapping_add_signed(step)] != 0)
                 .count();
             // Nodes get their numbers in the next step.
-            state[at] = if count == 2 { FREE } else { u32::MAX };
+            if count != 2 {
+                state[at] = u32::MAX;
+            }
         }
         let mut tracer = Self {
             stride,

@@ -2,7 +2,7 @@
 
 use crate::geometry::Point;
 use crate::landmarks::Landmarks;
-use crate::mask::Mask;
+use crate::mask::{Mask, first_place};
 use crate::reason::Reason;
 
 /// A division of the retina, placed by disc and fovea.
@@ -142,8 +142,13 @@ impl Area {
             within,
         }) = shape(grid, landmarks)?
         else {
-            let mut mask =
-                Mask::from_fn(width, height, |y, x| part(Point::new(y as f64, x as f64)));
+            // Each part is a half of the image, so that a row goes from one side to the other once.
+            let mut mask = Mask::from_stretches(width, height, |y| {
+                let holds = |x: usize| part(Point::new(y as f64, x as f64));
+                let first = holds(0);
+                let border = first_place(width, |x| holds(x) != first);
+                if first { 0..border } else { border..width }
+            });
             mask.keep(region);
             return Ok(Self {
                 mask,

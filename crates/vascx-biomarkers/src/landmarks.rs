@@ -4,7 +4,7 @@ use crate::components::Components;
 use crate::contour::{centroid, corners};
 use crate::eye::Eye;
 use crate::geometry::Point;
-use crate::mask::Mask;
+use crate::mask::{Mask, places_set};
 use crate::reason::Reason;
 use crate::rules::Rules;
 
@@ -30,12 +30,7 @@ pub struct Disc {
 
 impl Disc {
     /// The largest component of the disc map inside the visible retina.
-    pub(crate) fn find(
-        eye: &Eye,
-        region: &Mask,
-        to_rim: &[u32],
-        rules: Rules,
-    ) -> Result<Self, Reason> {
+    pub(crate) fn find(eye: &Eye, region: &Mask, rules: Rules) -> Result<Self, Reason> {
         let map = eye.disc.ok_or(Reason::NoDisc)?;
         let mut all = Mask::from_image(eye.side, eye.side, map, |value| value > 0);
         all.keep(region);
@@ -78,7 +73,7 @@ impl Disc {
                 (center, (pixels as f64 / std::f64::consts::PI).sqrt())
             }
         };
-        let margin = margin(&mask, region, to_rim);
+        let margin = margin(&mask, region);
         Ok(Self {
             mask,
             center,
@@ -141,66 +136,72 @@ fn center_of_mass(mask: &Mask, pixels: usize) -> Point {
 }
 
 /// The smallest distance of the disc to the image's sides and, by steps of 1, 1.4 and 2.1969 as
-/// in OpenCV's 5 × 5 distance transform, to what lies outside the visible retina. `to_rim` holds
-/// the exact squared distances to that.
-fn margin(disc: &Mask, region: &Mask, to_rim: &[u32]) -> f64 {
+/// in OpenCV's 5 × 5 distance transform, to what lies outside the visible retina, of which each row
+/// is one stretch.
+fn margin(disc: &Mask, region: &Mask) -> f64 {
     let (height, width) = (disc.height(), disc.width());
-    let pixels = |mask: &Mask, value: u8| -> Vec<(usize, usize)> {
-        let row = |y: usize| {
-            let found = mask
-                .row(y)
-                .iter()
-                .enumerate()
-                .filter(move |(_, pixel)| **pixel == value);
-            found.map(move |(x, _)| (y, x)).collect::<Vec<_>>()
-        };
-        (0..height).flat_map(row).collect()
-    };
-    let inside = pixels(disc, 1);
-    let to_side = inside
-        .iter()
-        .map(|&(y, x)| y.min(x).min(height - 1 - y).min(width - 1 - x))
-        .min();
-    let to_side = to_side.map_or(f64::INFINITY, |least| least as f64);
-    let exact = inside
-        .iter()
-        .map(|&(y, x)| to_rim[y * width + x])
-        .min()
-        .unwrap_or(u32::MAX);
-    if exact == u32::MAX {
-        return to_side;
-    }
-    // The steps overstate a distance by a few percent at most.
-    let within = 1.1 * f64::from(exact).sqrt() + 1.0;
-    let near: Vec<_> = inside
-        .into_iter()
-        .filter(|&(y, x)| f64::from(to_rim[y * width + x]).sqrt() <= within)
+    let visible: Vec<_> = (0..height)
+        .map(|y| {
+            let first = region.row(y).iter().position(|&pixel| pixel != 0)?;
+            let last = region.row(y).iter().rposition(|&pixel| pixel != 0)?;
+            Some(first..=last)
+        })
         .collect();
-    let beside_region = |&(y, x): &(usize, usize)| {
-        let (y, x) = (y as i64, x as i64);
-        [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
-            .iter()
-            .any(|&(y, x)| region.get(y, x))
+    // Columns from a place to the nearest hidden pixel of a row; none if all are visible.
+    let across = |y: usize, x: usize| match &visible[y] {
+        Some(stretch) if stretch.contains(&x) => {
+            let left = (*stretch.start() > 0).then(|| x + 1 - stretch.start());
+            let right = (stretch.end() + 1 < width).then(|| stretch.end() + 1 - x);
+            left.into_iter().chain(right).min()
+        }
+        _ => Some(0),
     };
-    let rim: Vec<_> = pixels(region, 0)
-        .into_iter()
-        .filter(beside_region)
-        .collect();
-    let steps = |&(y, x): &(usize, usize)| {
-        let to_rim = |&(rim_y, rim_x): &(usize, usize)| {
-            let (dy, dx) = (y.abs_diff(rim_y) as u64, x.abs_diff(rim_x) as u64);
-            let (long, short) = (dy.max(dx), dy.min(dx));
-            // In units of 1 / 65536, as there.
-            if 2 * short <= long {
-                65_536 * (long - 2 * short) + 143_976 * short
-            } else {
-                143_976 * (long - short) + 91_750 * (2 * short - long)
+    // In units of 1 / 65536, as there.
+    let steps = |dy: usize, dx: usize| {
+        let (long, short) = (dy.max(dx) as u64, dy.min(dx) as u64);
+        if 2 * short <= long {
+            65_536 * (long - 2 * short) + 143_976 * short
+        } else {
+            143_976 * (long - short) + 91_750 * (2 * short - long)
+        }
+    };
+    let mut to_side = usize::MAX;
+    let mut to_rim = u64::MAX;
+    for y in 0..height {
+        let row = disc.row(y);
+        for x in places_set(row) {
+            let beside = [
+                (y, x.wrapping_sub(1)),
+                (y, x + 1),
+                (y.wrapping_sub(1), x),
+                (y + 1, x),
+            ];
+            let inner = |&(y, x): &(usize, usize)| disc.get(y as i64, x as i64);
+            if beside.iter().all(inner) {
+                continue;
             }
-        };
-        rim.iter().map(to_rim).min()
+            to_side = to_side.min(y.min(x).min(height - 1 - y).min(width - 1 - x));
+            for dy in 0..height {
+                if steps(dy, 0) >= to_rim {
+                    break;
+                }
+                for other in [y.checked_sub(dy), Some(y + dy).filter(|y| *y < height)] {
+                    let dx = other.and_then(|other| across(other, x));
+                    to_rim = to_rim.min(dx.map_or(u64::MAX, |dx| steps(dy, dx)));
+                }
+            }
+        }
+    }
+    let to_rim = if to_rim == u64::MAX {
+        f64::INFINITY
+    } else {
+        to_rim as f64 / 65_536.0
     };
-    let least = near.iter().filter_map(steps).min();
-    least.map_or(to_side, |least| to_side.min(least as f64 / 65_536.0))
+    to_rim.min(if to_side == usize::MAX {
+        f64::INFINITY
+    } else {
+        to_side as f64
+    })
 }
 
 /// Which eye it is.

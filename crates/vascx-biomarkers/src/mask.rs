@@ -1,5 +1,7 @@
 //! Binary images.
 
+use std::ops::Range;
+
 use crate::geometry::Point;
 
 /// A binary image: a byte for each pixel, 0 or 1, row by row.
@@ -37,11 +39,28 @@ impl Mask {
     }
 
     /// The pixels for which `set` holds, given row and column.
+    #[cfg(test)]
     pub(crate) fn from_fn(width: usize, height: usize, set: impl Fn(usize, usize) -> bool) -> Self {
         let mut mask = Self::new(width, height);
         for y in 0..height {
             for (x, pixel) in mask.row_mut(y).iter_mut().enumerate() {
                 *pixel = u8::from(set(y, x));
+            }
+        }
+        mask
+    }
+
+    /// One stretch of columns in each row.
+    pub(crate) fn from_stretches(
+        width: usize,
+        height: usize,
+        stretch: impl Fn(usize) -> Range<usize>,
+    ) -> Self {
+        let mut mask = Self::new(width, height);
+        for y in 0..height {
+            let Range { start, end } = stretch(y);
+            if start < end {
+                mask.row_mut(y)[start..end].fill(1);
             }
         }
         mask
@@ -124,4 +143,31 @@ impl Mask {
             .map(|(a, b)| usize::from(a.iter().zip(b).map(|(a, b)| a & b).sum::<u8>()))
             .sum()
     }
+}
+
+/// The first number below `end` of which `holds` is true, where it is true of all that follow; else
+/// `end`.
+pub(crate) fn first_place(end: usize, holds: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, end);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
+}
+
+/// Where values are not 0. Most of an image is, so that blocks are looked at first.
+pub(crate) fn places_set(pixels: &[u8]) -> impl Iterator<Item = usize> {
+    const BLOCK: usize = 64;
+    let blocks = pixels.chunks(BLOCK).enumerate();
+    blocks
+        .filter(|(_, block)| block.iter().any(|&pixel| pixel != 0))
+        .flat_map(|(number, block)| {
+            let set = block.iter().enumerate().filter(|(_, pixel)| **pixel != 0);
+            set.map(move |(place, _)| number * BLOCK + place)
+        })
 }

@@ -1,6 +1,6 @@
 //! Thinning to lines of one pixel.
 
-use crate::mask::Mask;
+use crate::mask::{Mask, places_set};
 
 /// Which neighbourhoods lose their centre in the first and in the second pass of a round: bit i
 /// belongs to the neighbourhood of code i (NW 1, N 2, NE 4, E 8, SE 16, S 32, SW 64, W 128). The
@@ -29,8 +29,8 @@ pub(crate) fn thin(mask: &Mask) -> Mask {
     // A pixel that a pass has left alone stays until its neighbourhood changes, so each pass looks
     // only at pixels around those that were removed since; first at all on the mask's edge, for no
     // pass removes a pixel with all eight neighbours.
-    let edge: Vec<u32> = (stride + 1..padded.len().saturating_sub(stride + 1))
-        .filter(|&at| padded[at] != 0 && neighbours(&padded, at, stride) != u8::MAX)
+    let edge: Vec<u32> = places_set(&padded)
+        .filter(|&at| neighbours(&padded, at, stride) != u8::MAX)
         .map(|at| at as u32)
         .collect();
     let mut pending = [edge.clone(), edge];

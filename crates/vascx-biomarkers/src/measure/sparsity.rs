@@ -24,7 +24,7 @@ pub struct SparsityMap {
     /// Of each pixel, in pixels; `NaN` where it is undefined: nearer to the rim than to a vessel,
     /// on a vessel, in the disc, or outside the visible retina.
     pub distances: Vec<f32>,
-    /// Squared distances of all pixels.
+    /// Squared distances where they are defined.
     squared: Vec<u32>,
     /// Of each gap between vessels, the pixel with the largest defined distance.
     pub peaks: Vec<(usize, usize)>,
@@ -64,16 +64,15 @@ impl Analysis<'_> {
             Err(_) if self.rules == Rules::Corrected => Mask::new(self.eye.side, self.eye.side),
             Err(reason) => return Err(reason),
         };
-        let squared = squared_distances(layer.skeleton(), true);
+        let squared = squared_distances(layer.skeleton(), self.region());
         let mut gaps = self.region().clone();
         gaps.clear(layer.filled());
         gaps.clear(&disc);
         let distances = squared
             .iter()
-            .zip(&self.to_rim)
             .zip(gaps.pixels())
-            .map(|((&vessel, &rim), &gap)| {
-                if gap != 0 && vessel <= rim {
+            .map(|(&vessel, &gap)| {
+                if gap != 0 && vessel != u32::MAX {
                     f64::from(vessel).sqrt() as f32
                 } else {
                     f32::NAN
@@ -87,7 +86,7 @@ impl Analysis<'_> {
             for x in run.start..run.end {
                 let at = run.y * self.eye.side + x;
                 let distance = squared[at];
-                if distance > best.0 && distance <= self.to_rim[at] {
+                if distance > best.0 && distance != u32::MAX {
                     *best = (distance, run.y, x);
                 }
             }
@@ -148,10 +147,18 @@ impl Analysis<'_> {
         }
         let (mut sum, mut count) = (0.0, 0_usize);
         for y in 0..side {
-            for x in 0..side {
-                let at = y * side + x;
-                if !map.distances[at].is_nan() && inside(y, x) {
-                    sum += f64::from(map.squared[at]).sqrt();
+            let row = y * side..(y + 1) * side;
+            let field = area.as_ref().map(|area| area.mask.row(y));
+            let near_fovea = fovea.as_ref().is_ok_and(|fovea| {
+                (y as f64 - fovea.position.y).abs() <= FOVEAL_ZONE * fovea.distance
+            });
+            let pairs = map.distances[row.clone()].iter().zip(&map.squared[row]);
+            for (x, (distance, &squared)) in pairs.enumerate() {
+                let counts = !distance.is_nan()
+                    && field.is_none_or(|field| field[x] != 0)
+                    && !(near_fovea && zone(y, x));
+                if counts {
+                    sum += f64::from(squared).sqrt();
                     count += 1;
                 }
             }

@@ -118,13 +118,23 @@ impl Analysis<'_> {
     pub(super) fn nearest_hidden(&self, center: Point, part: impl Fn(Point) -> bool) -> f64 {
         let region = self.region();
         let mut nearest = f64::INFINITY;
-        for y in 0..region.height() {
-            for (x, _) in region
-                .row(y)
-                .iter()
-                .enumerate()
-                .filter(|(_, pixel)| **pixel == 0)
-            {
+        // Rows near the centre first: what they find leaves out most of the others.
+        let mut rows: Vec<usize> = (0..region.height()).collect();
+        rows.sort_by(|&a, &b| {
+            let away = |y: usize| (y as f64 - center.y).abs();
+            away(a).total_cmp(&away(b))
+        });
+        for y in rows {
+            let row = Point::new(y as f64, center.x) - center;
+            if row.dot(row) >= nearest {
+                break;
+            }
+            // Nearer than what is known.
+            let reach = (nearest - row.dot(row)).sqrt();
+            let first = (center.x - reach).floor().max(0.0) as usize;
+            let pixels = region.row(y).iter().enumerate().skip(first);
+            let pixels = pixels.take_while(|(x, _)| *x as f64 <= center.x + reach);
+            for (x, _) in pixels.filter(|(_, pixel)| **pixel == 0) {
                 let point = Point::new(y as f64, x as f64);
                 let away = point - center;
                 let square = away.dot(away);

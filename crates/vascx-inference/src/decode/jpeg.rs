@@ -115,10 +115,8 @@ fn is_read(components: &[ComponentInfo]) -> bool {
         return false;
     };
     let is_whole = |component| {
-        let pairs = first.into_iter().zip(factors(component));
-        pairs
-            .into_iter()
-            .all(|(most, own)| most.checked_rem(own) == Some(0))
+        let mut pairs = first.into_iter().zip(factors(component));
+        pairs.all(|(most, own)| most.checked_rem(own) == Some(0))
     };
     let four_fit = match components {
         [_, a, b, black] => {

@@ -5,6 +5,12 @@
 //! Every sum and product is taken in FITPACK's order. A vessel that runs along an axis of the image
 //! measures one pixel more or less by the last bit of a derivative, so that the order shows.
 
+mod triangle;
+
+use std::borrow::Cow;
+
+use triangle::{Row, Triangle, Turns};
+
 /// Coefficients that are not zero at a place.
 const ORDER: usize = 4;
 
@@ -16,14 +22,14 @@ pub struct Spline {
 }
 
 impl Spline {
-    /// The smoothing spline through (`t`, `values`), at least five of them, whose sum of squared
-    /// residuals is `sum`; `t` must not decrease. Without residuals it runs through all of them,
-    /// for which `t` must increase. `None` if the equations have no finite solution.
-    pub(crate) fn smoothing(t: &[f64], values: &[f64], sum: f64) -> Option<Self> {
-        if sum == 0.0 && t.windows(2).any(|pair| pair[0] >= pair[1]) {
+    /// The smoothing spline through `values` at `places`, whose sum of squared residuals is `sum`.
+    /// Without residuals it runs through all of them, for which the places must increase. `None` if
+    /// the equations have no finite solution.
+    pub(crate) fn smoothing(places: &Places, values: &[f64], sum: f64) -> Option<Self> {
+        if sum == 0.0 && places.t.windows(2).any(|pair| pair[0] >= pair[1]) {
             return None;
         }
-        let spline = Fit::new(t, values, sum).run();
+        let spline = Fit::new(places, values, sum).run();
         spline
             .coefficients
             .iter()
@@ -103,92 +109,48 @@ fn basis<const N: usize>(knots: &[f64], l: usize, t: f64) -> [f64; N] {
     values
 }
 
-/// Which B-splines a datum sees: index of the first, and the values of four.
-type Row = (usize, [f64; ORDER]);
-
-/// An upper triangular system of equations: rows of the entries from the diagonal on.
-#[derive(Clone)]
-struct Triangle {
-    rows: Vec<[f64; ORDER + 1]>,
-    right: Vec<f64>,
+/// Places of data, and what all splines without inner knots through data there have in common.
+pub(crate) struct Places {
+    t: Vec<f64>,
+    rows: Vec<Row>,
+    turns: Vec<Turns>,
+    triangle: Triangle,
 }
 
-/// The rotation that takes `pivot` into the diagonal: its cosine and sine.
-fn rotation(pivot: f64, diagonal: &mut f64) -> (f64, f64) {
-    let size = pivot.abs();
-    let norm = if size >= *diagonal {
-        let ratio = *diagonal / pivot;
-        size * (1.0 + ratio * ratio).sqrt()
-    } else {
-        let ratio = pivot / *diagonal;
-        *diagonal * (1.0 + ratio * ratio).sqrt()
-    };
-    let turn = (*diagonal / norm, pivot / norm);
-    *diagonal = norm;
-    turn
-}
-
-fn rotate((cosine, sine): (f64, f64), new: &mut f64, own: &mut f64) {
-    (*own, *new) = (cosine * *own + sine * *new, cosine * *new - sine * *own);
-}
-
-impl Triangle {
-    fn new(unknowns: usize) -> Self {
+impl Places {
+    /// At least five, which do not decrease.
+    pub(crate) fn new(t: Vec<f64>) -> Self {
+        let rows = rows(&knots_at_ends(&t), &t);
+        let mut triangle = Triangle::new(ORDER);
+        let turns = triangle.turn(&rows);
         Self {
-            rows: vec![[0.0; ORDER + 1]; unknowns],
-            right: vec![0.0; unknowns],
+            t,
+            rows,
+            turns,
+            triangle,
         }
     }
+}
 
-    /// Rotates a datum in; what remains of its value is the residual.
-    fn observe(&mut self, (at, mut row): Row, mut value: f64) -> f64 {
-        for i in 0..ORDER {
-            if row[i] == 0.0 {
-                continue;
-            }
-            let own = &mut self.rows[at + i];
-            let turn = rotation(row[i], &mut own[0]);
-            rotate(turn, &mut value, &mut self.right[at + i]);
-            for (new, own) in row[i + 1..].iter_mut().zip(&mut own[1..]) {
-                rotate(turn, new, own);
-            }
-        }
-        value
-    }
+fn knots_at_ends(t: &[f64]) -> Vec<f64> {
+    [[t[0]; ORDER], [t[t.len() - 1]; ORDER]].concat()
+}
 
-    /// Rotates in an equation without a right side, whose first coefficient is that of unknown `at`.
-    fn penalise(&mut self, at: usize, mut row: [f64; ORDER + 1]) {
-        let mut value = 0.0;
-        let unknowns = self.rows.len();
-        for (i, own) in self.rows.iter_mut().enumerate().skip(at) {
-            let turn = rotation(row[0], &mut own[0]);
-            rotate(turn, &mut value, &mut self.right[i]);
-            let reach = ORDER.min(unknowns - 1 - i);
-            for j in 1..=reach {
-                rotate(turn, &mut row[j], &mut own[j]);
-                row[j - 1] = row[j];
-            }
-            row[reach] = 0.0;
+fn rows(knots: &[f64], t: &[f64]) -> Vec<Row> {
+    let last = knots.len() - ORDER - 1;
+    let mut l = ORDER - 1;
+    let row = |t: &f64| {
+        while l < last && knots[l + 1] <= *t {
+            l += 1;
         }
-    }
-
-    /// The solution, where rows have entries in `bands` places.
-    fn solve(&self, bands: usize) -> Vec<f64> {
-        let mut solution = self.right.clone();
-        for i in (0..solution.len()).rev() {
-            let row = &self.rows[i];
-            let mut rest = solution[i];
-            for (known, entry) in solution[i + 1..].iter().zip(&row[1..bands]) {
-                rest -= known * entry;
-            }
-            solution[i] = rest / row[0];
-        }
-        solution
-    }
+        (l + 1 - ORDER, basis(knots, l, *t))
+    };
+    t.iter().map(row).collect()
 }
 
 /// A search for knots and a penalty.
 struct Fit<'a> {
+    places: &'a Places,
     t: &'a [f64],
     values: &'a [f64],
     /// The wanted sum of squared residuals, and how near is near enough.
@@ -201,13 +163,15 @@ struct Fit<'a> {
 }
 
 impl<'a> Fit<'a> {
-    fn new(t: &'a [f64], values: &'a [f64], wanted: f64) -> Self {
+    fn new(places: &'a Places, values: &'a [f64], wanted: f64) -> Self {
+        let t = &places.t;
         Self {
+            places,
             t,
             values,
             wanted,
             accuracy: 0.001 * wanted,
-            knots: [[t[0]; ORDER], [t[t.len() - 1]; ORDER]].concat(),
+            knots: knots_at_ends(t),
             inside: vec![t.len() - 2],
             shares: Vec::new(),
         }
@@ -224,15 +188,28 @@ impl<'a> Fit<'a> {
         let mut added = 0_usize;
         let (mut before, mut without_knots) = (0.0, 0.0);
         loop {
-            let rows = self.rows();
-            let mut triangle = Triangle::new(self.knots.len() - ORDER);
+            let no_inner_knots = self.knots.len() == 2 * ORDER;
+            let rows = if no_inner_knots {
+                Cow::Borrowed(&self.places.rows)
+            } else {
+                Cow::Owned(rows(&self.knots, self.t))
+            };
+            let (mut triangle, turns) = if no_inner_knots {
+                (
+                    self.places.triangle.clone(),
+                    Cow::Borrowed(&self.places.turns),
+                )
+            } else {
+                let mut triangle = Triangle::new(self.knots.len() - ORDER);
+                let turns = triangle.turn(&rows);
+                (triangle, Cow::Owned(turns))
+            };
             let mut residuals = 0.0;
-            for (row, value) in rows.iter().zip(self.values) {
-                let rest = triangle.observe(*row, *value);
+            for ((row, turns), value) in rows.iter().zip(turns.iter()).zip(self.values) {
+                let rest = triangle.take(row.0, *turns, *value);
                 residuals += rest * rest;
             }
             let coefficients = triangle.solve(ORDER);
-            let no_inner_knots = self.knots.len() == 2 * ORDER;
             if no_inner_knots {
                 without_knots = residuals;
             }
@@ -287,14 +264,6 @@ impl<'a> Fit<'a> {
         let count = self.t.len();
         let (first, last) = ([self.t[0]; ORDER], [self.t[count - 1]; ORDER]);
         self.knots = [&first, &self.t[2..count - 2], &last].concat();
-    }
-
-    fn rows(&self) -> Vec<Row> {
-        let row = |t: &f64| {
-            let l = interval(&self.knots, *t);
-            (l + 1 - ORDER, basis(&self.knots, l, *t))
-        };
-        self.t.iter().map(row).collect()
     }
 
     /// Squared residual of each datum, and whether it is the first beyond a knot. Data go from one
@@ -367,8 +336,8 @@ impl<'a> Fit<'a> {
         let jumps = jumps(&self.knots);
         let (mut p1, mut f1) = (0.0, excess_without);
         let (mut p3, mut f3) = (-1.0, excess_last);
-        let diagonal = triangle.rows.iter().fold(0.0, |sum, row| sum + row[0]);
-        let mut p = triangle.rows.len() as f64 / diagonal;
+        let diagonal = triangle.diagonal.iter().fold(0.0, |sum, entry| sum + entry);
+        let mut p = triangle.diagonal.len() as f64 / diagonal;
         let (mut left_known, mut right_known) = (false, false);
         let mut step = 0;
         let coefficients = loop {

@@ -187,6 +187,7 @@ fn checkpoints_of_training_scripts_convert() {
     };
     let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
     let mut count = 0;
+    let mut plain = None;
     for entry in entries {
         let path = entry.unwrap().path();
         if path
@@ -204,6 +205,15 @@ fn checkpoints_of_training_scripts_convert() {
         let folds = path.ends_with("dict_of_folds.pth");
         let members = if folds { 2 } else { 1 };
         assert_eq!(model.manifest().members, members, "{}", path.display());
+        // All but the folds and the programs hold the same network.
+        if !folds && model.manifest().architecture.family() == "basicunet" {
+            let weights = weights(&model);
+            assert!(
+                *plain.get_or_insert_with(|| weights.clone()) == weights,
+                "{}",
+                path.display()
+            );
+        }
         count += 1;
     }
     assert!(count >= 15, "{count} checkpoints");

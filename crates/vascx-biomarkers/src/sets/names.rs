@@ -141,10 +141,8 @@ fn name_parts(biomarker: &Biomarker) -> Vec<Part> {
             }
             if circles != (1.0, 1.5) {
                 let (inner, outer) = circles;
-                push(
-                    "circles",
-                    &format!("inner_circle_{inner}_outer_circle_{outer}"),
-                );
+                push("inner circle", &format!("inner_circle_{inner}"));
+                push("outer circle", &format!("outer_circle_{outer}"));
             }
             place = hemifield.map(|half| (Grid::Hemifield, half));
         }
@@ -297,7 +295,6 @@ fn display_name(biomarker: &Biomarker, kept: &[&Part]) -> String {
         };
         if keeps("aggregate") { word } else { "" }
     };
-    let mut details = Vec::new();
     let mut place = biomarker.field;
     let title = match biomarker.kind {
         Kind::TemporalAngle => "Median Temporal Angle".to_owned(),
@@ -305,32 +302,16 @@ fn display_name(biomarker: &Biomarker, kept: &[&Part]) -> String {
         Kind::BifurcationCount => "Bifurcation Count".to_owned(),
         Kind::Calibre(by) => format!("{}Caliber", aggregate(by)),
         Kind::Cre {
-            sector,
-            hemifield,
-            vessels,
-            ..
+            sector, hemifield, ..
         } => {
             place = hemifield.map(|half| (Grid::Hemifield, half));
-            if keeps("vessels") {
-                details.push(format!("max vessels={vessels}"));
-            }
             format!("{} CRE", sector_name(sector))
         }
         Kind::Tortuosity {
             measure,
-            pieces,
             aggregate: by,
             ..
         } => {
-            if keeps("of") {
-                details.push("vessels".to_owned());
-            }
-            if keeps("length") {
-                details.push("length=skl".to_owned());
-            }
-            if let Some(length) = pieces.filter(|_| keeps("pieces")) {
-                details.push(format!("max segment len={length}"));
-            }
             let measure = match measure {
                 TortuosityMeasure::Distance => "Distance",
                 TortuosityMeasure::Curvature | TortuosityMeasure::Undefined("curvature") => {
@@ -343,8 +324,7 @@ fn display_name(biomarker: &Biomarker, kept: &[&Part]) -> String {
         Kind::Density => "Vessel Density".to_owned(),
         Kind::DiscFoveaDistance { center: true } => "Disc-Fovea Distance (Center)".to_owned(),
         Kind::DiscFoveaDistance { center: false } => "Disc-Fovea Distance".to_owned(),
-        Kind::Sparsity { max: true, .. } => "Max Sparsity".to_owned(),
-        Kind::Sparsity { max: false, .. } => "Mean Sparsity".to_owned(),
+        Kind::Sparsity { max, .. } => format!("{} Sparsity", if max { "Max" } else { "Mean" }),
         Kind::Laplacian => "Laplacian Variance".to_owned(),
         Kind::Sharpness => "Sharpness (ESF σ)".to_owned(),
         Kind::Luminance => "Luminance".to_owned(),
@@ -358,15 +338,48 @@ fn display_name(biomarker: &Biomarker, kept: &[&Part]) -> String {
             name.push_str(field_title(field));
         }
     }
-    name.push_str(match biomarker.layer {
-        super::LayerName::Arteries => " - A",
-        super::LayerName::Veins => " - V",
-        _ => "",
-    });
+    if keeps("layer") {
+        name.push_str(match biomarker.layer {
+            super::LayerName::Arteries => " - A",
+            super::LayerName::Veins => " - V",
+            super::LayerName::Vessels => " - VSL",
+            super::LayerName::Retina => " - IM",
+        });
+    }
+    let details: Vec<String> = kept.iter().filter_map(|part| detail(part)).collect();
     if !details.is_empty() {
         name = format!("{name} ({})", details.join("; "));
     }
     name
+}
+
+/// What stands in brackets after a display name.
+fn detail(part: &Part) -> Option<String> {
+    // Others are in the title; it says the grid's radius, too.
+    let in_title = [
+        "aggregate",
+        "feature",
+        "measure",
+        "to",
+        "grid",
+        "grid radius",
+        "field",
+        "layer",
+    ];
+    if in_title.contains(&part.key) {
+        return None;
+    }
+    Some(match part.text.rsplit_once('_') {
+        Some((words, value)) => {
+            let value = if value.starts_with(|first: char| first.is_ascii_digit()) {
+                value.replace('p', ".")
+            } else {
+                value.to_owned()
+            };
+            format!("{}={value}", words.replace('_', " "))
+        }
+        None => part.text.clone(),
+    })
 }
 
 fn field_title(field: Field) -> &'static str {

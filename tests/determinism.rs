@@ -19,9 +19,9 @@ fn photographs(workspace: &Workspace) {
     {
         let seed = index as u32;
         let image = image::RgbImage::from_fn(width, height, |x, y| {
-            let (dx, dy) = (2 * x.abs_diff(width / 2), 2 * y.abs_diff(height / 2));
-            let inside = dx * dx * height * height + dy * dy * width * width
-                < width * width * height * height;
+            let across = f64::from(x) / f64::from(width) - 0.5;
+            let down = f64::from(y) / f64::from(height) - 0.5;
+            let inside = across.hypot(down) < 0.5;
             let light = u32::from(inside);
             image::Rgb([
                 (light * (150 + (x * 3 + seed * 11) % 100)) as u8,

@@ -100,7 +100,9 @@ pub(super) fn open(stream: &[u8], limits: DecodeLimits) -> Result<Decoder<'_>> {
     limits.check(header.width() as u64, header.height() as u64)?;
     if !is_read(&header.components) {
         return Err(
-            "JPEG files whose components have sizes in these proportions are not read".into(),
+            "JPEG files whose components have sizes in these proportions are not read; save the \
+             picture as PNG"
+                .into(),
         );
     }
     Ok(decoder)

@@ -94,7 +94,7 @@ pub(crate) fn draw(
     // A picture is as tall as there are eyes: the rows of one plot at a time are in memory.
     let mut paths = PlotPaths::new();
     for plot in &plots {
-        let columns = plot.panels.len().max(2);
+        let columns = plot.panels.len();
         let mut rows = Vec::new();
         for eye in pictured.iter().take(MOST_ROWS) {
             let Some(values) = values.get(&eye.id) else {

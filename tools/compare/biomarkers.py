@@ -2,7 +2,7 @@
 
     python tools/compare/biomarkers.py MAPS [--set full_v3] [--few 2] [--many 8] [--cohort 10000]
 
-MAPS is a folder in the layout of `vascx run-models` (for drawn eyes, see
+MAPS is a folder in the layout of retinalysis-vascx's `run-models` (for drawn eyes, see
 tools/reference/biomarkers.py). Both programs measure the same photographs with one worker and
 without pictures, in interleaved rounds. What a program does once (start, compile) is told apart
 from what it does per photograph by runs on few and on many. Values are compared, too. With

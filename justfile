@@ -22,6 +22,15 @@ outside:
     cp Cargo.lock tests/outside/
     cargo run --release --manifest-path tests/outside/Cargo.toml --bin outside -- .
 
+# The Python package's lints and types, and its tests on a wheel in an environment of its own.
+python-test PYTHON="python3":
+    cargo clippy --manifest-path python/Cargo.toml --all-targets -- -D warnings
+    {{PYTHON}} -m venv target/python
+    target/python/bin/pip install --quiet maturin mypy pyright pillow pytest
+    target/python/bin/maturin build --release --locked --manifest-path python/Cargo.toml --out target/wheels
+    target/python/bin/pip install --quiet --force-reinstall target/wheels/vascx_rs-*.whl
+    target/python/bin/pytest -q -c python/pyproject.toml python/tests
+
 # Documentation without warnings.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

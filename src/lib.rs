@@ -6,6 +6,7 @@
 //! * [`inference`]: photographs in, answers out;
 //! * [`biomarkers`]: class maps and landmarks of an eye in, calibres, angles, tortuosity out;
 //! * [`pipeline`]: folders of maps in, tables, pictures and the report out;
+//! * `program` (feature `cli`): the command line;
 //! * [`burn`] and [`image`], whose types the parts take and give, in the versions they use.
 //!
 //! ```no_run
@@ -23,6 +24,10 @@
 //!
 //! The `vascx` binary does the same from the command line.
 
+// The program is written as a user of the library.
+#[cfg(feature = "cli")]
+extern crate self as vascx;
+
 pub use burn;
 pub use image;
 pub use vascx_biomarkers as biomarkers;
@@ -30,6 +35,19 @@ pub use vascx_convert as convert;
 pub use vascx_inference as inference;
 pub use vascx_models as models;
 pub use vascx_pipeline as pipeline;
+
+#[cfg(feature = "cli")]
+mod arguments;
+#[cfg(feature = "cli")]
+mod commands;
+#[cfg(feature = "cli")]
+pub mod program;
+#[cfg(feature = "cli")]
+mod report;
+#[cfg(feature = "cli")]
+mod signals;
+#[cfg(feature = "cli")]
+mod terminal;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -1,0 +1,79 @@
+"""VascX retinal models without torch: photographs in, vessels, disc, fovea, quality out.
+
+>>> import vascx_rs
+>>> model = vascx_rs.load("weights/demo/artery_vein.pt")
+>>> model.predict("examples/images/macula_centred_right.png").class_map.shape  # doctest: +SKIP
+(512, 512)
+
+A model is loaded once (`load`) and asked as often as there are photographs (`Ensemble.predict`,
+`Ensemble.predict_iter`). Several threads may share one: computing does not hold Python's lock.
+"""
+
+from ._answers import (
+    Answer,
+    Classification,
+    Embedding,
+    Keypoints,
+    Landmarks,
+    Overlaps,
+    Regression,
+    Segmentation,
+)
+from ._ensembles import (
+    ClassificationEnsemble,
+    EmbeddingEnsemble,
+    Ensemble,
+    HeatmapEnsemble,
+    KeypointsEnsemble,
+    OverlapsEnsemble,
+    RegressionEnsemble,
+    SegmentationEnsemble,
+    load,
+)
+from ._native import (
+    DeviceError,
+    InternalError,
+    ModelError,
+    OutOfMemoryError,
+    PhotographError,
+    VascxError,
+    VascxWarning,
+    __version__,
+    devices,
+    set_threads,
+)
+from ._preprocess import Square, preprocess
+from ._typing import Photograph
+
+__all__ = [
+    "Answer",
+    "Classification",
+    "ClassificationEnsemble",
+    "DeviceError",
+    "Embedding",
+    "EmbeddingEnsemble",
+    "Ensemble",
+    "HeatmapEnsemble",
+    "InternalError",
+    "Keypoints",
+    "KeypointsEnsemble",
+    "Landmarks",
+    "ModelError",
+    "OutOfMemoryError",
+    "Overlaps",
+    "OverlapsEnsemble",
+    "Photograph",
+    "PhotographError",
+    "Regression",
+    "RegressionEnsemble",
+    "Segmentation",
+    "SegmentationEnsemble",
+    "Square",
+    "VascxError",
+    "VascxWarning",
+    "__version__",
+    "devices",
+    "load",
+    "preprocess",
+    "set_threads",
+]

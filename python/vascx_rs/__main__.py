@@ -1,0 +1,16 @@
+"""The program `vascx`: `python -m vascx_rs predict --help`."""
+
+import os
+import sys
+
+from ._native import program
+
+
+def main() -> int:
+    """Runs the program with the arguments of this process; its exit code."""
+    name = os.path.basename(sys.argv[0])
+    return program(["vascx" if name == "__main__.py" else name, *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,7 +3,6 @@
 import gc
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -53,6 +52,8 @@ def test_interrupt_stops(right):
     program = f"""
 import signal, threading, os, vascx_rs
 model = vascx_rs.load({str(model("quality"))!r})
+# Whoever started the tests in the background had it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 begun = threading.Event()
 def endless():
     while True:
@@ -140,4 +141,3 @@ def test_the_program():
 
 def test_devices():
     assert "cpu" in dict(vascx_rs.devices())
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from . import _native
 from ._answers import (
@@ -138,8 +138,8 @@ class Ensemble(Generic[A]):
         """
         tensors = options.get("tensors", False)
         if getattr(photographs, "ndim", 0) == 3 if tensors else _native.is_single(photographs):
-            return next(self.predict_iter([photographs], **options))
-        answers = list(self.predict_iter(photographs, **options))
+            return next(self.predict_iter([cast("Photograph", photographs)], **options))
+        answers = list(self.predict_iter(cast("Iterable[Photograph]", photographs), **options))
         if not answers:
             raise ValueError("no photographs were given; the list of inputs is empty")
         return answers

@@ -1,0 +1,93 @@
+"""Overlays, statistics, geometry and conversions, under the names of vascx_simplify 0.1.11."""
+
+from .geometry import (
+    apply_circular_crop,
+    calculate_circle_bounds,
+    create_circular_mask,
+    create_coordinate_grid,
+    get_circle_coordinates,
+    line_circle_intersection,
+    polar_transform,
+)
+from .huggingface import (
+    from_huggingface,
+)
+from .image import (
+    blend_images,
+    create_color_mask,
+    numpy_to_pil,
+    pil_to_numpy,
+    resize_to_original,
+    tensor_to_numpy,
+)
+from .stats import (
+    calculate_area_percentage,
+    calculate_bounding_box,
+    calculate_centroid,
+    calculate_class_statistics,
+    calculate_vessel_ratio,
+)
+from .transforms import (
+    create_affine_matrix,
+    crop_and_resize,
+    invert_affine_matrix,
+    resize_with_aspect_ratio,
+    transform_point,
+    transform_points_batch,
+    undo_crop_and_resize,
+    warp_image_affine,
+)
+from .visualization import (
+    ARTERY_VEIN_COLORS,
+    DISC_COLORS,
+    QUALITY_COLORS,
+    QUALITY_LABELS,
+    create_artery_vein_overlay,
+    create_comparison_grid,
+    create_disc_overlay,
+    create_segmentation_overlay,
+    create_side_by_side,
+    draw_fovea_marker,
+    draw_quality_badge,
+)
+
+__all__ = [
+    "ARTERY_VEIN_COLORS",
+    "DISC_COLORS",
+    "QUALITY_COLORS",
+    "QUALITY_LABELS",
+    "apply_circular_crop",
+    "blend_images",
+    "calculate_area_percentage",
+    "calculate_bounding_box",
+    "calculate_centroid",
+    "calculate_circle_bounds",
+    "calculate_class_statistics",
+    "calculate_vessel_ratio",
+    "create_affine_matrix",
+    "create_artery_vein_overlay",
+    "create_circular_mask",
+    "create_color_mask",
+    "create_comparison_grid",
+    "create_coordinate_grid",
+    "create_disc_overlay",
+    "create_segmentation_overlay",
+    "create_side_by_side",
+    "crop_and_resize",
+    "draw_fovea_marker",
+    "draw_quality_badge",
+    "from_huggingface",
+    "get_circle_coordinates",
+    "invert_affine_matrix",
+    "line_circle_intersection",
+    "numpy_to_pil",
+    "pil_to_numpy",
+    "polar_transform",
+    "resize_to_original",
+    "resize_with_aspect_ratio",
+    "tensor_to_numpy",
+    "transform_point",
+    "transform_points_batch",
+    "undo_crop_and_resize",
+    "warp_image_affine",
+]

@@ -2,9 +2,9 @@
 
 use std::error::Error;
 
-use vascx::biomarkers::{FeatureSet, Naming};
+use vascx::biomarkers::FeatureSet;
 use vascx::inference::Cancel;
-use vascx::pipeline::{BiomarkerJob, Existing, Extras, Scale};
+use vascx::pipeline::{BiomarkerJob, Existing};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
@@ -12,18 +12,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("usage: biomarkers MAPS REPORT");
         return Ok(());
     };
-    let job = BiomarkerJob {
-        input: input.into(),
-        report: report.into(),
-        set: FeatureSet::FullV3,
-        naming: Naming::Resolved,
-        threads: std::thread::available_parallelism()?.get(),
-        sample: None,
-        scale: Scale::Unknown,
-        extras: Extras::default(),
-        log: None,
-        existing: Existing::Resume,
-    };
+    let mut job = BiomarkerJob::new(input, report, FeatureSet::FullV3);
+    job.existing = Existing::Resume;
     let summary = job.run(
         &Cancel::default(),
         |eyes| println!("{eyes} eyes"),

@@ -2,6 +2,7 @@
 
 mod biomarkers;
 mod choices;
+mod cohort;
 mod photographs;
 
 use std::path::PathBuf;
@@ -15,6 +16,10 @@ pub(crate) use choices::{BenchArchitecture, Switch};
 use choices::{
     ComputeArgument, DTypeArgument, KeypointsArgument, ModeArgument, PreprocessArgument,
     TaskArgument, at_least_one, parse_batch_size,
+};
+pub(crate) use cohort::{
+    CohortArguments, MergeArguments, OverlayArguments, RunArguments, RunModelsArguments,
+    TablesArguments,
 };
 pub(crate) use photographs::{OutputArguments, PhotographArguments, VerbosityArguments};
 
@@ -59,6 +64,10 @@ pub(crate) enum Command {
     Devices,
     /// Run the bundled demonstration models on the bundled photographs.
     Demo(DemoArguments),
+    /// Photographs to a table of biomarkers and a report, in one go.
+    Run(Box<RunArguments>),
+    /// Run all models on photographs: quality, arteries and veins, vessels, disc, fovea.
+    RunModels(Box<RunModelsArguments>),
     /// Measure vascular biomarkers on a folder of maps.
     CalcBiomarkers(CalcBiomarkersArguments),
     /// Write the names and descriptions of a feature set's biomarkers.
@@ -67,6 +76,12 @@ pub(crate) enum Command {
     WriteReadme(WriteReadmeArguments),
     /// Make the report on a folder of results anew: a page to look through all its photographs.
     Report(ReportArguments),
+    /// Draw the overlays of a folder of results again, in another style, size or format.
+    Overlay(OverlayArguments),
+    /// Write the tables of a folder of results anew from its journal, also while a job writes there.
+    Tables(TablesArguments),
+    /// Make one folder of the results of several parts of a job.
+    Merge(MergeArguments),
     /// Print what makes a shell complete this program's arguments.
     Completions(CompletionsArguments),
     /// Print a manual page, for `man -l -`.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 use vascx::inference::{LeftOut, Outcome, Status, Summary};
+use vascx::pipeline::Loaded;
 
 use crate::commands::{SUBFOLDERS, print_result};
 use crate::terminal::{self, Kind, escaped, says_objects, tell, tell_with};
@@ -42,6 +43,20 @@ impl Reporter {
         tell(Kind::Note, note);
     }
 
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Steps without a model, and what is to be known of the models.
+    pub(crate) fn models(&self, loaded: &Loaded) {
+        for (role, reason) in &loaded.missing {
+            self.note(&format!("{role} is left out: {reason}"));
+        }
+        for note in &loaded.notes {
+            self.note(note);
+        }
+    }
+
     /// What folders hold beside photographs.
     pub(crate) fn left_out(&self, left_out: &LeftOut) {
         if !left_out.is_empty() && !self.quiet {
@@ -49,13 +64,6 @@ impl Reporter {
             if left_out.folders > 0 {
                 tell(Kind::Hint, SUBFOLDERS);
             }
-        }
-    }
-
-    /// Announces the model that the following outcomes belong to.
-    pub(crate) fn heading(&self, name: &str) {
-        if !self.quiet {
-            tell(Kind::Info, name);
         }
     }
 
@@ -112,7 +120,7 @@ impl Reporter {
     }
 
     /// `first_apart`: whether the first chunk's time says nothing about the others'.
-    pub(crate) fn finish(&self, summary: Summary, out: &Path, first_apart: bool) {
+    pub(crate) fn finish(&self, summary: &Summary, out: &Path, first_apart: bool) {
         let Summary {
             succeeded,
             failed,
@@ -120,7 +128,8 @@ impl Reporter {
             left,
             first_chunk,
             per_photograph,
-        } = summary;
+            ..
+        } = *summary;
         terminal::end_bar();
         if says_objects() {
             let members = json!({
@@ -160,6 +169,25 @@ impl Reporter {
         let out = escaped(&out.to_string_lossy());
         print_result(format_args!(
             "{succeeded} done, {failed} failed{resumed}{left}{pace}; results in {out}"
+        ));
+    }
+
+    /// Throughput, and which share of the work each stage of a job of these models was.
+    pub(crate) fn stages(&self, summary: &Summary, models: Vec<&str>) {
+        let stages = &summary.stages;
+        let named = stages.named(&models);
+        let work: f64 = named.iter().map(|(_, time)| time.as_secs_f64()).sum();
+        if self.quiet || stages.decoded == 0 || work <= 0.0 {
+            return;
+        }
+        let share = |(name, time): (&str, std::time::Duration)| {
+            format!("{name} {:.0} %", 100.0 * time.as_secs_f64() / work)
+        };
+        let shares: Vec<String> = named.into_iter().map(share).collect();
+        print_result(format_args!(
+            "{:.2} photographs a second; {}",
+            stages.decoded as f64 / stages.total.as_secs_f64(),
+            shares.join(", ")
         ));
     }
 }

@@ -21,9 +21,13 @@ fn classes(path: &std::path::Path) -> Vec<u8> {
 // NdArray needs minutes for the whole demonstration; it is compared with Flex below instead.
 #[cfg(not(feature = "ndarray"))]
 #[test]
-fn demo_answers_all_four_questions() {
+fn demo_goes_from_photographs_to_a_report() {
     let workspace = Workspace::new();
-    workspace.vascx(0, &["demo", "--out", "out", "--quiet"]);
+    let cache = workspace.path("cache");
+    let run = workspace.vascx_with(0, &["demo", "--out", "out"], &[("XDG_CACHE_HOME", &cache)]);
+    for said in ["vessels is left out", "not for clinical use"] {
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
     let overlays = workspace.list("out/overlays");
     assert!(overlays.len() >= 3, "{overlays:?}");
     for overlay in &overlays {
@@ -31,20 +35,28 @@ fn demo_answers_all_four_questions() {
         if overlay.starts_with("bad_quality") {
             continue;
         }
-        let vessels = classes(&workspace.path("out/artery_vein").join(overlay));
-        assert!(vessels.starts_with(&[0, 1, 2]), "{overlay}: {vessels:?}");
-        assert_eq!(
-            classes(&workspace.path("out/disc").join(overlay)),
-            [0, 1],
-            "{overlay}"
-        );
+        for folder in ["artery_vein", "native/artery_vein"] {
+            let vessels = classes(&workspace.path("out").join(folder).join(overlay));
+            assert!(vessels.starts_with(&[0, 1, 2]), "{overlay}: {vessels:?}");
+        }
+        let disc = classes(&workspace.path("out/disc").join(overlay));
+        assert_eq!(disc, [0, 1], "{overlay}");
     }
-    for (task, columns) in [("fovea", "id,x_fovea,y_fovea"), ("quality", "id,q1,q2,q3")] {
-        let path = workspace.path("out").join(task).join("predictions.csv");
-        let text = std::fs::read_to_string(path).unwrap();
+    for (table, columns) in [
+        ("fovea.csv", ",x_fovea,y_fovea"),
+        ("quality.csv", ",q1,q2,q3,p1,p2,p3"),
+    ] {
+        let text = std::fs::read_to_string(workspace.path("out").join(table)).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!((lines[0], lines.len()), (columns, 1 + overlays.len()));
     }
+    let biomarkers = workspace.path("out/biomarkers/biomarkers.csv");
+    let rows = csv::Reader::from_path(biomarkers)
+        .unwrap()
+        .into_records()
+        .count();
+    assert_eq!(rows, overlays.len());
+    assert!(workspace.path("out/report.html").exists());
 }
 
 #[cfg(feature = "ndarray")]

@@ -14,6 +14,13 @@ pub(crate) struct PhotographArguments {
     /// File with more of them, one on a line; `-` reads standard input.
     #[arg(long, value_name = "FILE|-")]
     pub(crate) files_from: Option<PathBuf>,
+    #[command(flatten)]
+    found: InputArguments,
+}
+
+/// How photographs are found, named and limited.
+#[derive(Debug, Args)]
+pub(crate) struct InputArguments {
     /// Also take photographs of subfolders; ids then begin with the subfolder's name and `__`.
     #[arg(short, long)]
     recursive: bool,
@@ -57,6 +64,16 @@ enum DicomIdArgument {
 }
 
 impl PhotographArguments {
+    pub(crate) fn options(&self) -> InputOptions {
+        self.found.options()
+    }
+
+    pub(crate) fn limits(&self) -> DecodeLimits {
+        self.found.limits()
+    }
+}
+
+impl InputArguments {
     pub(crate) fn options(&self) -> InputOptions {
         let dicom_id = match self.dicom_id {
             DicomIdArgument::Filename => DicomId::FileName,

@@ -24,25 +24,21 @@ pub(crate) fn run(arguments: &CalcBiomarkersArguments) -> Result {
     } else {
         Pictures::Of(arguments.report_images.clone())
     };
-    let job = BiomarkerJob {
-        input: arguments.input.clone(),
-        report: arguments.report.clone(),
-        set: arguments.feature_set,
-        naming: arguments.naming,
-        threads: arguments.n_jobs,
-        sample: arguments.sample,
-        scale: arguments.mm_per_pixel.clone().unwrap_or_default(),
-        extras: Extras {
-            segments: arguments.segments,
-            bifurcations: arguments.bifurcations,
-            report: (arguments.with_report || !arguments.no_report).then_some(pictures),
-        },
-        log: arguments.logfile.clone(),
-        existing: match (arguments.overwrite, arguments.resume) {
-            (true, _) => Existing::Overwrite,
-            (false, true) => Existing::Resume,
-            (false, false) => Existing::Refuse,
-        },
+    let mut job = BiomarkerJob::new(&arguments.input, &arguments.report, arguments.feature_set);
+    job.naming = arguments.naming;
+    job.threads = arguments.n_jobs;
+    job.sample = arguments.sample;
+    job.scale = arguments.mm_per_pixel.clone().unwrap_or_default();
+    job.extras = Extras {
+        segments: arguments.segments,
+        bifurcations: arguments.bifurcations,
+        report: (arguments.with_report || !arguments.no_report).then_some(pictures),
+    };
+    job.log.clone_from(&arguments.logfile);
+    job.existing = match (arguments.overwrite, arguments.resume) {
+        (true, _) => Existing::Overwrite,
+        (false, true) => Existing::Resume,
+        (false, false) => Existing::Refuse,
     };
     let reporter = OnceLock::new();
     let begin = |eyes| drop(reporter.set(Reporter::new(eyes, arguments.quiet)));
@@ -57,7 +53,7 @@ pub(crate) fn run(arguments: &CalcBiomarkersArguments) -> Result {
     terminal::end_bar();
     terminal::flush();
     if !arguments.quiet {
-        tell(&job, summary);
+        tell(&job.report, summary);
     }
     Ok(if summary.failed + summary.not_begun == 0 {
         Done::All
@@ -68,7 +64,8 @@ pub(crate) fn run(arguments: &CalcBiomarkersArguments) -> Result {
     })
 }
 
-fn tell(job: &BiomarkerJob, summary: BiomarkerSummary) {
+/// Says what became of the eyes of a folder of tables.
+pub(super) fn tell(report: &Path, summary: BiomarkerSummary) {
     let BiomarkerSummary {
         measured,
         failed,
@@ -79,14 +76,14 @@ fn tell(job: &BiomarkerJob, summary: BiomarkerSummary) {
     let mut line = format!("{measured} measured, {failed} failed");
     for (count, what) in [
         (resumed, "of them by an earlier run"),
-        (left_out, "left out for want of a map or a row"),
+        (left_out, "left out (see manifest.csv)"),
         (not_begun, "not begun (--resume goes on)"),
     ] {
         if count > 0 {
             let _ = write!(line, ", {count} {what}");
         }
     }
-    let table = job.report.join("biomarkers.csv");
+    let table = report.join("biomarkers.csv");
     let table = terminal::escaped(&table.to_string_lossy());
     print_result(format_args!("{line}; {table}"));
 }

@@ -5,6 +5,7 @@ pub(crate) mod calc_biomarkers;
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod devices;
+pub(crate) mod folders;
 pub(crate) mod forward;
 pub(crate) mod inspect;
 mod layers;
@@ -14,11 +15,14 @@ pub(crate) mod predict;
 pub(crate) mod preprocess;
 pub(crate) mod pull;
 pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod run_models;
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use vascx::inference::{Device, Summary, Warnings, keep_autotune};
+use vascx::pipeline::cache_folder;
 
 use crate::arguments::KernelArguments;
 use crate::terminal::{Kind, tell};
@@ -40,8 +44,8 @@ pub(crate) enum Done {
     Nothing,
 }
 
-impl From<Summary> for Done {
-    fn from(summary: Summary) -> Self {
+impl From<&Summary> for Done {
+    fn from(summary: &Summary) -> Self {
         if summary.failed == 0 && summary.left == 0 {
             Self::All
         } else if summary.succeeded == 0 && summary.left == 0 {
@@ -71,30 +75,33 @@ pub(crate) enum Failure {
 impl Failure {
     /// What the user can type against it.
     pub(crate) fn hint(&self) -> Option<&'static str> {
-        use vascx::inference::Error;
         match self {
-            Self::Inference(Error::Occupied(_)) => Some("--overwrite replaces what is there"),
-            Self::Inference(Error::OtherJob { .. }) => Some(
+            Self::Pipeline(vascx::pipeline::Error::Unwritten(error)) | Self::Inference(error) => {
+                Self::hint_of(error)
+            }
+            _ => None,
+        }
+    }
+
+    fn hint_of(error: &vascx::inference::Error) -> Option<&'static str> {
+        use vascx::inference::Error;
+        match error {
+            Error::Occupied(_) => Some("--overwrite replaces what is there"),
+            Error::OtherJob { .. } => Some(
                 "--overwrite replaces them; --resume keeps those of the same model and settings, \
                  and adds to them",
             ),
-            Self::Inference(Error::DuplicateId { .. }) => {
+            Error::DuplicateId { .. } => {
                 Some("--ids name or --ids path takes more of their paths for ids")
             }
-            Self::Inference(Error::Device(_)) => {
+            Error::Device(_) => {
                 Some("vascx devices lists what there is; --device cpu is always there")
             }
-            Self::Inference(Error::Precision(_)) => Some("--dtype f32"),
-            Self::Inference(Error::Pass { .. }) => {
-                Some("--batch-size and --window-batch-size choose fewer")
-            }
-            Self::Inference(Error::Channels { .. }) => Some("vascx forward takes tensors"),
-            Self::Inference(Error::EmptyFolder { left_out, .. }) if left_out.folders > 0 => {
-                Some(SUBFOLDERS)
-            }
-            Self::Inference(Error::Stopped { .. }) => {
-                Some("the same command with --resume goes on from there")
-            }
+            Error::Precision(_) => Some("--dtype f32"),
+            Error::Pass { .. } => Some("--batch-size and --window-batch-size choose fewer"),
+            Error::Channels { .. } => Some("vascx forward takes tensors"),
+            Error::EmptyFolder { left_out, .. } if left_out.folders > 0 => Some(SUBFOLDERS),
+            Error::Stopped { .. } => Some("the same command with --resume goes on from there"),
             _ => None,
         }
     }
@@ -165,14 +172,10 @@ fn model_files(model: &Path) -> Vec<PathBuf> {
 fn keep_kernels(arguments: &KernelArguments, device: Device) -> Result<()> {
     if let Some(folder) = &arguments.autotune_cache {
         keep_autotune(folder)?;
-    } else if device.is_gpu() {
-        let variable = |name| std::env::var_os(name).map(PathBuf::from);
-        let cache = variable("XDG_CACHE_HOME")
-            .or_else(|| variable("LOCALAPPDATA"))
-            .or_else(|| Some(std::env::home_dir()?.join(".cache")));
-        if let Some(cache) = cache {
-            let _ = keep_autotune(&cache.join("vascx"));
-        }
+    } else if device.is_gpu()
+        && let Some(cache) = cache_folder()
+    {
+        let _ = keep_autotune(&cache);
     }
     Ok(())
 }

@@ -49,6 +49,6 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
     // Until here ^C ends the program.
     job.options.cancel = interrupt()?;
     let summary = job.run(&ensemble, each)?;
-    reporter.finish(summary, &job.out, arguments.device.first().is_gpu());
-    Ok(summary.into())
+    reporter.finish(&summary, &job.out, arguments.device.first().is_gpu());
+    Ok((&summary).into())
 }

@@ -28,6 +28,6 @@ pub(crate) fn run(arguments: &PreprocessArguments) -> Result {
         .verbose(arguments.verbosity.verbose);
     reporter.left_out(&inputs.left_out);
     let summary = job.run(|outcome| reporter.outcome(&outcome))?;
-    reporter.finish(summary, &job.out, false);
-    Ok(summary.into())
+    reporter.finish(&summary, &job.out, false);
+    Ok((&summary).into())
 }

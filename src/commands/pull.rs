@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use vascx_hub::{Hub, HubName};
+use vascx_hub::{HubName, Progress};
 
 use super::{Done, Failure, Result, print};
 use crate::arguments::PullArguments;
@@ -11,7 +11,9 @@ use crate::terminal::says_objects;
 
 pub(crate) fn run(arguments: &PullArguments) -> Result {
     for name in &arguments.names {
-        let path = fetch(&name.parse().map_err(failure)?)?;
+        name.parse::<HubName>()
+            .map_err(|error| Failure::Other(error.to_string()))?;
+        let path = locate(Path::new(name))?;
         print(path.display())?;
     }
     Ok(Done::All)
@@ -19,42 +21,32 @@ pub(crate) fn run(arguments: &PullArguments) -> Result {
 
 /// The file or folder that a `--model` means: a path as it is, a hub name fetched.
 pub(super) fn locate(model: &Path) -> Result<PathBuf> {
+    // That there is no such file is said when it is opened.
     match model.to_str().filter(|model| HubName::is_meant_by(model)) {
-        Some(name) => fetch(&name.parse().map_err(failure)?),
+        Some(_) => fetched(|progress| vascx::pipeline::locate(model, progress)),
         None => Ok(model.to_owned()),
     }
 }
 
-fn fetch(name: &HubName) -> Result<PathBuf> {
+/// Does what may fetch files, with a progress bar for those that are downloaded.
+pub(super) fn fetched<T>(
+    work: impl FnOnce(&mut dyn FnMut(&str, Progress)) -> vascx::pipeline::Result<T>,
+) -> Result<T> {
     let bar = ProgressBar::hidden();
     if let Ok(style) = ProgressStyle::with_template(
         "{msg} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
     ) {
         bar.set_style(style);
     }
-    bar.set_message(name.path().to_owned());
-    let path = Hub::from_environment()
-        .and_then(|hub| {
-            hub.fetch(name, |progress| {
-                // Shown only when there is something to download.
-                if bar.is_hidden() && !says_objects() {
-                    bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-                }
-                bar.set_length(progress.total);
-                bar.set_position(progress.received);
-            })
-        })
-        .map_err(failure)?;
+    let done = work(&mut |name, progress| {
+        // Shown only when there is something to download.
+        if bar.is_hidden() && !says_objects() {
+            bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        }
+        bar.set_message(name.to_owned());
+        bar.set_length(progress.total);
+        bar.set_position(progress.received);
+    })?;
     bar.finish_and_clear();
-    Ok(path)
-}
-
-fn failure(error: vascx_hub::Error) -> Failure {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
-    Failure::Other(message)
+    Ok(done)
 }

@@ -60,6 +60,21 @@ impl Workspace {
         self.run(expected_code, command)
     }
 
+    /// The same with variables of the environment that are paths.
+    pub(crate) fn vascx_with(
+        &self,
+        expected_code: i32,
+        arguments: &[&str],
+        variables: &[(&str, impl AsRef<Path>)],
+    ) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vascx"));
+        command.args(arguments);
+        for (name, path) in variables {
+            command.env(name, path.as_ref());
+        }
+        self.run(expected_code, command)
+    }
+
     /// The same with at most 1 GiB of address space, where the platform can limit it.
     pub(crate) fn vascx_in_one_gibibyte(&self, expected_code: i32, arguments: &[&str]) -> Run {
         if !cfg!(unix) {

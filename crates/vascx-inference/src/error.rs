@@ -75,6 +75,17 @@ pub enum Error {
         }
     )]
     NotFinite(Precision),
+    /// A model does not fit the step it was given for.
+    #[error("this model cannot do the step {role}: {reason}")]
+    Role {
+        /// The step.
+        role: crate::job::Role,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A job without any model.
+    #[error("there is no model for any step that was asked for")]
+    NoModels,
     /// Photographs have other channels than the network takes.
     #[error(
         "the network takes {network} channels, photographs give it {photographs}; it can be run on \

@@ -52,10 +52,13 @@ pub use error::{Error, Result};
 pub use field_of_view::{FieldOfView, Method};
 pub use geometry::Point;
 pub use guard::check_outputs;
-pub use inputs::{DicomId, IdFrom, Input, InputOptions, Inputs, LeftOut};
-pub use job::{Existing, FolderLock, Job, Outcome, PreprocessJob, Status, Summary};
+pub use inputs::{DicomId, IdFrom, Input, InputOptions, Inputs, LeftOut, Shard};
+pub use job::{
+    CohortJob, Existing, FolderLock, Job, Merged, Models, Outcome, PreprocessJob, Role, Stages,
+    Status, Summary, merge, write_tables,
+};
 pub use output::{Durability, write_tensor, write_whole};
-pub use overlay::Overlay;
+pub use overlay::{EyeAnswers, Overlay, OverlayFormat, OverlayOptions, OverlayStyle};
 pub use photograph::Photograph;
 pub use preprocess::{Bounds, PreprocessMode, Preprocessed, preprocess};
 

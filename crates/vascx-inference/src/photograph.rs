@@ -67,6 +67,11 @@ impl Photograph {
         }
     }
 
+    /// An image of at least one pixel.
+    pub(crate) fn of(rgb: RgbImage) -> Self {
+        Self { rgb, note: None }
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> usize {
         self.rgb.width() as usize

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
@@ -11,7 +12,9 @@ use crate::decode::DecodeLimits;
 use crate::error::{Error, Result, alone};
 use crate::geometry::{Geometry, Size};
 use crate::photograph::Photograph;
-use crate::preprocess::{Bounds, Pixels, Prepared, PreprocessMode, Preprocessed, prepare};
+use crate::preprocess::{
+    Bounds, Pixels, Preparation, Prepared, PreprocessMode, Preprocessed, preprocess,
+};
 
 /// One input of an ensemble.
 ///
@@ -170,84 +173,127 @@ impl<'a, T: Into<Source<'a>>> FromIterator<T> for Sources<'a> {
     }
 }
 
-/// What turns sources into network inputs.
+/// How a photograph becomes the input of a network.
 #[derive(Clone, Debug)]
-pub(crate) struct Recipe {
+pub(crate) struct InputRecipe {
     pub(crate) preprocessing: Preprocessing,
     pub(crate) mode: PreprocessMode,
-    /// Whether photographs are needed after they are prepared.
-    pub(crate) keep_photographs: bool,
-    pub(crate) limits: DecodeLimits,
     /// Whether grey levels remain bytes, where they are whole, and are normalised later.
     pub(crate) bytes: bool,
 }
 
-/// A source as network input.
+/// What turns sources into the inputs of one or several networks.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    /// One for each network; at least one.
+    pub(crate) inputs: Vec<InputRecipe>,
+    /// Side of the crop to the field of view that networks see as their photograph.
+    pub(crate) crop: Option<usize>,
+    /// Whether photographs, or their crops, are needed after they are prepared.
+    pub(crate) keep_photographs: bool,
+    pub(crate) limits: DecodeLimits,
+}
+
+/// A source as input of every network.
 #[derive(Debug)]
 pub(crate) struct Loaded<'a> {
-    pub(crate) pixels: Pixels,
-    pub(crate) geometry: Geometry,
-    /// Where the network input lies in the photograph; none for a tensor.
-    pub(crate) bounds: Option<Bounds>,
+    /// One for each network.
+    pub(crate) inputs: Vec<Prepared>,
+    pub(crate) about: About<'a>,
+}
+
+/// What is known of a source besides the inputs it became.
+#[derive(Debug)]
+pub(crate) struct About<'a> {
     /// What the user should know of its file.
     pub(crate) note: Option<String>,
-    /// The photograph, if it was to be kept.
+    /// The photograph or its crop, if it was to be kept.
     pub(crate) photograph: Option<Cow<'a, Photograph>>,
-    /// How long reading and preparing it took.
-    pub(crate) elapsed: Duration,
+    /// Where the crop lies in the photograph.
+    pub(crate) crop: Option<Bounds>,
+    /// How long it took to read it.
+    pub(crate) reading: Duration,
+    /// How long it took to crop and prepare it.
+    pub(crate) preparing: Duration,
 }
 
 impl<'a> Source<'a> {
     /// Decodes and preprocesses.
     pub(crate) fn load(self, recipe: &Recipe) -> Result<Loaded<'a>> {
         let started = Instant::now();
-        let mut loaded = match self {
-            Self::Photograph(photograph) => load_photograph(photograph, recipe),
-            Self::Path(path) => alone(&path.clone(), || {
-                let photograph = Photograph::open_within(path, recipe.limits)?;
-                Ok(load_photograph(Cow::Owned(photograph), recipe))
-            })?,
+        let (photograph, reading) = match self {
+            Self::Photograph(photograph) => (photograph, Duration::ZERO),
+            Self::Path(path) => {
+                return alone(&path.clone(), || {
+                    let photograph = Photograph::open_within(path, recipe.limits)?;
+                    let reading = started.elapsed();
+                    Ok(prepare(Cow::Owned(photograph), recipe, reading))
+                });
+            }
             Self::Encoded(file) => {
                 let photograph = Photograph::decode(file.into_owned(), recipe.limits)?;
-                load_photograph(Cow::Owned(photograph), recipe)
+                (Cow::Owned(photograph), started.elapsed())
             }
             Self::Preprocessed(preprocessed) => {
-                loaded(preprocessed.prepare(&recipe.preprocessing, recipe.bytes)?)
+                let each = recipe.inputs.iter();
+                let inputs =
+                    each.map(|input| preprocessed.prepare(&input.preprocessing, input.bytes));
+                return Ok(Loaded::unread(inputs.collect::<Result<_>>()?, started));
             }
-            Self::Tensor(data) => load_tensor(data, recipe.preprocessing.channels())?,
+            Self::Tensor(data) => {
+                let each = recipe.inputs.iter();
+                let inputs =
+                    each.map(|input| load_tensor(data.clone(), input.preprocessing.channels()));
+                return Ok(Loaded::unread(inputs.collect::<Result<_>>()?, started));
+            }
         };
-        loaded.elapsed = started.elapsed();
-        Ok(loaded)
+        Ok(prepare(photograph, recipe, reading))
     }
 }
 
-fn load_photograph<'a>(photograph: Cow<'a, Photograph>, recipe: &Recipe) -> Loaded<'a> {
-    let prepared = prepare(
-        &photograph,
-        &recipe.preprocessing,
-        recipe.mode,
-        recipe.bytes,
-    );
+impl Loaded<'_> {
+    /// Of what is no photograph.
+    fn unread(inputs: Vec<Prepared>, started: Instant) -> Self {
+        Self {
+            inputs,
+            about: About {
+                note: None,
+                photograph: None,
+                crop: None,
+                reading: Duration::ZERO,
+                preparing: started.elapsed(),
+            },
+        }
+    }
+}
+
+fn prepare<'a>(photograph: Cow<'a, Photograph>, recipe: &Recipe, reading: Duration) -> Loaded<'a> {
+    let started = Instant::now();
+    let note = photograph.note().map(str::to_owned);
+    let (photograph, crop) = match recipe.crop {
+        Some(side) => {
+            let Preprocessed { rgb, bounds, .. } =
+                preprocess(&photograph, PreprocessMode::Full, side, false);
+            (Cow::Owned(Photograph::of(rgb)), Some(bounds))
+        }
+        None => (photograph, None),
+    };
+    let mut preparation = Preparation::new(&photograph);
+    let each = recipe.inputs.iter();
+    let inputs = each.map(|input| preparation.input(&input.preprocessing, input.mode, input.bytes));
     Loaded {
-        note: photograph.note().map(str::to_owned),
-        photograph: recipe.keep_photographs.then_some(photograph),
-        ..loaded(prepared)
+        inputs: inputs.collect(),
+        about: About {
+            note,
+            photograph: recipe.keep_photographs.then_some(photograph),
+            crop,
+            reading,
+            preparing: started.elapsed(),
+        },
     }
 }
 
-/// A network input without its photograph.
-fn loaded<'a>(prepared: Prepared) -> Loaded<'a> {
-    Loaded {
-        pixels: prepared.pixels,
-        geometry: prepared.geometry,
-        bounds: Some(prepared.bounds),
-        note: None,
-        photograph: None,
-        elapsed: Duration::ZERO,
-    }
-}
-
-fn load_tensor<'a>(data: TensorData, channels: usize) -> Result<Loaded<'a>> {
+fn load_tensor(data: TensorData, channels: usize) -> Result<Prepared> {
     let wrong = |reason: String| {
         Err(Error::Tensor {
             shape: data.shape.to_vec(),
@@ -270,12 +316,9 @@ fn load_tensor<'a>(data: TensorData, channels: usize) -> Result<Loaded<'a>> {
     if let Some(index) = values.iter().position(|value| !value.is_finite()) {
         return wrong(format!("value {index} is {}", values[index]));
     }
-    Ok(Loaded {
-        pixels: Pixels::Floats(values),
+    Ok(Prepared {
+        pixels: Arc::new(Pixels::Floats(values)),
         geometry: Geometry::stretched(size, size),
         bounds: None,
-        note: None,
-        photograph: None,
-        elapsed: Duration::ZERO,
     })
 }

@@ -104,12 +104,45 @@ pub enum Error {
     /// Eyes asked for that are not there.
     #[error("no eye is called {}", .0.join(", "))]
     UnknownEyes(Vec<String>),
+    /// The hub does not give a model.
+    #[error("{name}: {}", causes(&**.source))]
+    Hub {
+        /// The model's name.
+        name: String,
+        /// Why not.
+        source: Box<vascx_hub::Error>,
+    },
+    /// A condition on photographs' quality that cannot be read.
+    #[error("{given}: give a column, a comparison and a number, such as p3>0.5")]
+    Condition {
+        /// What was given.
+        given: String,
+    },
+    /// A condition on a column that no table has.
+    #[error("no table has the column {column}; {}", .known)]
+    NoColumn {
+        /// The column.
+        column: String,
+        /// Which there are.
+        known: String,
+    },
     /// A scale that is no number.
     #[error("{given}: give a positive number of millimetres per pixel, or FILE.csv:COLUMN")]
     Scale {
         /// What was given.
         given: String,
     },
+}
+
+/// An error with all that caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 impl Error {

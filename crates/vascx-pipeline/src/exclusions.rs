@@ -77,6 +77,18 @@ impl Exclusions {
         Ok(Self { reasons })
     }
 
+    /// Leaves out one more, for a reason. One that is left out already keeps its reason.
+    pub fn add(&mut self, id: impl Into<String>, reason: impl Into<String>) {
+        self.reasons
+            .entry(id.into())
+            .or_insert_with(|| reason.into());
+    }
+
+    /// Whether nothing is left out.
+    pub fn is_empty(&self) -> bool {
+        self.reasons.is_empty()
+    }
+
     /// Why a photograph is to be left out; none when it is to be used.
     pub fn reason(&self, id: &str) -> Option<&str> {
         self.reasons.get(id).map(String::as_str)

@@ -1,5 +1,8 @@
-//! Cohorts of fundus photographs: a folder of maps becomes a folder of tables and pictures, and a report
-//! to look at.
+//! Cohorts of fundus photographs: photographs or a folder of maps become a folder of tables and pictures,
+//! and a report to look at.
+//!
+//! [`WholeJob`] does all of it: photographs through the models that a [`ModelChoice`] finds, biomarkers,
+//! report.
 //!
 //! [`BiomarkerJob`] reads what retinalysis-vascx wrote, measures every eye
 //! on several threads in bounded memory, and writes `biomarkers.csv`, why values are undefined,
@@ -7,22 +10,12 @@
 //! interrupted job goes on.
 //!
 //! ```no_run
-//! use vascx_biomarkers::{FeatureSet, Naming};
+//! use vascx_biomarkers::FeatureSet;
 //! use vascx_inference::Cancel;
-//! use vascx_pipeline::{BiomarkerJob, Existing, Extras, Scale};
+//! use vascx_pipeline::BiomarkerJob;
 //!
-//! let job = BiomarkerJob {
-//!     input: "out".into(),
-//!     report: "report".into(),
-//!     set: FeatureSet::FullV3,
-//!     naming: Naming::Resolved,
-//!     threads: 8,
-//!     sample: None,
-//!     scale: Scale::Unknown,
-//!     extras: Extras::default(),
-//!     log: None,
-//!     existing: Existing::Refuse,
-//! };
+//! let mut job = BiomarkerJob::new("out", "report", FeatureSet::FullV3);
+//! job.threads = 8;
 //! let summary = job.run(&Cancel::default(), |_| {}, |_| {})?;
 //! println!("{} eyes measured", summary.measured);
 //! # Ok::<(), vascx_pipeline::Error>(())
@@ -38,16 +31,24 @@
 
 mod biomarkers;
 mod bounds;
+mod condition;
 mod error;
 mod exclusions;
 mod literal;
+mod models;
+mod redraw;
 mod report;
 mod table;
+mod whole;
 
 pub use biomarkers::{
     BiomarkerJob, BiomarkerSummary, Existing, Extras, Mapping, Outcome, Pictures, Scale,
     write_mapping, write_readme,
 };
+pub use condition::Condition;
 pub use error::{Error, Result};
 pub use exclusions::{Exclusions, Mark};
+pub use models::{Loaded, Located, ModelCache, ModelChoice, cache_folder, locate};
+pub use redraw::Redraw;
 pub use report::{Report, Summary};
+pub use whole::{BIOMARKERS, Step, WholeJob, WholeSummary};

@@ -22,8 +22,7 @@ use crate::error::{Error, Result};
 use crate::geometry::{Geometry, Size};
 use crate::memory::{self, Batch};
 use crate::placement::Placement;
-use crate::preprocess::Pixels;
-use crate::source::Loaded;
+use crate::preprocess::{Pixels, Prepared};
 use crate::window::{DeviceWindows, HostWindows, Members, Weighting, WindowPlan, Windows};
 
 /// A model's weights on a device of whichever backend.
@@ -50,7 +49,7 @@ pub(super) trait Engine: Debug + Send + Sync {
 }
 
 /// Computes images of one size, with so much at once.
-pub(super) type Compute<'e> = Box<dyn FnMut(&[&Loaded], Limits) -> Passed + 'e>;
+pub(super) type Compute<'e> = Box<dyn FnMut(&[&Prepared], Limits) -> Passed + 'e>;
 
 /// One result per image, or what the device says.
 type Passed = std::result::Result<Vec<Values>, String>;
@@ -135,7 +134,7 @@ struct Passes<'e, B: Backend> {
 
 impl<B: Backend> Passes<'_, B> {
     /// Runs images of one size through the ensemble; one result per image.
-    fn compute(&mut self, images: &[&Loaded], limits: Limits) -> Passed {
+    fn compute(&mut self, images: &[&Prepared], limits: Limits) -> Passed {
         let Replica { ensemble, device } = self.replica;
         let (settings, wanted) = (&self.run.settings, self.run.wanted);
         if self.last.replace(limits).is_some_and(|last| last != limits) {
@@ -206,7 +205,7 @@ pub(super) struct Pass<'a, B: Backend> {
     pub(super) ensemble: &'a Ensemble<B>,
     pub(super) device: &'a B::Device,
     pub(super) preprocessing: &'a Preprocessing,
-    pub(super) images: &'a [&'a Loaded<'a>],
+    pub(super) images: &'a [&'a Prepared],
     pub(super) flips: &'a [Vec<usize>],
     pub(super) keypoints: KeypointRule,
     pub(super) normalised_keypoints: bool,
@@ -231,7 +230,7 @@ impl<B: Backend> Pass<'_, B> {
         };
         match self.windows.expect("made for every task with maps") {
             Windows::Host(windows) => {
-                let images: Vec<_> = self.images.iter().map(|image| &image.pixels).collect();
+                let images: Vec<_> = self.images.iter().map(|image| &*image.pixels).collect();
                 // More windows would gain nothing and take memory.
                 let enough = self.ensemble.images_per_pass(windows.window());
                 Combined::Host(windows.run(
@@ -293,12 +292,12 @@ impl<B: Backend> Pass<'_, B> {
         let Size { width, height } = self.images[0].geometry.input;
         // Images of one size and kind.
         let values = self.images.len() * self.images[0].pixels.len();
-        let (mut floats, mut bytes) = match &self.images[0].pixels {
+        let (mut floats, mut bytes) = match &*self.images[0].pixels {
             Pixels::Floats(_) => (Vec::with_capacity(values), Vec::new()),
             Pixels::Bytes(_) => (Vec::new(), Vec::with_capacity(values)),
         };
         for image in self.images {
-            match &image.pixels {
+            match &*image.pixels {
                 Pixels::Floats(values) => floats.extend_from_slice(values),
                 Pixels::Bytes(values) => bytes.extend_from_slice(values),
             }

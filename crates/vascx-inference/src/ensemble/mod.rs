@@ -1,4 +1,4 @@
-//! The kinds of ensemble. What they share is [`runner`]'s (a model on its devices), [`stream`]'s
+//! The kinds of ensemble. What they share is [`runner`]'s (a model on its devices), [`plan`]'s (models that answer the same inputs), [`stream`]'s
 //! (chunks in order), [`worker`]'s (a chunk within a device's memory) and [`engine`]'s (images through
 //! a backend); each kind adds how members become answers, as an implementation of [`FromMembers`] for
 //! its answer.
@@ -12,6 +12,7 @@ mod grey_map;
 mod heatmap;
 mod landmarks;
 mod overlaps;
+mod plan;
 mod regression;
 mod runner;
 mod segmentation;
@@ -27,10 +28,12 @@ pub use embedding::Embedding;
 pub use heatmap::Keypoints;
 pub use landmarks::Landmarks;
 pub use overlaps::Overlaps;
+pub(crate) use plan::{Call, Plan};
 pub use regression::Regression;
 pub(crate) use runner::{Runner, Settings};
 pub use segmentation::Segmentation;
-pub(crate) use stream::{Computed, Pace, Stream, Together};
+pub(crate) use stream::{Answered, Computed, Pace, Stream, Together};
+pub(crate) use values::Values;
 pub(crate) use worker::Wanted;
 
 use std::marker::PhantomData;
@@ -50,7 +53,7 @@ use crate::geometry::Geometry;
 use crate::preprocess::PreprocessMode;
 use crate::source::{Source, Sources};
 use engine::Pass;
-use values::{Combined, Reduced, Values};
+use values::{Combined, Reduced};
 
 /// What a caller may decide differently from the model's defaults, per call.
 #[derive(Clone, Debug, Default)]
@@ -252,10 +255,8 @@ impl<A: TaskAnswer> TaskEnsemble<A> {
     ) -> Result<Vec<Result<A>>> {
         let reading = self.runner.reading(options);
         let wanted = Wanted::answers(options.keep_maps);
-        self.runner
-            .collect(inputs.into(), options, wanted, |computed| {
-                read(computed, reading)
-            })
+        let plan = Plan::of(&self.runner, options, wanted, false)?;
+        plan.collect(inputs.into(), options, |computed| read(computed, reading))
     }
 
     /// Results one by one in input order, each with the key that the caller gave its input: the next
@@ -275,17 +276,16 @@ impl<A: TaskAnswer> TaskEnsemble<A> {
         I: IntoIterator<Item = (K, S)>,
         I::IntoIter: Send + 'static,
     {
-        let run = self
-            .runner
-            .run(options, Wanted::answers(options.keep_maps), false)?;
-        let (order, stream) = Stream::new(self.runner.workers(), options.warnings.clone());
-        let (inputs, runner) = (inputs.into_iter(), self.runner.clone());
+        let wanted = Wanted::answers(options.keep_maps);
+        let plan = Plan::of(&self.runner, options, wanted, false)?;
+        let (order, stream) = Stream::new(plan.workers(), options.warnings.clone());
+        let inputs = inputs.into_iter();
         let cancel = options.cancel.clone();
         thread::spawn(move || {
             thread::scope(|scope| {
                 let inputs = inputs.map(|(key, input)| (key, input.into()));
-                let inputs = stream::chunked(inputs, run.settings.batch_size, cancel);
-                runner.start(scope, inputs, &run, order);
+                let inputs = stream::chunked(inputs, plan.batch_size, cancel);
+                plan.start(scope, inputs, order);
             });
         });
         Ok(Answers {
@@ -304,8 +304,8 @@ impl<A: TaskAnswer> TaskEnsemble<A> {
         inputs: impl Into<Sources<'a>>,
         options: &PredictOptions,
     ) -> Result<Vec<Result<Logits>>> {
-        let logits = |Computed { values, .. }: Computed| {
-            let Values::Numbers { shape, data } = values else {
+        let logits = |computed: Computed| {
+            let Values::Numbers { shape, data } = computed.into_answer().values else {
                 unreachable!("logits are not reduced")
             };
             let axes = if self.runner.manifest.task.is_spatial() {
@@ -318,8 +318,8 @@ impl<A: TaskAnswer> TaskEnsemble<A> {
                 values: data,
             }
         };
-        self.runner
-            .collect(inputs.into(), options, Wanted::Logits, logits)
+        let plan = Plan::of(&self.runner, options, Wanted::Logits, false)?;
+        plan.collect(inputs.into(), options, logits)
     }
 }
 
@@ -344,7 +344,10 @@ impl<K, A: TaskAnswer> Iterator for Answers<K, A> {
 
 /// The answer that was computed, of an ensemble whose task is that of `A`.
 fn read<A: TaskAnswer>(computed: Computed, reading: Reading) -> A {
-    let answer = Answer::from_values(computed.values, &computed.geometry, reading);
+    let Answered {
+        values, geometry, ..
+    } = computed.into_answer();
+    let answer = Answer::from_values(values, &geometry, reading);
     A::from_answer(answer).expect("the model's task was checked")
 }
 

@@ -1,28 +1,25 @@
 //! What is the same for all tasks: a model on its devices and the settings of a call.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
-use std::thread::{self, Scope};
 
 use burn::tensor::backend::Backend;
 use vascx_convert::{InferenceSettings, Model, ModelManifest};
 use vascx_models::{Architecture, Precision};
 
 use super::engine::{self, Engine};
-use super::stream::{Computed, Promise, Queue, Stream, Together, channel, chunked, prepare_ahead};
-use super::worker::{Wanted, Worker};
+use super::worker::Wanted;
 use super::{BatchSize, KeypointRule, PredictOptions, Reading};
 use crate::device::{DeviceWork, Devices};
 use crate::error::{Error, Result};
 use crate::memory::Batch;
 use crate::placement::Placement;
 use crate::preprocess::PreprocessMode;
-use crate::source::{Recipe, Sources};
+use crate::source::InputRecipe;
 
 /// A model on one or several devices.
 #[derive(Clone, Debug)]
 pub(crate) struct Runner {
-    engines: Vec<Arc<dyn Engine>>,
+    pub(super) engines: Vec<Arc<dyn Engine>>,
     /// Names of the devices.
     pub(crate) devices: String,
     pub(crate) manifest: ModelManifest,
@@ -46,7 +43,7 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) settings: Settings,
-    pub(super) recipe: Recipe,
+    pub(super) input: InputRecipe,
     pub(super) wanted: Wanted,
 }
 
@@ -104,6 +101,11 @@ impl Runner {
         self.engines[0].precision()
     }
 
+    /// Whether it computes on the cores that everything else runs on, too.
+    pub(crate) fn on_host(&self) -> bool {
+        self.placement == Placement::Host
+    }
+
     /// Chunks that are computed at a time.
     pub(crate) fn workers(&self) -> usize {
         self.engines.len() * self.placement.chunks_under_way()
@@ -123,24 +125,17 @@ impl Runner {
     ///
     /// # Errors
     /// When a batch size is 0.
-    pub(crate) fn run(
-        &self,
-        options: &PredictOptions,
-        wanted: Wanted,
-        keep_photographs: bool,
-    ) -> Result<Run> {
+    pub(crate) fn run(&self, options: &PredictOptions, wanted: Wanted) -> Result<Run> {
         let settings = self.settings(options)?;
         self.check_passes(&settings)?;
-        let recipe = Recipe {
+        let input = InputRecipe {
             preprocessing: self.manifest.preprocessing.clone(),
             mode: settings.mode,
-            keep_photographs,
-            limits: options.limits,
             bytes: self.placement.takes_bytes(self.manifest.task),
         };
         Ok(Run {
             settings,
-            recipe,
+            input,
             wanted,
         })
     }
@@ -211,45 +206,5 @@ impl Runner {
         let batches = self.engines.iter();
         let batches = batches.map(|engine| engine.fitting_batch(&self.manifest, inference));
         batches.collect::<Option<Vec<_>>>()?.into_iter().min()
-    }
-
-    /// Prepares and computes inputs on threads of `scope`; batches are promised to `order` in input
-    /// order. Stops early when the receiving end is gone.
-    pub(crate) fn start<'scope, 'a: 'scope, T: Send + 'scope>(
-        &'scope self,
-        scope: &'scope Scope<'scope, '_>,
-        inputs: impl Iterator<Item = Together<'a, T>> + Send + 'scope,
-        run: &'scope Run,
-        order: SyncSender<Promise<'a, T>>,
-    ) {
-        let (sender, chunks) = channel();
-        scope.spawn(move || prepare_ahead(inputs, &run.recipe, &sender));
-        let queue = Queue::new(chunks, order);
-        for engine in &self.engines {
-            for _ in 0..self.placement.chunks_under_way() {
-                let queue = queue.clone();
-                scope.spawn(move || Worker::new(self, &**engine, run).work(&queue));
-            }
-        }
-    }
-
-    pub(super) fn collect<R>(
-        &self,
-        inputs: Sources,
-        options: &PredictOptions,
-        wanted: Wanted,
-        finish: impl Fn(Computed) -> R,
-    ) -> Result<Vec<Result<R>>> {
-        let run = self.run(options, wanted, false)?;
-        if inputs.is_empty() {
-            return Err(Error::NoPhotographs);
-        }
-        let (order, stream) = Stream::new(self.workers(), options.warnings.clone());
-        Ok(thread::scope(|scope| {
-            let inputs = inputs.into_iter().map(|input| ((), input));
-            let inputs = chunked(inputs, run.settings.batch_size, options.cancel.clone());
-            self.start(scope, inputs, &run, order);
-            stream.map(|((), computed)| computed.map(&finish)).collect()
-        }))
     }
 }

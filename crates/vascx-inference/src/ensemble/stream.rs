@@ -1,7 +1,6 @@
 //! The way of every input: prepared ahead of time on other threads, computed in chunks by workers,
 //! handed on in order.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,9 +14,8 @@ use super::values::Values;
 use crate::control::{Cancel, Warnings};
 use crate::error::{Error, Result};
 use crate::geometry::Geometry;
-use crate::photograph::Photograph;
 use crate::preprocess::Bounds;
-use crate::source::{Loaded, Recipe, Source};
+use crate::source::{About, Loaded, Recipe, Source};
 
 /// A chunk of prepared inputs with whatever travels along with each of them.
 pub(super) type Chunk<'a, T> = Vec<(T, Result<Loaded<'a>>)>;
@@ -26,17 +24,30 @@ pub(super) type Chunk<'a, T> = Vec<(T, Result<Loaded<'a>>)>;
 /// and those being computed, that is all that is in memory.
 const WAITING_CHUNKS: usize = 1;
 
-/// What the device computed for one input.
+/// What the devices computed for one input.
 #[derive(Debug)]
 pub(crate) struct Computed<'a> {
+    /// One for each network.
+    pub(crate) answers: Vec<Answered>,
+    pub(crate) about: About<'a>,
+    /// Its part of its chunk's time on the device.
+    pub(crate) computing: Duration,
+}
+
+/// What one network answered.
+#[derive(Debug)]
+pub(crate) struct Answered {
     pub(crate) values: Values,
     pub(crate) geometry: Geometry,
     pub(crate) bounds: Option<Bounds>,
-    /// What the user should know of the photograph's file.
-    pub(crate) note: Option<String>,
-    pub(crate) photograph: Option<Cow<'a, Photograph>>,
-    /// Reading and preparing it, and its part of its chunk's time on the device.
-    pub(crate) elapsed: Duration,
+}
+
+impl Computed<'_> {
+    /// The answer of the only network.
+    pub(crate) fn into_answer(self) -> Answered {
+        let answer = self.answers.into_iter().next();
+        answer.expect("at least one network")
+    }
 }
 
 /// A computed chunk.
@@ -44,6 +55,8 @@ pub(crate) struct Batch<'a, T> {
     pub(super) results: Vec<(T, Result<Computed<'a>>)>,
     pub(super) warnings: Vec<String>,
     pub(super) elapsed: Duration,
+    /// Of each network.
+    pub(super) networks: Vec<Duration>,
 }
 
 /// Where a batch, or the panic it ended in, will arrive.
@@ -151,8 +164,10 @@ pub(crate) struct Stream<'a, T> {
 }
 
 /// How long computing took.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pace {
+    /// Of each network, all chunks together.
+    pub(crate) networks: Vec<Duration>,
     /// The first chunk on its device, with whatever had to be compiled and tuned.
     pub(crate) first_chunk: Option<Duration>,
     /// Chunks still to arrive of those that were begun together. Part of the work on the others is
@@ -169,6 +184,7 @@ pub(crate) struct Pace {
 impl Pace {
     fn new(workers: usize) -> Self {
         Self {
+            networks: Vec::new(),
             first_chunk: None,
             beginning: workers,
             arrived: None,
@@ -213,7 +229,7 @@ impl<'a, T> Stream<'a, T> {
 
     /// How long computing took so far.
     pub(crate) fn pace(&self) -> Pace {
-        self.pace
+        self.pace.clone()
     }
 }
 
@@ -229,6 +245,7 @@ impl<'a, T> Iterator for Stream<'a, T> {
                 results,
                 warnings,
                 elapsed,
+                networks,
             } = batch
                 .expect("a worker keeps its promise")
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -236,6 +253,10 @@ impl<'a, T> Iterator for Stream<'a, T> {
                 self.warnings.warn(&warning);
             }
             self.pace.count(results.len(), elapsed);
+            self.pace.networks.resize(networks.len(), Duration::ZERO);
+            for (sum, network) in self.pace.networks.iter_mut().zip(networks) {
+                *sum += network;
+            }
             self.ready.extend(results);
         }
         self.ready.pop_front()

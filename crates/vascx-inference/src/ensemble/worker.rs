@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use super::backoff::Limits;
 use super::engine::{Compute, Engine};
-use super::runner::{Run, Runner};
-use super::stream::{Batch, Chunk, Computed, Queue};
+use super::plan::{Call, Plan};
+use super::runner::Runner;
+use super::stream::{Answered, Batch, Chunk, Computed, Queue};
 use super::values::Values;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::geometry::Size;
+use crate::preprocess::Prepared;
 use crate::source::Loaded;
 
 /// What a call is after.
@@ -35,6 +37,11 @@ impl Wanted {
 
 /// Computes chunks on one device, one after the other.
 pub(super) struct Worker<'e> {
+    networks: Vec<Network<'e>>,
+}
+
+/// One of the networks of a [`Plan`] on a device.
+struct Network<'e> {
     runner: &'e Runner,
     engine: &'e dyn Engine,
     compute: Compute<'e>,
@@ -42,15 +49,23 @@ pub(super) struct Worker<'e> {
 }
 
 impl<'e> Worker<'e> {
-    pub(super) fn new(runner: &'e Runner, engine: &'e dyn Engine, run: &'e Run) -> Self {
+    /// On the device of this number.
+    pub(super) fn new(plan: &'e Plan, device: usize) -> Self {
+        let network = |call: &'e Call| {
+            let engine = &*call.runner.engines[device];
+            let settings = &call.run.settings;
+            Network {
+                runner: &call.runner,
+                engine,
+                compute: engine.begin(&call.runner, &call.run),
+                limits: Limits {
+                    images: settings.batch_size,
+                    windows: settings.inference.window_batch_size,
+                },
+            }
+        };
         Self {
-            runner,
-            engine,
-            compute: engine.begin(runner, run),
-            limits: Limits {
-                images: run.settings.batch_size,
-                windows: run.settings.inference.window_batch_size,
-            },
+            networks: plan.calls.iter().map(network).collect(),
         }
     }
 
@@ -69,20 +84,66 @@ impl<'e> Worker<'e> {
         }
     }
 
-    /// Inputs that could not be prepared keep their error; the others are computed together as far
-    /// as their shapes agree. A chunk that does not fit into memory at all fails as a whole.
+    /// Inputs that could not be prepared keep their error; the others go through every network.
     fn batch<'a, T>(&mut self, chunk: Chunk<'a, T>) -> Batch<'a, T> {
         let started = Instant::now();
-        let mut values = Vec::with_capacity(chunk.len());
         let mut warnings = Vec::new();
+        let mut networks = Vec::with_capacity(self.networks.len());
+        let mut answers = Vec::with_capacity(self.networks.len());
+        for (index, network) in self.networks.iter_mut().enumerate() {
+            let begun = Instant::now();
+            let loaded = chunk.iter().filter_map(|(_, loaded)| loaded.as_ref().ok());
+            let inputs: Vec<&Prepared> = loaded.map(|loaded| &loaded.inputs[index]).collect();
+            answers.push(network.answer(&inputs, &mut warnings).into_iter());
+            networks.push(begun.elapsed());
+        }
+        let loaded = chunk.iter().filter(|(_, loaded)| loaded.is_ok()).count();
+        let computing = started.elapsed() / u32::try_from(loaded.max(1)).unwrap_or(u32::MAX);
+        let mut result = |Loaded { inputs, about }: Loaded<'a>| {
+            // All are taken, so that they stay in step where one is an error.
+            let values: Vec<Result<Values>> = answers
+                .iter_mut()
+                .map(|answers| answers.next().expect("as many answers as inputs"))
+                .collect();
+            let answered = |(values, input): (Result<Values>, Prepared)| {
+                Ok(Answered {
+                    values: values?,
+                    geometry: input.geometry,
+                    bounds: input.bounds,
+                })
+            };
+            let answers: Result<_> = values.into_iter().zip(inputs).map(answered).collect();
+            Ok(Computed {
+                answers: answers?,
+                about,
+                computing,
+            })
+        };
+        let results = chunk
+            .into_iter()
+            .map(|(tag, loaded)| (tag, loaded.and_then(&mut result)))
+            .collect();
+        Batch {
+            results,
+            warnings,
+            elapsed: started.elapsed(),
+            networks,
+        }
+    }
+}
+
+impl Network<'_> {
+    /// One answer per input. They are computed together as far as their shapes agree. Inputs that do
+    /// not fit into memory at all fail, and those behind them.
+    fn answer(&mut self, inputs: &[&Prepared], warnings: &mut Vec<String>) -> Vec<Result<Values>> {
+        let mut values = Vec::with_capacity(inputs.len());
         let mut failure = None;
-        let loaded: Vec<&Loaded> = chunk.iter().filter_map(|(_, l)| l.as_ref().ok()).collect();
-        let alike = |a: &&Loaded, b: &&Loaded| {
-            let kind = |loaded: &Loaded| std::mem::discriminant(&loaded.pixels);
+        let alike = |a: &&Prepared, b: &&Prepared| {
+            let kind = |input: &Prepared| std::mem::discriminant(&*input.pixels);
             a.geometry.input == b.geometry.input && kind(a) == kind(b)
         };
         let mut limits = self.limits;
-        for images in loaded.chunk_by(alike) {
+        for images in inputs.chunk_by(alike) {
             let size = images[0].geometry.input;
             if let Some(reason) = self.refuses(size) {
                 values.extend(images.iter().map(|_| Values::Refused(reason.clone())));
@@ -98,37 +159,21 @@ impl<'e> Worker<'e> {
             }
         }
         self.limits = limits;
-        let mut values = values.into_iter();
         let precision = self.runner.precision();
         let channels = self.runner.manifest.preprocessing.channels();
-        let each = started.elapsed() / u32::try_from(values.len().max(1)).unwrap_or(u32::MAX);
-        let mut result = |loaded: Loaded<'a>| match (values.next(), &failure) {
+        let mut values = values.into_iter();
+        let result = |input: &&Prepared| match (values.next(), &failure) {
             (Some(Values::NotFinite), _) => Err(Error::NotFinite(precision)),
             (Some(Values::Refused(reason)), _) => {
-                let Size { width, height } = loaded.geometry.input;
+                let Size { width, height } = input.geometry.input;
                 let shape = vec![channels, height, width];
                 Err(Error::Tensor { shape, reason })
             }
-            (Some(values), _) => Ok(Computed {
-                values,
-                geometry: loaded.geometry,
-                bounds: loaded.bounds,
-                note: loaded.note,
-                photograph: loaded.photograph,
-                elapsed: loaded.elapsed + each,
-            }),
+            (Some(values), _) => Ok(values),
             (None, Some(error)) => Err(error.clone().into()),
             (None, None) => unreachable!("as many results as inputs"),
         };
-        let results = chunk
-            .into_iter()
-            .map(|(tag, loaded)| (tag, loaded.and_then(&mut result)))
-            .collect();
-        Batch {
-            results,
-            warnings,
-            elapsed: started.elapsed(),
-        }
+        inputs.iter().map(result).collect()
     }
 
     /// Why the network takes no images of a size, if it does not; windows always have theirs.

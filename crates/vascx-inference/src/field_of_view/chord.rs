@@ -56,6 +56,21 @@ pub(crate) struct Rectangle {
 }
 
 impl Lines {
+    /// As Python prints a dictionary of them.
+    pub(super) fn to_python(&self) -> String {
+        let sides = [
+            ("left", self.left),
+            ("right", self.right),
+            ("top", self.top),
+            ("bottom", self.bottom),
+        ];
+        let printed = sides.iter().filter_map(|(side, line)| {
+            let [[x0, y0], [x1, y1]] = line.as_ref()?.0;
+            Some(format!("'{side}': (({x0:?}, {y0:?}), ({x1:?}, {y1:?}))"))
+        });
+        format!("{{{}}}", printed.collect::<Vec<_>>().join(", "))
+    }
+
     pub(super) fn from_fn(line: impl Fn(Location) -> Option<Line>) -> Self {
         Self {
             left: line(Location::Left),

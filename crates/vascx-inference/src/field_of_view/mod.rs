@@ -157,6 +157,17 @@ impl FieldOfView {
         }
     }
 
+    /// As Python prints it, in the form that retinalysis-vascx writes to `bounds.csv`.
+    pub(crate) fn to_python(&self) -> String {
+        let [height, width] = self.hw;
+        let [x, y] = self.center;
+        format!(
+            "{{'hw': ({height}, {width}), 'center': ({x:?}, {y:?}), 'radius': {:?}, 'lines': {}}}",
+            self.radius,
+            self.lines.to_python()
+        )
+    }
+
     /// How it was found.
     pub fn method(&self) -> Method {
         self.method

@@ -4,6 +4,7 @@ mod folder;
 pub(crate) mod ids;
 mod left_out;
 mod list;
+mod shard;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::decode::instance_uid;
 use crate::error::{Error, Result};
 pub use left_out::LeftOut;
+pub use shard::Shard;
 
 /// A photograph to predict.
 #[derive(Clone, Debug, PartialEq, Eq)]

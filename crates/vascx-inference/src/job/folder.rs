@@ -35,11 +35,13 @@ pub(super) struct Layout {
     /// Folders inside the output folder.
     pub(super) folders: Vec<&'static str>,
     /// Of every photograph: what comes before and after its id.
-    pub(super) per_photograph: Vec<(&'static str, &'static str)>,
+    pub(super) per_photograph: Vec<(String, &'static str)>,
     /// Of the whole job, besides the journal.
-    pub(super) tables: Vec<&'static str>,
-    /// Numbers per photograph in `predictions.csv`.
+    pub(super) tables: Vec<String>,
+    /// Numbers per photograph in its tables.
     pub(super) predictions: usize,
+    /// Cells per photograph in `summary.csv`.
+    pub(super) summary: usize,
 }
 
 impl Layout {
@@ -54,6 +56,7 @@ impl Layout {
         let numbers = record.predictions.iter().map(|text| text.parse::<f64>());
         record.status == Status::Done
             && record.predictions.len() == self.predictions
+            && record.summary.len() == self.summary
             && numbers
                 .into_iter()
                 .all(|number| number.is_ok_and(f64::is_finite))
@@ -125,7 +128,7 @@ impl Folder {
         let mut folders = vec![out.to_owned()];
         folders.extend(layout.folders.iter().map(|name| out.join(name)));
 
-        let tables = layout.tables.iter().map(|table| (*table).to_owned());
+        let tables = layout.tables.iter().cloned();
         let tables = tables.chain([journal::FILE.to_owned()]);
         let files = inputs.iter().flat_map(|input| layout.files(&input.id));
         let outputs: Vec<PathBuf> = tables.chain(files).map(|file| out.join(file)).collect();

@@ -1,6 +1,5 @@
 //! The files of a job.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,15 +8,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use vascx_convert::{ModelManifest, Task};
 
-use super::Job;
 use super::folder::{Existing, Layout};
-use super::record::{Record, Status};
-use crate::ensemble::{Answer, Maps, Overlaps, Pace, Runner, Segmentation, Settings};
-use crate::error::{Error, Result};
+use super::tables::Tables;
+use super::{Job, Summary};
+use crate::ensemble::{Answer, Call, Maps, Overlaps, Segmentation, Settings};
+use crate::error::Result;
 use crate::geometry::Size;
-use crate::output::{
-    Durability, Unpublished, cell, described_tensor, png, tensor, write_csv, write_whole,
-};
+use crate::output::{Durability, Unpublished, png, tensor, write_whole};
 use crate::overlay::Overlay;
 use crate::photograph::Photograph;
 
@@ -25,40 +22,44 @@ use crate::photograph::Photograph;
 pub(super) fn layout(job: &Job, manifest: &ModelManifest) -> Layout {
     let mut per_photograph = Vec::new();
     if matches!(manifest.task, Task::Segmentation | Task::Overlaps) {
-        per_photograph.push(("", ".png"));
+        per_photograph.push((String::new(), ".png"));
     }
     if job.options.keep_maps && manifest.task.is_spatial() {
-        per_photograph.push(("", ".safetensors"));
+        per_photograph.push((String::new(), ".safetensors"));
     }
     let mut folders = Vec::new();
     if job.overlay {
         folders.push("overlays");
-        per_photograph.push(("overlays/", ".png"));
+        per_photograph.push(("overlays/".into(), ".png"));
     }
-    let header = prediction_header(manifest);
-    let mut tables = vec!["run.json", "manifest.csv"];
-    if header.is_some() {
-        tables.push("predictions.csv");
-    }
-    if manifest.task == Task::Embedding {
-        tables.push("embeddings.safetensors");
-    }
+    let tables = Tables::of_model(manifest);
     Layout {
         folders,
         per_photograph,
-        tables,
-        predictions: header.map_or(0, |header| header.len() - 1),
+        predictions: tables.numbers(),
+        summary: tables.summary.len(),
+        tables: tables.files(),
     }
 }
 
 /// Everything that decides the outputs of a photograph. Runs with equal
 /// descriptions give the same outputs.
-pub(super) fn run_description(job: &Job, runner: &Runner, settings: &Settings) -> Value {
+pub(super) fn run_description(job: &Job, call: &Call) -> Value {
+    let mut run = model_description(call);
+    run["vascx_version"] = env!("CARGO_PKG_VERSION").into();
+    run["build"] = job.build.as_str().into();
+    run["save_probabilities"] = job.options.keep_maps.into();
+    run["overlay"] = job.overlay.into();
+    run["tables"] = Tables::of_model(&call.runner.manifest).to_json();
+    run
+}
+
+/// Everything about a model that decides its answers.
+pub(super) fn model_description(Call { runner, run }: &Call) -> Value {
+    let settings = &run.settings;
     let (manifest, inference) = (&runner.manifest, &settings.inference);
     let on_kernels = runner.devices == "cpu";
     json!({
-        "vascx_version": env!("CARGO_PKG_VERSION"),
-        "build": job.build,
         "model": manifest.source,
         "weights": runner.weights,
         "weights_sha256": runner.weights_sha256,
@@ -76,8 +77,6 @@ pub(super) fn run_description(job: &Job, runner: &Runner, settings: &Settings) -
         "blend": inference.blend,
         "tta_flips": inference.tta_flips,
         "keypoints": settings.keypoints.name(),
-        "save_probabilities": job.options.keep_maps,
-        "overlay": job.overlay,
         "device": runner.devices,
         "instruction_set": on_kernels.then(vascx_models::instruction_set).flatten(),
         "dtype": runner.precision().name(),
@@ -136,130 +135,91 @@ pub(super) fn make(
     Ok(files)
 }
 
-/// `manifest.csv` and, except for segmentation, `predictions.csv`, in the order of the records.
-pub(super) fn write_tables(job: &Job, manifest: &ModelManifest, records: &[Record]) -> Result<()> {
-    if let Some(header) = prediction_header(manifest) {
-        let done = records
-            .iter()
-            .filter(|record| record.status == Status::Done);
-        let rows = done.map(|record| {
-            std::iter::once(cell(&record.id))
-                .chain(record.predictions.iter().cloned())
-                .collect()
-        });
-        write_csv(
-            &job.out.join("predictions.csv"),
-            job.durability,
-            &header,
-            rows,
-        )?;
-    }
-    if manifest.task == Task::Embedding {
-        let path = job.out.join("embeddings.safetensors");
-        write_embeddings(&path, job.durability, manifest, records)?;
-    }
-    write_manifest(&job.out, job.durability, records)
-}
+/// What `run.json` says of a run beyond what decides its outputs, and what a run that computes nothing
+/// leaves as an earlier one wrote it.
+const RECORD: [&str; 3] = [
+    "first_chunk_seconds",
+    "seconds_per_photograph_after",
+    "record",
+];
 
-/// `embeddings` `[N, D]` of the photographs that have one, whose ids are in the metadata, as a list
-/// in JSON.
-fn write_embeddings(
-    path: &Path,
-    durability: Durability,
-    manifest: &ModelManifest,
-    records: &[Record],
-) -> Result<()> {
-    let done = records.iter();
-    let done: Vec<_> = done
-        .filter(|record| record.status == Status::Done)
-        .collect();
-    let numbers = done.iter().flat_map(|record| &record.predictions);
-    let values: std::result::Result<Vec<f32>, _> = numbers.map(|text| text.parse()).collect();
-    let values = values.map_err(|error| Error::output(path, std::io::Error::other(error)))?;
-    let ids: Vec<&str> = done.iter().map(|record| record.id.as_str()).collect();
-    let shape = [done.len(), manifest.answers()];
-    let metadata = HashMap::from([("ids".to_owned(), json!(ids).to_string())]);
-    let file = described_tensor(
-        path.to_owned(),
-        "embeddings",
-        &shape,
-        &values,
-        Some(metadata),
-    )?;
-    file.publish_alone(durability)
-}
-
-/// `manifest.csv`.
-pub(super) fn write_manifest(out: &Path, durability: Durability, records: &[Record]) -> Result<()> {
-    let header = Record::MANIFEST.map(str::to_owned);
-    write_csv(
-        &out.join("manifest.csv"),
-        durability,
-        &header,
-        records.iter().map(Record::manifest_row),
-    )
-}
-
-/// Keys of `run.json` that say how long computing took.
-const PACE: [&str; 2] = ["first_chunk_seconds", "seconds_per_photograph_after"];
-
-/// `run.json`: the description and, on which outputs do not depend, what was left out, the batch sizes and how long
-/// computing took, once that is known. A run that computes nothing leaves what an earlier one took.
+/// `run.json`: the description and, on which outputs do not depend, what was left out, the batch sizes and, once that is
+/// known, how the run went. A run that computes nothing leaves what an earlier one took.
 pub(super) fn write_run(
     job: &Job,
     run: &Value,
     settings: &Settings,
-    pace: Option<&Pace>,
+    summary: Option<&Summary>,
 ) -> Result<()> {
-    let path = job.out.join("run.json");
     let mut run = run.clone();
-    if let Some(pace) = pace {
-        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-        let times = [pace.first_chunk, pace.per_input()];
-        for (key, time) in PACE.into_iter().zip(times) {
-            run[key] = seconds(time).into();
-        }
-    } else if job.existing == Existing::Resume
-        && let Ok(text) = std::fs::read(&path)
-        && let Ok(earlier) = serde_json::from_slice::<Value>(&text)
-    {
-        for key in PACE {
-            if let Some(seconds) = earlier.get(key) {
-                run[key] = seconds.clone();
-            }
-        }
-    }
     run["left_out"] = serde_json::to_value(&job.left_out).unwrap_or_default();
     run["batch_size"] = settings.batch_size.into();
     run["window_batch_size"] = settings.inference.window_batch_size.into();
-    write_whole(&path, job.durability, |file| {
+    let resumes = job.existing == Existing::Resume;
+    write_run_json(&job.out, job.durability, run, &["model"], resumes, summary)
+}
+
+/// Adds how a run went, or what an earlier one took, to `run.json` and writes it.
+pub(super) fn write_run_json(
+    out: &Path,
+    durability: Durability,
+    mut run: Value,
+    models: &[&str],
+    resumes: bool,
+    summary: Option<&Summary>,
+) -> Result<()> {
+    let path = out.join("run.json");
+    if let Some(summary) = summary.filter(|summary| summary.first_chunk.is_some()) {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        run[RECORD[0]] = seconds(summary.first_chunk).into();
+        run[RECORD[1]] = seconds(summary.per_photograph).into();
+        run[RECORD[2]] = record_of(summary, models);
+    } else if (resumes || summary.is_some())
+        && let Ok(text) = std::fs::read(&path)
+        && let Ok(earlier) = serde_json::from_slice::<Value>(&text)
+    {
+        for key in RECORD {
+            if let Some(known) = earlier.get(key) {
+                run[key] = known.clone();
+            }
+        }
+    }
+    write_whole(&path, durability, |file| {
         Ok(serde_json::to_writer_pretty(file, &run)?)
     })
 }
 
-/// `id` and the columns of a model's answers; none for segmentation.
-fn prediction_header(manifest: &ModelManifest) -> Option<Vec<String>> {
-    let names = &manifest.output_names;
-    let count = manifest.answers();
-    let named = |prefix: &str| -> Vec<String> {
-        if names.is_empty() {
-            (0..count).map(|index| format!("{prefix}{index}")).collect()
-        } else {
-            names.clone()
-        }
-    };
-    let columns = match manifest.task {
-        Task::Segmentation | Task::Overlaps => return None,
-        Task::Classification => named("c"),
-        Task::Regression => named("y"),
-        Task::Embedding => named("e"),
-        Task::Heatmap | Task::Keypoints if names.is_empty() => (0..count)
-            .flat_map(|index| [format!("x{index}"), format!("y{index}")])
-            .collect(),
-        Task::Heatmap | Task::Keypoints => names
-            .iter()
-            .flat_map(|name| [format!("x_{name}"), format!("y_{name}")])
-            .collect(),
-    };
-    Some(std::iter::once("id".to_owned()).chain(columns).collect())
+/// `run.json` of something else than a run.
+pub(super) fn write_description(
+    out: &Path,
+    durability: Durability,
+    run: &Value,
+    record: &Value,
+) -> Result<()> {
+    let mut run = run.clone();
+    run["record"] = record.clone();
+    write_whole(&out.join("run.json"), durability, |file| {
+        Ok(serde_json::to_writer_pretty(file, &run)?)
+    })
+}
+
+/// How a run went: command line, machine, threads, counts, times.
+fn record_of(summary: &Summary, models: &[&str]) -> Value {
+    let arguments = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let ended = now.map_or(0, |now| now.as_secs());
+    json!({
+        "command_line": arguments.collect::<Vec<_>>(),
+        "host": host.trim(),
+        "instruction_set": vascx_models::instruction_set(),
+        "threads": rayon::current_num_threads(),
+        "ended_unix": ended,
+        "done": summary.succeeded,
+        "failed": summary.failed,
+        "resumed": summary.resumed,
+        "left": summary.left,
+        "decoded": summary.stages.decoded,
+        "seconds": summary.stages.to_json(models),
+    })
 }

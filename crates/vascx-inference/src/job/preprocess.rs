@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::folder::{Existing, Folder, Layout, Made, Request};
 use super::record::Record;
-use super::{Outcome, Summary, outputs};
+use super::{Outcome, Summary, tables};
 use crate::budget::{Budget, Need, Share};
 use crate::control::{Cancel, Warnings};
 use crate::decode::DecodeLimits;
@@ -149,13 +149,14 @@ impl PreprocessJob {
     fn request(&self) -> Request<'_> {
         let mut layout = Layout {
             folders: vec!["rgb"],
-            per_photograph: vec![("rgb/", ".png")],
-            tables: vec!["bounds.json", "manifest.csv"],
+            per_photograph: vec![("rgb/".into(), ".png")],
+            tables: vec!["bounds.json".into(), "manifest.csv".into()],
             predictions: 0,
+            summary: 0,
         };
         if self.enhances() {
             layout.folders.push("ce");
-            layout.per_photograph.push(("ce/", ".png"));
+            layout.per_photograph.push(("ce/".into(), ".png"));
         }
         Request {
             out: &self.out,
@@ -236,7 +237,7 @@ impl PreprocessJob {
         write_whole(&self.out.join("bounds.json"), self.durability, |file| {
             Ok(serde_json::to_writer_pretty(file, &bounds)?)
         })?;
-        outputs::write_manifest(&self.out, self.durability, records)
+        tables::write_manifest(&self.out, self.durability, records)
     }
 }
 

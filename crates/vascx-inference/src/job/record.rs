@@ -46,7 +46,10 @@ pub(super) struct Record {
     pub(super) modified: Option<u64>,
     /// The columns of `predictions.csv` after the id.
     pub(super) predictions: Vec<String>,
-    /// Where the square lies, of a job that only preprocesses.
+    /// The columns of `summary.csv` after the id, of a job that has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) summary: Vec<String>,
+    /// Where the square or crop lies, of a job that writes it down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) bounds: Option<Bounds>,
     /// The files written.
@@ -79,6 +82,7 @@ impl Record {
             photograph: Stamp::at(&input.path),
             modified: modified.map(|time| time.as_nanos() as u64),
             predictions: Vec::new(),
+            summary: Vec::new(),
             bounds: None,
             outputs: Vec::new(),
         }
@@ -105,6 +109,7 @@ impl Record {
     pub(super) fn fail(&mut self, reason: String) {
         self.status = Status::Failed(reason);
         self.predictions.clear();
+        self.summary.clear();
         self.outputs.clear();
         self.bounds = None;
         self.warning = None;

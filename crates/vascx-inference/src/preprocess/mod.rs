@@ -3,22 +3,26 @@
 mod bounds;
 pub(crate) mod filter;
 mod full;
+mod preparation;
 mod sample;
 
 pub use bounds::Bounds;
 use full::Disc;
+pub(crate) use preparation::{Pixels, Preparation, Prepared};
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use image::RgbImage;
 use rayon::prelude::*;
-use vascx_convert::{Normalisation, Preprocessing, Transform};
+use vascx_convert::{Preprocessing, Transform};
 
 use crate::error::{Error, Result};
 use crate::field_of_view::FieldOfView;
-use crate::geometry::Geometry;
 use crate::photograph::Photograph;
 use filter::{Border, RELATIVE_SIGMA, blur, contrast, gaussian_kernel};
 pub(crate) use sample::level_tables;
-use sample::{crop, fit, image_to_planes, pixels_to_planes, resize, sample};
+use sample::{crop, fit, resize, sample};
 
 /// Pixels in which no channel exceeds this belong to the dark surround.
 const SURROUND: u8 = 10;
@@ -65,14 +69,14 @@ impl PreprocessMode {
         }
     }
 
-    /// Where the photograph's pixels go.
-    fn bounds(self, photograph: &Photograph) -> Bounds {
+    /// Where the photograph's pixels go; `field` gives its field of view.
+    fn bounds(self, photograph: &Photograph, field: impl FnOnce() -> FieldOfView) -> Bounds {
         let hw = [photograph.height(), photograph.width()];
         match self {
-            Self::Full => Bounds::Full(Box::new(FieldOfView::find(photograph))),
+            Self::Full => Bounds::Full(Box::new(field())),
             Self::Simple => Bounds::Simple { hw },
             Self::Resize => Bounds::Resize { hw },
-            Self::Crop => Bounds::Crop(Box::new(FieldOfView::find(photograph))),
+            Self::Crop => Bounds::Crop(Box::new(field())),
             Self::Basic { pad } => Bounds::Basic { hw, pad },
         }
     }
@@ -107,9 +111,9 @@ impl Preprocessed {
             });
         }
         Ok(Prepared {
-            pixels: Pixels::of(squares(), preprocessing.normalisation, bytes),
+            pixels: Arc::new(Pixels::of(squares(), preprocessing.normalisation, bytes)),
             geometry: self.bounds.geometry(side, side),
-            bounds: self.bounds.clone(),
+            bounds: Some(self.bounds.clone()),
         })
     }
 }
@@ -122,58 +126,42 @@ pub fn preprocess(
     size: usize,
     contrast_enhance: bool,
 ) -> Preprocessed {
-    let bounds = mode.bounds(photograph);
-    let mut images = images(photograph, mode, &bounds, [size, size], contrast_enhance).into_iter();
-    let rgb = images.next().expect("there is always one");
+    let bounds = mode.bounds(photograph, || FieldOfView::find(photograph));
+    let rgb = square_of(photograph, mode, &bounds, size);
+    let enhanced = contrast_enhance.then(|| local_contrast(&rgb, &bounds));
     Preprocessed {
-        rgb,
-        enhanced: images.next(),
+        rgb: to_side(&rgb, size).unwrap_or_else(|| rgb.into_owned()),
+        enhanced: enhanced.map(|image| to_side(&image, size).unwrap_or(image)),
         bounds,
     }
 }
 
-/// The photograph's square of a side, and its local contrast where it is enhanced, resized to
-/// another side.
-fn images(
-    photograph: &Photograph,
-    mode: PreprocessMode,
-    bounds: &Bounds,
-    [square, side]: [usize; 2],
-    enhances: bool,
-) -> Vec<RgbImage> {
-    let rgb = square_of(photograph, mode, bounds, square);
-    let enhanced = enhances.then(|| local_contrast(&rgb, bounds));
-    let sized = |image: RgbImage| {
-        if image.dimensions() == (side as u32, side as u32) {
-            image
-        } else {
-            resize(&image, side)
-        }
-    };
-    std::iter::once(rgb).chain(enhanced).map(sized).collect()
+/// An image resized to a side, unless it has it.
+fn to_side(image: &RgbImage, side: usize) -> Option<RgbImage> {
+    (image.dimensions() != (side as u32, side as u32)).then(|| resize(image, side))
 }
 
 /// To whole grey levels as the references do: OpenCV rounds, PyTorch truncates. What is a crop
 /// already keeps its size.
-fn square_of(
-    photograph: &Photograph,
+fn square_of<'p>(
+    photograph: &'p Photograph,
     mode: PreprocessMode,
     bounds: &Bounds,
     size: usize,
-) -> RgbImage {
+) -> Cow<'p, RgbImage> {
     let rgb = photograph.rgb();
     let geometry = bounds.geometry(size, size);
     let bytes = match mode {
         PreprocessMode::Full => crop(rgb, &geometry),
-        PreprocessMode::Crop => return rgb.clone(),
+        PreprocessMode::Crop => return Cow::Borrowed(rgb),
         PreprocessMode::Basic { .. } => fit(rgb, &geometry),
         // Nothing is mixed.
-        _ if is_square(photograph, size) => return rgb.clone(),
+        _ if is_square(photograph, size) => return Cow::Borrowed(rgb),
         PreprocessMode::Simple | PreprocessMode::Resize => {
             sample(rgb, &geometry, |value| value as u8)
         }
     };
-    square_image(size, bytes)
+    Cow::Owned(square_image(size, bytes))
 }
 
 fn is_square(photograph: &Photograph, side: usize) -> bool {
@@ -187,84 +175,6 @@ fn local_contrast(rgb: &RgbImage, bounds: &Bounds) -> RgbImage {
         }
         Bounds::Crop(field) => full::enhance(rgb, field, Disc::in_photograph(field)),
         Bounds::Simple { .. } | Bounds::Resize { .. } | Bounds::Basic { .. } => enhance(rgb),
-    }
-}
-
-/// The pixels of a network input as they wait for the network.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Pixels {
-    /// `[C, H, W]`, normalised.
-    Floats(Vec<f32>),
-    /// `[C / 3, H, W, 3]`, grey levels that are not normalised yet.
-    Bytes(Vec<u8>),
-}
-
-impl Pixels {
-    /// Those of squares, one after another; as bytes or normalised.
-    fn of<'a>(
-        squares: impl Iterator<Item = &'a RgbImage>,
-        normalisation: Normalisation,
-        bytes: bool,
-    ) -> Self {
-        if bytes {
-            let squares: Vec<&[u8]> = squares.map(|square| &square.as_raw()[..]).collect();
-            Self::Bytes(squares.concat())
-        } else {
-            let planes = squares.map(|square| image_to_planes(square, normalisation));
-            Self::Floats(planes.collect::<Vec<_>>().concat())
-        }
-    }
-
-    /// Number of values C · H · W.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Floats(values) => values.len(),
-            Self::Bytes(values) => values.len(),
-        }
-    }
-}
-
-/// A network input and where its pixels lie in the photograph.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) pixels: Pixels,
-    pub(crate) geometry: Geometry,
-    pub(crate) bounds: Bounds,
-}
-
-/// Brings a photograph to the network's input; as bytes, where they are wanted and the input has
-/// whole grey levels.
-pub(crate) fn prepare(
-    photograph: &Photograph,
-    preprocessing: &Preprocessing,
-    mode: PreprocessMode,
-    bytes: bool,
-) -> Prepared {
-    let square = preprocessing.square_size;
-    let side = preprocessing.input_size();
-    let normalisation = preprocessing.normalisation;
-    let bounds = mode.bounds(photograph);
-    let geometry = bounds.geometry(square, side);
-    let enhances = preprocessing.contrast_enhance;
-    let resized = mode == PreprocessMode::Resize && !is_square(photograph, square);
-    let pixels = if resized && side == square {
-        // The reference, vascx_simplify, keeps the fractions of grey levels here.
-        let pixels = sample(photograph.rgb(), &geometry, |value| value);
-        let mut values = pixels_to_planes(&pixels, normalisation);
-        if enhances {
-            let levels = square_of(photograph, mode, &bounds, square);
-            let enhanced = local_contrast(&levels, &bounds);
-            values.extend(image_to_planes(&enhanced, normalisation));
-        }
-        Pixels::Floats(values)
-    } else {
-        let images = images(photograph, mode, &bounds, [square, side], enhances);
-        Pixels::of(images.iter(), normalisation, bytes)
-    };
-    Prepared {
-        pixels,
-        geometry,
-        bounds,
     }
 }
 

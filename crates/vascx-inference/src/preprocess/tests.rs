@@ -10,7 +10,7 @@ use safetensors::SafeTensors;
 use vascx_convert::Normalisation;
 
 use super::*;
-use crate::geometry::{InputPoint, Point, Size};
+use crate::geometry::{Geometry, InputPoint, Point, Size};
 
 /// Grey levels of one square image, `[3, S, S]`, from a network input without normalisation.
 fn grey_levels(values: &[f32]) -> Vec<f32> {
@@ -18,7 +18,7 @@ fn grey_levels(values: &[f32]) -> Vec<f32> {
 }
 
 fn floats(prepared: &Prepared) -> &[f32] {
-    match &prepared.pixels {
+    match &*prepared.pixels {
         Pixels::Floats(values) => values,
         Pixels::Bytes(_) => panic!("bytes were not asked for"),
     }
@@ -32,7 +32,7 @@ fn prepare_simple(photograph: &Photograph, size: usize) -> Prepared {
         contrast_enhance: true,
         normalisation: Normalisation::ZERO_ONE,
     };
-    prepare(photograph, &preprocessing, PreprocessMode::Simple, false)
+    Preparation::new(photograph).input(&preprocessing, PreprocessMode::Simple, false)
 }
 
 #[derive(Debug)]
@@ -138,7 +138,8 @@ fn resize_stretches_and_undoes() {
         contrast_enhance: false,
         normalisation: Normalisation::IMAGENET,
     };
-    let prepared = prepare(&photograph, &preprocessing, PreprocessMode::Resize, false);
+    let prepared =
+        Preparation::new(&photograph).input(&preprocessing, PreprocessMode::Resize, false);
     assert_eq!(floats(&prepared).len(), 3 * 12 * 12);
     // The corner pixel is the photograph's corner pixel: (0, 3, 6) / 255, normalised.
     for (channel, level) in [0.0_f32, 3.0, 6.0].into_iter().enumerate() {
@@ -162,7 +163,8 @@ fn a_second_size_is_resized_after_the_square() {
         contrast_enhance: true,
         normalisation: Normalisation::ZERO_ONE,
     };
-    let prepared = prepare(&photograph, &preprocessing, PreprocessMode::Simple, false);
+    let prepared =
+        Preparation::new(&photograph).input(&preprocessing, PreprocessMode::Simple, false);
     assert_eq!(floats(&prepared).len(), 6 * 4 * 4);
     // Three columns wide, padded to a square of side 3: the network's middle is the photograph's.
     let middle = prepared

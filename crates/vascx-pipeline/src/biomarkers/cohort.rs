@@ -1,13 +1,16 @@
 //! The eyes in a folder of maps.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use vascx_biomarkers::Point;
 
 use crate::biomarkers::scale::Scale;
 use crate::error::{Error, Result};
+use crate::exclusions::Exclusions;
 
 /// The folders of maps, as retinalysis-vascx names them.
 pub(crate) const MAPS: [&str; 4] = ["artery_vein", "vessels", "disc", "preprocessed_rgb"];
@@ -89,6 +92,36 @@ impl Cohort {
             });
         }
         Ok(cohort)
+    }
+
+    /// Leaves eyes out, with their reasons.
+    pub(crate) fn exclude(&mut self, exclude: &Exclusions) {
+        let left_out = &mut self.left_out;
+        self.eyes.retain(|eye| match exclude.reason(&eye.id) {
+            Some(reason) => {
+                left_out.push((eye.id.clone(), reason.to_owned()));
+                false
+            }
+            None => true,
+        });
+    }
+
+    /// What the files and rows of an eye are known by: when they differ, it has to be measured again.
+    pub(crate) fn stamp(&self, eye: &CohortEye) -> String {
+        let mut stamp = String::new();
+        for kind in MAPS {
+            let metadata = fs::metadata(self.map(kind, &eye.id)).ok();
+            let changed = metadata.as_ref().and_then(|file| file.modified().ok());
+            let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let length = metadata.map_or(0, |file| file.len());
+            let _ = write!(
+                stamp,
+                "{length}:{};",
+                changed.unwrap_or_default().as_nanos()
+            );
+        }
+        let _ = write!(stamp, "{:?};{:?}", eye.fovea, eye.bounds);
+        format!("{:016x}", fingerprint(&stamp))
     }
 
     /// A map of an eye.
@@ -196,4 +229,10 @@ fn collect(
             .or_insert_with(|| Row::Once(content(&record)));
     }
     Ok(rows)
+}
+
+/// FNV-1a: the same in every version and on every machine.
+pub(crate) fn fingerprint(text: &str) -> u64 {
+    let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use vascx_biomarkers::{FeatureSet, Naming};
 use vascx_inference::{Cancel, FolderLock};
 
-use crate::biomarkers::cohort::{Cohort, CohortEye, MAPS};
+use crate::biomarkers::cohort::{Cohort, CohortEye, MAPS, fingerprint};
 use crate::biomarkers::documents;
 use crate::biomarkers::journal::{self, Journal, Record};
 use crate::biomarkers::log;
@@ -20,12 +20,14 @@ use crate::biomarkers::plots;
 use crate::biomarkers::scale::Scale;
 use crate::biomarkers::tables;
 use crate::error::{Error, Result};
+use crate::exclusions::Exclusions;
 
 /// Eyes that a thread measures between two writes of the journal.
 const CHUNK_PER_THREAD: usize = 16;
 
 /// What to measure, and where to write it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct BiomarkerJob {
     /// Folder with `artery_vein/`, `disc/`, `vessels/`, `preprocessed_rgb/`, `fovea.csv` and
     /// `bounds.csv`, as retinalysis-vascx writes it.
@@ -38,6 +40,8 @@ pub struct BiomarkerJob {
     pub naming: Naming,
     /// Threads.
     pub threads: usize,
+    /// Photographs that are left out, with the reasons.
+    pub exclude: Exclusions,
     /// Only so many eyes, the first.
     pub sample: Option<usize>,
     /// Millimetres per pixel of the crop.
@@ -124,6 +128,27 @@ const REPORT_FILES: [&str; 11] = [
 ];
 
 impl BiomarkerJob {
+    /// A set of biomarkers of the eyes in a folder, with short names, on all processors, into a folder of
+    /// tables and a few pictures, which must not be there.
+    pub fn new(input: impl Into<PathBuf>, report: impl Into<PathBuf>, set: FeatureSet) -> Self {
+        Self {
+            input: input.into(),
+            report: report.into(),
+            set,
+            naming: Naming::Resolved,
+            threads: rayon::current_num_threads(),
+            exclude: Exclusions::default(),
+            sample: None,
+            scale: Scale::Unknown,
+            extras: Extras {
+                report: Some(Pictures::First(3)),
+                ..Extras::default()
+            },
+            log: None,
+            existing: Existing::Refuse,
+        }
+    }
+
     /// Measures every eye of the folder and writes the report. `begin` learns how many eyes there
     /// are, `each` sees every outcome in any order. After `cancel` nothing further is begun, and the
     /// tables hold what is done.
@@ -148,6 +173,7 @@ impl BiomarkerJob {
             return Err(Error::ReportIsTable(self.report.clone()));
         }
         let mut cohort = Cohort::open(&self.input, &self.scale)?;
+        cohort.exclude(&self.exclude);
         if let Some(count) = self.sample {
             cohort.eyes.truncate(count);
         }
@@ -157,6 +183,14 @@ impl BiomarkerJob {
         }
         let _lock = self.prepare()?;
         let mut journal = self.journal()?;
+        // Maps may have been made anew since.
+        let known: Vec<&CohortEye> = cohort.eyes.iter().collect();
+        let known = known.par_iter().filter(|eye| journal.holds(&eye.id));
+        let changed: Vec<&str> = known
+            .filter(|eye| journal.stamp(&eye.id) != Some(&cohort.stamp(eye)))
+            .map(|eye| eye.id.as_str())
+            .collect();
+        journal.forget(&changed);
         begin(cohort.eyes.len());
         let mut summary = BiomarkerSummary {
             left_out: cohort.left_out.len(),
@@ -350,12 +384,6 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::output(path, error)),
         _ => Ok(()),
     }
-}
-
-/// FNV-1a: the same in every version and on every machine.
-fn fingerprint(text: &str) -> u64 {
-    let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
 }
 
 fn tell(each: &Mutex<impl FnMut(Outcome)>, record: &Record) {

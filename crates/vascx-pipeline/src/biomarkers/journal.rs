@@ -21,6 +21,9 @@ pub(crate) const FILE: &str = "journal.jsonl";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) id: String,
+    /// What its maps were known by; see [`super::cohort::Cohort::stamp`].
+    #[serde(default)]
+    pub(crate) maps: String,
     /// Why it could not be measured at all.
     pub(crate) failure: Option<String>,
     /// What the user should know although it could.
@@ -42,8 +45,8 @@ pub(crate) struct Record {
 pub(crate) struct Journal {
     path: PathBuf,
     file: File,
-    /// Where each eye's record begins.
-    places: HashMap<String, u64>,
+    /// Where each eye's record begins, and what its maps were known by.
+    places: HashMap<String, (u64, String)>,
     /// Where the next record goes.
     end: u64,
 }
@@ -104,12 +107,24 @@ impl Journal {
         self.places.contains_key(id)
     }
 
+    /// What the maps of an eye that is done were known by.
+    pub(crate) fn stamp(&self, id: &str) -> Option<&String> {
+        self.places.get(id).map(|(_, maps)| maps)
+    }
+
+    /// Takes eyes for not done.
+    pub(crate) fn forget(&mut self, ids: &[&str]) {
+        for id in ids {
+            self.places.remove(*id);
+        }
+    }
+
     /// Adds records and waits until they are on the disk.
     pub(crate) fn add(&mut self, records: &[Record]) -> Result<()> {
         let mut lines = Vec::new();
         for record in records {
-            self.places
-                .insert(record.id.clone(), self.end + lines.len() as u64);
+            let place = (self.end + lines.len() as u64, record.maps.clone());
+            self.places.insert(record.id.clone(), place);
             serde_json::to_writer(&mut lines, record)
                 .map_err(|error| Error::output(&self.path, error))?;
             lines.push(b'\n');
@@ -132,7 +147,7 @@ impl Journal {
         let mut reader = BufReader::new(File::open(&self.path)?);
         let mut at = 0;
         for id in ids {
-            let Some(&place) = self.places.get(id) else {
+            let Some(&(place, _)) = self.places.get(id) else {
                 continue;
             };
             // A seek would throw the buffer away; records mostly follow one another.
@@ -191,7 +206,7 @@ fn scan(
     path: &Path,
     file: &File,
     description: &Map<String, Value>,
-) -> Result<Option<(HashMap<String, u64>, u64)>> {
+) -> Result<Option<(HashMap<String, (u64, String)>, u64)>> {
     let input = |error| Error::input(path, error);
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
@@ -223,7 +238,7 @@ fn scan(
         }
         match serde_json::from_slice::<Record>(&line) {
             Ok(record) if record.failure.is_none() => {
-                places.insert(record.id, end);
+                places.insert(record.id, (end, record.maps));
             }
             _ => {}
         }

@@ -79,6 +79,7 @@ pub(crate) fn measure(cohort: &Cohort, eye: &CohortEye, job: &BiomarkerJob) -> R
             };
         }
     }
+    record.maps = cohort.stamp(eye);
     record.seconds = started.elapsed().as_secs_f64();
     record
 }

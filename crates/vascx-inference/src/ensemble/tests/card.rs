@@ -90,12 +90,11 @@ fn what_is_reduced_on_a_card_is_only_what_was_asked_for() {
             preprocess: Some(preprocess),
             ..PredictOptions::default()
         };
-        let results = card.runner.collect(
-            Sources::from(&photographs[..]),
-            &options,
-            Wanted::answers(keep_maps),
-            |computed| computed.values,
-        );
+        let plan = Plan::of(&card.runner, &options, Wanted::answers(keep_maps), false);
+        let photographs = Sources::from(&photographs[..]);
+        let results = plan.unwrap().collect(photographs, &options, |computed| {
+            computed.into_answer().values
+        });
         results.unwrap().remove(0).unwrap()
     };
     let classes = |undone, pixels| match taken(

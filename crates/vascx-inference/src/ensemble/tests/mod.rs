@@ -242,12 +242,9 @@ fn every_kind_of_input_gives_the_same() {
     assert_eq!((keys, unwrap(streamed)), (vec![0, 1], expected.clone()));
 
     // Tensors go to the network as they are: 64² needs no geometry.
-    let run = ensemble
-        .runner
-        .run(&options, Wanted::Answers, false)
-        .unwrap();
-    let loaded = Source::from(&photographs[0]).load(&run.recipe).unwrap();
-    let Pixels::Bytes(bytes) = loaded.pixels else {
+    let plan = Plan::of(&ensemble.runner, &options, Wanted::Answers, false).unwrap();
+    let loaded = Source::from(&photographs[0]).load(&plan.recipe).unwrap();
+    let Pixels::Bytes(bytes) = &*loaded.inputs[0].pixels else {
         panic!("windows are cut from bytes")
     };
     let levels = level_tables(ensemble.runner.manifest.preprocessing.normalisation);

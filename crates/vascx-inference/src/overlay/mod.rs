@@ -1,8 +1,11 @@
 //! Drawing answers on the photograph, for a quick look.
 
+mod eye;
+mod options;
+mod text;
+
 use std::path::Path;
 
-use font8x8::legacy::BASIC_LEGACY;
 use image::{GrayImage, Rgb, RgbImage};
 
 use crate::ensemble::{Answer, Keypoints, Landmarks};
@@ -10,6 +13,10 @@ use crate::error::Result;
 use crate::geometry::Point;
 use crate::output::write_picture;
 use crate::photograph::Photograph;
+pub use eye::EyeAnswers;
+pub(crate) use options::encode;
+pub use options::{OverlayFormat, OverlayOptions, OverlayStyle};
+use text::Text;
 
 const RED: Rgb<u8> = Rgb([230, 30, 30]);
 const BLUE: Rgb<u8> = Rgb([40, 90, 255]);
@@ -94,47 +101,9 @@ impl Overlay {
 
     /// Writes a text at the lower edge, such as a model's notice. Letters beyond ASCII become `?`.
     pub fn caption(&mut self, text: &str) {
-        /// Pixels of a letter's side, before it is enlarged.
-        const LETTER: u32 = 8;
-        /// Letters that a line has room for, except on small pictures.
-        const COLUMNS: u32 = 64;
-        let (width, height) = self.image.dimensions();
-        let scale = (width / (LETTER * COLUMNS)).max(1);
-        let columns = (width / (LETTER * scale)) as usize;
-        let mut lines: Vec<String> = Vec::new();
-        for word in text.split_whitespace() {
-            match lines.last_mut() {
-                Some(line) if line.len() + 1 + word.len() <= columns => {
-                    *line = format!("{line} {word}");
-                }
-                _ => lines.push(word.to_owned()),
-            }
-        }
-        let (scale, pitch) = (i64::from(scale), i64::from((LETTER + 2) * scale));
-        let top = i64::from(height) - lines.len() as i64 * pitch;
-        for (index, line) in lines.iter().enumerate() {
-            let top = top + index as i64 * pitch;
-            self.fill(0, top, i64::from(width), pitch, BLACK);
-            for (column, letter) in line.chars().enumerate() {
-                let left = column as i64 * i64::from(LETTER) * scale;
-                let unknown = &BASIC_LEGACY[usize::from(b'?')];
-                let rows = BASIC_LEGACY.get(letter as usize).unwrap_or(unknown);
-                for (y, row) in (0..).zip(rows) {
-                    for x in (0..8).filter(|x| row >> x & 1 == 1) {
-                        let at = (left + x * scale, top + (y + 1) * scale);
-                        self.fill(at.0, at.1, scale, scale, WHITE);
-                    }
-                }
-            }
-        }
-    }
-
-    fn fill(&mut self, left: i64, top: i64, width: i64, height: i64, colour: Rgb<u8>) {
-        for y in top..top + height {
-            for x in left..left + width {
-                self.put(x, y, colour);
-            }
-        }
+        let text = Text::new(text, self.image.width());
+        let top = i64::from(self.image.height()) - i64::from(text.height());
+        text.write(&mut self.image, top);
     }
 
     /// Writes the picture as PNG.

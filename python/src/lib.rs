@@ -2,6 +2,7 @@
 //! this repository on the other. Types, defaults and documentation that Python users see are in `../vascx_rs`.
 
 mod answers;
+mod biomarkers;
 mod ensemble;
 mod errors;
 mod inputs;
@@ -45,8 +46,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ensemble::Ensemble>()?;
     module.add_class::<ensemble::Stream>()?;
     module.add_class::<square::Square>()?;
+    module.add_class::<biomarkers::Maps>()?;
     module.add_function(wrap_pyfunction!(program, module)?)?;
     module.add_function(wrap_pyfunction!(devices, module)?)?;
+    module.add_function(wrap_pyfunction!(biomarkers::feature_sets, module)?)?;
+    module.add_function(wrap_pyfunction!(biomarkers::variables, module)?)?;
     module.add_function(wrap_pyfunction!(inputs::is_single, module)?)?;
     module.add_function(wrap_pyfunction!(ensemble::locate, module)?)?;
     module.add_function(wrap_pyfunction!(square::preprocess, module)?)?;

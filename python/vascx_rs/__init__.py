@@ -43,6 +43,7 @@ from ._native import (
     set_threads,
 )
 from ._preprocess import Square, preprocess
+from ._retina import Retina, Variable, biomarkers, feature_sets, variables
 from ._typing import Photograph
 
 __all__ = [
@@ -68,12 +69,17 @@ __all__ = [
     "RegressionEnsemble",
     "Segmentation",
     "SegmentationEnsemble",
+    "Retina",
     "Square",
+    "Variable",
     "VascxError",
     "VascxWarning",
     "__version__",
+    "biomarkers",
     "devices",
+    "feature_sets",
     "load",
     "preprocess",
     "set_threads",
+    "variables",
 ]

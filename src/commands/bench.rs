@@ -126,8 +126,11 @@ impl DeviceWork for Bench<'_> {
             }
             (None, Some(name)) => {
                 let architecture = architecture(name);
-                let ensemble = Ensemble::<B>::new(&architecture, 1, device)
-                    .map_err(|error| Failure::Other(error.to_string()))?;
+                let random = || {
+                    let network = architecture.init(0, device)?;
+                    Ensemble::<B>::of_networks(&architecture, &[network], device)
+                };
+                let ensemble = random().map_err(|error| Failure::Other(error.to_string()))?;
                 (ensemble, architecture, 512)
             }
             (None, None) => unreachable!("the command line asks for one of the two"),
@@ -135,7 +138,7 @@ impl DeviceWork for Bench<'_> {
         let size = arguments.size.unwrap_or(size);
         let shape = [arguments.batch, architecture.in_channels(), size, size];
         super::forward::check_shape(&architecture, &shape).map_err(Failure::Other)?;
-        let members = ensemble.members().len();
+        let members = ensemble.members();
         let ensemble = ensemble.with_precision(precision);
         let image = Tensor::<B, 4>::random(shape, Distribution::Normal(0.0, 1.0), device);
         // The first pass packs weights, compiles kernels and fills caches.

@@ -5,10 +5,9 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use burn::backend::Flex;
 use burn::tensor::backend::Backend;
 use sha2::{Digest, Sha256};
-use vascx_models::{Ensemble, ParameterSpec, Precision, load_parameters, parameter_specs};
+use vascx_models::{Ensemble, Network, Precision, load_parameters};
 
 use crate::checkpoint::{Imported, import};
 use crate::error::{Error, Result};
@@ -246,6 +245,23 @@ impl Model {
         })
     }
 
+    /// Builds one member as a burn module that can be trained further.
+    ///
+    /// # Errors
+    /// As for [`Self::load`], or when there is no such member.
+    pub fn load_network<B: Backend>(
+        &self,
+        member: usize,
+        device: &B::Device,
+    ) -> Result<Network<B>> {
+        self.check_names_and_shapes()?;
+        let network = self.manifest.architecture.init(member, device)?;
+        load_parameters(network, |spec| {
+            let name = format!("members.{member}.{}", spec.name);
+            self.weights.data(&name)?.ok_or_else(|| missing(&name))
+        })
+    }
+
     /// Every parameter of the network must have its tensor, and the other way round.
     fn check_names_and_shapes(&self) -> Result<()> {
         let mut available: BTreeMap<String, Vec<usize>> = self
@@ -254,7 +270,7 @@ impl Model {
             .map(|info| (info.name, info.shape))
             .collect();
         for member in 0..self.manifest.members {
-            for spec in &member_specs(&self.manifest, member)? {
+            for spec in &self.manifest.architecture.graph(member)?.parameters {
                 let name = format!("members.{member}.{}", spec.name);
                 match available.remove(&name) {
                     Some(shape) if shape == spec.shape => {}
@@ -329,15 +345,6 @@ fn check_replaceable(directory: &Path) -> Result<()> {
 
 fn missing(name: &str) -> Error {
     Error::tensor(name, "is missing")
-}
-
-/// The parameters of one member. Flex serves only to write the network's type down: parameters are
-/// lazy, so none is allocated.
-fn member_specs(manifest: &ModelManifest, member: usize) -> Result<Vec<ParameterSpec>> {
-    let network = manifest
-        .architecture
-        .init::<Flex>(member, &Default::default())?;
-    Ok(parameter_specs(&network))
 }
 
 /// Of the files one after the other.

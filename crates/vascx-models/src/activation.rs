@@ -1,10 +1,10 @@
 //! Activation functions, as configuration data.
 
 use burn::tensor::activation;
-use burn::tensor::{Tensor, TensorPrimitive, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::fused;
+use crate::graph::{Clamp, Elu, LeakyRelu, Op, Unary, UnaryKind};
 
 /// A parameter-free activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,14 +44,6 @@ pub enum Activation {
 impl Activation {
     /// Applies the function to every element.
     pub fn forward<B: Backend, const D: usize>(self, input: Tensor<B, D>) -> Tensor<B, D> {
-        let tensor = |primitive| Tensor::from_primitive(TensorPrimitive::Float(primitive));
-        match fused::activate::<B>(self, input.into_primitive().tensor()) {
-            Ok(output) => tensor(output),
-            Err(input) => self.forward_by_burn(tensor(input)),
-        }
-    }
-
-    fn forward_by_burn<B: Backend, const D: usize>(self, input: Tensor<B, D>) -> Tensor<B, D> {
         match self {
             Self::Relu => activation::relu(input),
             Self::LeakyRelu { negative_slope } => activation::leaky_relu(input, negative_slope),
@@ -63,6 +55,35 @@ impl Activation {
             Self::HardSigmoid => hard_sigmoid(input),
             // One after the other: bounds from a file may be the wrong way round.
             Self::Clamp { min, max } => input.clamp_min(min).clamp_max(max),
+        }
+    }
+}
+
+impl From<Activation> for Op {
+    fn from(activation: Activation) -> Self {
+        let unary = |kind| Unary(kind).into();
+        match activation {
+            Activation::Relu => unary(UnaryKind::Relu),
+            Activation::LeakyRelu { negative_slope } => LeakyRelu {
+                slope: negative_slope,
+            }
+            .into(),
+            Activation::Elu { alpha } => Elu {
+                alpha,
+                scale: 1.0,
+                input_scale: 1.0,
+            }
+            .into(),
+            Activation::Silu => unary(UnaryKind::Silu),
+            Activation::Gelu => unary(UnaryKind::Gelu),
+            Activation::HardSwish => unary(UnaryKind::HardSwish),
+            Activation::Sigmoid => unary(UnaryKind::Sigmoid),
+            Activation::HardSigmoid => unary(UnaryKind::HardSigmoid),
+            Activation::Clamp { min, max } => Clamp {
+                min: Some(min),
+                max: Some(max),
+            }
+            .into(),
         }
     }
 }

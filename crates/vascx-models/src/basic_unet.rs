@@ -8,7 +8,8 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
-use crate::fused::{FusedConvolution, Packed, convolve_transposed, max_pool};
+use crate::graph::{Arg, Graph};
+use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Configuration of a [`BasicUNet`].
@@ -86,50 +87,89 @@ impl BasicUNetConfig {
     /// When sizes are zero or contradict each other.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<BasicUNet<B>, ConfigError> {
         self.validate()?;
-        let [f0, f1, f2, f3, f4, last] = self.features;
-        let convs = |inputs, outputs| [self.layer(inputs, outputs), self.layer(outputs, outputs)];
         let convs = |inputs, outputs| {
-            let layers = convs(inputs, outputs).into_iter();
+            let layers = self.convs(inputs, outputs).into_iter();
             layers.map(|layer| layer.init(device)).collect()
         };
-        let level = |inputs, outputs| TwoConvs {
-            convs: convs(inputs, outputs),
-        };
-        // The channels are halved on the way up, except by the last step.
-        let up = |below, enlarged, skip, outputs| UpBlock {
+        let inputs = std::iter::once(self.in_channels).chain(self.features);
+        let levels = inputs.zip(&self.features[..5]);
+        let up = |[below, enlarged, skip, outputs]: [usize; 4]| UpBlock {
             up: ConvTranspose2dConfig::new([below, enlarged], [2, 2])
                 .with_stride([2, 2])
                 .init(device),
-            packed_up: Packed::default(),
             convs: convs(skip + enlarged, outputs),
         };
         Ok(BasicUNet {
-            encoder: vec![
-                level(self.in_channels, f0),
-                level(f0, f1),
-                level(f1, f2),
-                level(f2, f3),
-                level(f3, f4),
-            ],
+            encoder: levels
+                .map(|(inputs, &outputs)| TwoConvs {
+                    convs: convs(inputs, outputs),
+                })
+                .collect(),
             pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
-            decoder: vec![
-                up(f4, f4 / 2, f3, f3),
-                up(f3, f3 / 2, f2, f2),
-                up(f2, f2 / 2, f1, f1),
-                up(f1, f1, f0, last),
-            ],
-            head: Conv2dConfig::new([last, self.out_channels], [1, 1]).init(device),
-            packed_head: Packed::default(),
+            decoder: self.ups().into_iter().map(up).collect(),
+            head: Conv2dConfig::new([self.features[5], self.out_channels], [1, 1]).init(device),
         })
     }
 
-    fn layer(&self, inputs: usize, outputs: usize) -> ConvLayerConfig {
-        ConvLayerConfig {
+    /// Channels from below, when enlarged, of the skip connection and of the result; those from
+    /// below are halved, except by the last step.
+    fn ups(&self) -> [[usize; 4]; 4] {
+        let [f0, f1, f2, f3, f4, last] = self.features;
+        [
+            [f4, f4 / 2, f3, f3],
+            [f3, f3 / 2, f2, f2],
+            [f2, f2 / 2, f1, f1],
+            [f1, f1, f0, last],
+        ]
+    }
+
+    fn convs(&self, inputs: usize, outputs: usize) -> [ConvLayerConfig; 2] {
+        [inputs, outputs].map(|inputs| ConvLayerConfig {
             bias: self.conv_bias,
             norm: self.norm,
             activation: Some(self.activation),
             ..ConvLayerConfig::new(inputs, outputs)
+        })
+    }
+
+    /// The network as a graph.
+    pub(crate) fn write(&self) -> Written<Graph> {
+        let mut net = GraphWriter::new(self.in_channels, Self::SIZE_DIVISOR)?;
+        let mut map = GraphWriter::IMAGE;
+        let mut skips = Vec::with_capacity(5);
+        for (level, &width) in self.features[..5].iter().enumerate() {
+            if level > 0 {
+                skips.push(map);
+                map = net.max_pool(map, 2, 2, 0)?;
+            }
+            map = self.write_convs(&mut net, &format!("encoder.{level}"), &[map], width)?;
         }
+        for (block, [_, enlarged, _, outputs]) in self.ups().into_iter().enumerate() {
+            let name = format!("decoder.{block}");
+            let enlarged = net.conv_transposed(&format!("{name}.up"), map, enlarged, 2, true)?;
+            let maps = [skips[3 - block], enlarged];
+            map = self.write_convs(&mut net, &name, &maps, outputs)?;
+        }
+        let head = ConvLayerConfig {
+            kernel_size: 1,
+            bias: true,
+            ..ConvLayerConfig::new(self.features[5], self.out_channels)
+        };
+        let answer = net.conv("head", map, &head)?;
+        net.finish(answer, Self::SIZE_DIVISOR)
+    }
+
+    fn write_convs(
+        &self,
+        net: &mut GraphWriter,
+        name: &str,
+        maps: &[Arg],
+        outputs: usize,
+    ) -> Written {
+        let inputs = maps.iter().map(|&map| net.channels(map)).sum();
+        let [first, second] = self.convs(inputs, outputs);
+        let map = net.conv_layer(&format!("{name}.convs.0"), maps, &first, None)?;
+        net.conv_layer(&format!("{name}.convs.1"), &[map], &second, None)
     }
 }
 
@@ -140,8 +180,6 @@ pub struct BasicUNet<B: Backend> {
     pool: MaxPool2d,
     decoder: Vec<UpBlock<B>>,
     head: Conv2d<B>,
-    #[module(skip)]
-    packed_head: Packed,
 }
 
 impl<B: Backend> BasicUNet<B> {
@@ -153,16 +191,16 @@ impl<B: Backend> BasicUNet<B> {
         for (level, block) in self.encoder.iter().enumerate() {
             if level > 0 {
                 skips.push(features.clone());
-                features = max_pool(&self.pool, features);
+                features = self.pool.forward(features);
             }
             features = run(&block.convs, vec![features]);
         }
         for block in &self.decoder {
             let skip = skips.pop().expect("a skip connection per step up");
-            let enlarged = convolve_transposed(&block.packed_up, &block.up, features);
+            let enlarged = block.up.forward(features);
             features = run(&block.convs, vec![skip, enlarged]);
         }
-        FusedConvolution::bare(&self.packed_head, &self.head).forward(vec![features])
+        self.head.forward(features)
     }
 }
 
@@ -175,8 +213,6 @@ struct TwoConvs<B: Backend> {
 #[derive(Module, Debug)]
 struct UpBlock<B: Backend> {
     up: ConvTranspose2d<B>,
-    #[module(skip)]
-    packed_up: Packed,
     convs: Vec<ConvLayer<B>>,
 }
 

@@ -6,10 +6,6 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::norm::Normalization;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::fused::{
-    FusedConvolution, Packed, activated, convolve_expanded, convolve_scaled, scaled, sum,
-};
-use crate::norm::normalise;
 use crate::{Activation, Norm};
 
 /// A square convolution padded as all the networks here are: `(kernel − stride + 1) / 2`, which
@@ -42,15 +38,19 @@ impl ConvLayerConfig {
         }
     }
 
+    /// The convolution alone.
+    pub(crate) fn init_conv<B: Backend>(&self, device: &B::Device) -> Conv2d<B> {
+        padded_conv(self.inputs, self.outputs, self.kernel_size, self.stride)
+            .with_groups(self.groups)
+            .with_bias(self.bias)
+            .init(device)
+    }
+
     pub(crate) fn init<B: Backend>(self, device: &B::Device) -> ConvLayer<B> {
         ConvLayer {
-            conv: padded_conv(self.inputs, self.outputs, self.kernel_size, self.stride)
-                .with_groups(self.groups)
-                .with_bias(self.bias)
-                .init(device),
+            conv: self.init_conv(device),
             norm: self.norm.init(self.outputs, device),
             activation: self.activation,
-            packed: Packed::default(),
         }
     }
 }
@@ -62,8 +62,6 @@ pub(crate) struct ConvLayer<B: Backend> {
     norm: Option<Normalization<B>>,
     #[module(skip)]
     activation: Option<Activation>,
-    #[module(skip)]
-    packed: Packed,
 }
 
 impl<B: Backend> ConvLayer<B> {
@@ -78,63 +76,17 @@ impl<B: Backend> ConvLayer<B> {
         inputs: Vec<Tensor<B, 4>>,
         residual: Option<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
-        let (layer, norm) = self.parts();
-        let Some(norm) = norm else {
-            return layer.forward_onto(inputs, residual);
-        };
-        let features = layer.forward(inputs);
-        match residual {
-            None => normalise(norm, features, self.activation),
-            Some(residual) => {
-                let sum = sum(normalise(norm, features, None), residual);
-                activated(sum, self.activation)
-            }
+        let mut features = self.conv.forward(Tensor::cat(inputs, 1));
+        if let Some(norm) = &self.norm {
+            features = norm.forward(features);
         }
-    }
-
-    /// Of what another layer makes of the input; quicker than one after the other where this one is
-    /// depthwise and the other expands single pixels. Then there may also be the means of the result's
-    /// channels `[N, C, 1, 1]`, if they are asked for.
-    pub(crate) fn forward_expanded(
-        &self,
-        expansion: &Self,
-        input: Tensor<B, 4>,
-        averaged: bool,
-    ) -> (Tensor<B, 4>, Option<Tensor<B, 4>>) {
-        if let ((expansion, None), (layer, None)) = (expansion.parts(), self.parts()) {
-            return convolve_expanded(&expansion, &layer, input, averaged);
+        if let Some(residual) = residual {
+            features = features + residual;
         }
-        (self.forward(vec![expansion.forward(vec![input])]), None)
-    }
-
-    /// Of a map whose channels are first multiplied by factors `[N, C, 1, 1]`.
-    pub(crate) fn forward_scaled(
-        &self,
-        map: Tensor<B, 4>,
-        factors: Tensor<B, 4>,
-        residual: Option<Tensor<B, 4>>,
-    ) -> Tensor<B, 4> {
-        match self.parts() {
-            (layer, None) => convolve_scaled(&layer, map, factors, residual),
-            _ => self.forward_onto(vec![scaled(map, factors)], residual),
+        match self.activation {
+            Some(activation) => activation.forward(features),
+            None => features,
         }
-    }
-
-    /// The convolution with all that can be one with it, and the norm, followed by the activation, that
-    /// cannot: only a batch norm can be folded into weights.
-    fn parts(&self) -> (FusedConvolution<'_, B>, Option<&Normalization<B>>) {
-        let bare = FusedConvolution::bare(&self.packed, &self.conv);
-        let norm = match &self.norm {
-            None => None,
-            Some(Normalization::Batch(norm)) => Some(norm),
-            Some(norm) => return (bare, Some(norm)),
-        };
-        let layer = FusedConvolution {
-            norm,
-            activation: self.activation,
-            ..bare
-        };
-        (layer, None)
     }
 }
 

@@ -7,7 +7,9 @@ use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::fused::{FusedConvolution, Packed, global_average, linear, normalise_last, scaled, sum};
+use crate::conv_layer::ConvLayerConfig;
+use crate::graph::{Arg, Graph};
+use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
 
 /// Added to the variance by every layer norm.
@@ -92,7 +94,6 @@ impl ConvNeXtConfig {
             features.push(if stage == 0 {
                 Part::Stem(Stem {
                     conv: patches(self.in_channels, width, 4, device),
-                    packed: Packed::default(),
                     norm: norm(width),
                 })
             } else {
@@ -100,7 +101,6 @@ impl ConvNeXtConfig {
                 Part::Reduce(Reduce {
                     norm: norm(inputs),
                     conv: patches(inputs, width, 2, device),
-                    packed: Packed::default(),
                 })
             });
             let blocks = (0..self.blocks[stage]).map(|_| Block {
@@ -112,7 +112,6 @@ impl ConvNeXtConfig {
                 expand: LinearConfig::new(width, 4 * width).init(device),
                 project: LinearConfig::new(4 * width, width).init(device),
                 layer_scale: Param::from_tensor(Tensor::full([width, 1, 1], 1e-6, device)),
-                packed: Default::default(),
             });
             features.push(Part::Stage(blocks.collect()));
         }
@@ -120,9 +119,76 @@ impl ConvNeXtConfig {
             features,
             norm: norm(self.widths[3]),
             classifier: LinearConfig::new(self.widths[3], self.outputs).init(device),
-            packed_classifier: Packed::default(),
         })
     }
+}
+
+impl ConvNeXtConfig {
+    /// The network as a graph.
+    pub(crate) fn write(&self) -> Written<Graph> {
+        let mut net = GraphWriter::new(self.in_channels, Self::MIN_SIDE)?;
+        let mut map = GraphWriter::IMAGE;
+        for (stage, (&width, &blocks)) in self.widths.iter().zip(&self.blocks).enumerate() {
+            let name = format!("features.{}", 2 * stage);
+            let side = if stage == 0 { 4 } else { 2 };
+            let patches = ConvLayerConfig {
+                kernel_size: side,
+                stride: side,
+                bias: true,
+                ..ConvLayerConfig::new(net.channels(map), width)
+            };
+            if stage > 0 {
+                map = write_norm(&mut net, &format!("{name}.norm"), map)?;
+            }
+            map = net.conv(&format!("{name}.conv"), map, &patches)?;
+            if stage == 0 {
+                map = write_norm(&mut net, &format!("{name}.norm"), map)?;
+            }
+            for block in 0..blocks {
+                map = write_block(
+                    &mut net,
+                    &format!("features.{}.{block}", 2 * stage + 1),
+                    map,
+                )?;
+            }
+        }
+        let width = self.widths[3];
+        let means = net.global_average(map)?;
+        let means = net.flattened(means)?;
+        let means = net.layer_norm("norm", means, width, EPSILON)?;
+        let answer = net.linear("classifier", means, width, self.outputs)?;
+        net.finish(answer, 1)
+    }
+}
+
+const LAST: [usize; 4] = [0, 2, 3, 1];
+const FIRST: [usize; 4] = [0, 3, 1, 2];
+
+fn write_norm(net: &mut GraphWriter, name: &str, map: Arg) -> Written {
+    let channels = net.channels(map);
+    let last = net.permuted(map, LAST)?;
+    let normalised = net.layer_norm(name, last, channels, EPSILON)?;
+    net.permuted(normalised, FIRST)
+}
+
+fn write_block(net: &mut GraphWriter, name: &str, input: Arg) -> Written {
+    let width = net.channels(input);
+    let depthwise = ConvLayerConfig {
+        kernel_size: 7,
+        groups: width,
+        bias: true,
+        ..ConvLayerConfig::new(width, width)
+    };
+    let mixed = net.conv(&format!("{name}.depthwise"), input, &depthwise)?;
+    let mixed = net.permuted(mixed, LAST)?;
+    let normalised = net.layer_norm(&format!("{name}.norm"), mixed, width, EPSILON)?;
+    let expanded = net.linear(&format!("{name}.expand"), normalised, width, 4 * width)?;
+    let expanded = net.activation(expanded, Activation::Gelu)?;
+    let projected = net.linear(&format!("{name}.project"), expanded, 4 * width, width)?;
+    let projected = net.permuted(projected, FIRST)?;
+    let factors = net.parameter(name, "layer_scale", &[width, 1, 1])?;
+    let scaled = net.scaled(projected, factors)?;
+    net.sum(scaled, input)
 }
 
 /// A convolution of squares that touch but do not overlap.
@@ -143,8 +209,6 @@ pub struct ConvNeXt<B: Backend> {
     features: Vec<Part<B>>,
     norm: LayerNorm<B>,
     classifier: Linear<B>,
-    #[module(skip)]
-    packed_classifier: Packed,
 }
 
 impl<B: Backend> ConvNeXt<B> {
@@ -153,9 +217,8 @@ impl<B: Backend> ConvNeXt<B> {
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
         let parts = self.features.iter();
         let features = parts.fold(image, |features, part| part.forward(features));
-        let means = channels_last(global_average(features));
-        let means = normalise_last(&self.norm, EPSILON, means).flatten::<2>(1, 3);
-        linear(&self.packed_classifier, &self.classifier, means, None)
+        let means = features.mean_dim(3).mean_dim(2).flatten::<2>(1, 3);
+        self.classifier.forward(self.norm.forward(means))
     }
 }
 
@@ -170,8 +233,6 @@ enum Part<B: Backend> {
 #[derive(Module, Debug)]
 struct Stem<B: Backend> {
     conv: Conv2d<B>,
-    #[module(skip)]
-    packed: Packed,
     norm: LayerNorm<B>,
 }
 
@@ -180,25 +241,16 @@ struct Stem<B: Backend> {
 struct Reduce<B: Backend> {
     norm: LayerNorm<B>,
     conv: Conv2d<B>,
-    #[module(skip)]
-    packed: Packed,
 }
 
 impl<B: Backend> Part<B> {
     fn forward(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
-        let normalised =
-            |norm, features| channels_first(normalise_last(norm, EPSILON, channels_last(features)));
-        let run =
-            |packed, conv, features| FusedConvolution::bare(packed, conv).forward(vec![features]);
         match self {
-            Self::Stem(stem) => normalised(&stem.norm, run(&stem.packed, &stem.conv, features)),
+            Self::Stem(stem) => normalised(&stem.norm, stem.conv.forward(features)),
             Self::Stage(blocks) => blocks
                 .iter()
                 .fold(features, |features, block| block.forward(features)),
-            Self::Reduce(reduce) => {
-                let features = normalised(&reduce.norm, features);
-                run(&reduce.packed, &reduce.conv, features)
-            }
+            Self::Reduce(reduce) => reduce.conv.forward(normalised(&reduce.norm, features)),
         }
     }
 }
@@ -211,21 +263,19 @@ struct Block<B: Backend> {
     project: Linear<B>,
     /// Factor per channel `[C, 1, 1]`.
     layer_scale: Param<Tensor<B, 3>>,
-    /// Of the convolution and the two linear layers.
-    #[module(skip)]
-    packed: [Packed; 3],
 }
 
 impl<B: Backend> Block<B> {
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [depthwise, expand, project] = &self.packed;
-        let depthwise = FusedConvolution::bare(depthwise, &self.depthwise);
-        let mixed = depthwise.forward(vec![input.clone()]);
-        let normalised = normalise_last(&self.norm, EPSILON, channels_last(mixed));
-        let expanded = linear(expand, &self.expand, normalised, Some(Activation::Gelu));
-        let projected = channels_first(linear(project, &self.project, expanded, None));
-        sum(scaled(projected, self.layer_scale.val().unsqueeze()), input)
+        let mixed = channels_last(self.depthwise.forward(input.clone()));
+        let expanded = self.expand.forward(self.norm.forward(mixed));
+        let projected = self.project.forward(Activation::Gelu.forward(expanded));
+        channels_first(projected) * self.layer_scale.val().unsqueeze() + input
     }
+}
+
+fn normalised<B: Backend>(norm: &LayerNorm<B>, features: Tensor<B, 4>) -> Tensor<B, 4> {
+    channels_first(norm.forward(channels_last(features)))
 }
 
 fn channels_last<B: Backend>(features: Tensor<B, 4>) -> Tensor<B, 4> {

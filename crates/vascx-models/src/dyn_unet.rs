@@ -7,7 +7,8 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
-use crate::fused::{FusedConvolution, Packed, convolve_transposed};
+use crate::graph::{Arg, Graph};
+use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Most levels, and largest kernel and stride.
@@ -132,7 +133,7 @@ impl DynUNetConfig {
         let inputs = std::iter::once(self.in_channels).chain(widths);
         let mut encoder = inputs
             .zip(&self.levels)
-            .map(|(inputs, level)| self.block(inputs, *level, self.residual, device));
+            .map(|(inputs, level)| self.block(inputs, *level, self.residual).init(device));
         let mut next_block = || encoder.next().expect("a validated network has levels");
         let input_block = next_block();
         let downs = (2..self.levels.len()).map(|_| next_block()).collect();
@@ -143,18 +144,12 @@ impl DynUNetConfig {
             .rev()
             .map(|pair| {
                 let (above, below) = (pair[0], pair[1]);
-                let unstrided = DynUNetLevel {
-                    stride: 1,
-                    kernel_size: below.kernel_size,
-                    ..above
-                };
                 UpBlock {
                     up: ConvTranspose2dConfig::new([below.width, above.width], [below.stride; 2])
                         .with_stride([below.stride; 2])
                         .with_bias(self.transposed_bias)
                         .init(device),
-                    packed_up: Packed::default(),
-                    block: self.block(2 * above.width, unstrided, false, device),
+                    block: self.up_block(above, below).init(device),
                 }
             })
             .collect();
@@ -168,37 +163,105 @@ impl DynUNetConfig {
             bottleneck,
             decoder,
             head: head(&self.levels[0]),
-            packed_head: Packed::default(),
             supervision_heads: supervised.map(head).collect(),
         })
     }
 
     /// Two convolutions, the first of which changes size and channels.
-    fn block<B: Backend>(
-        &self,
-        inputs: usize,
-        level: DynUNetLevel,
-        residual: bool,
-        device: &B::Device,
-    ) -> Block<B> {
-        let layer = |inputs, kernel_size, stride, activation| {
-            let layer = ConvLayerConfig {
-                kernel_size,
-                stride,
-                norm: self.norm,
-                activation,
-                ..ConvLayerConfig::new(inputs, level.width)
-            };
-            layer.init(device)
+    fn block(&self, inputs: usize, level: DynUNetLevel, residual: bool) -> BlockConfig {
+        let layer = |inputs, kernel_size, stride, activation| ConvLayerConfig {
+            kernel_size,
+            stride,
+            norm: self.norm,
+            activation,
+            ..ConvLayerConfig::new(inputs, level.width)
         };
         let activation = Some(self.activation);
         let projected = residual && (inputs != level.width || level.stride != 1);
-        Block {
+        BlockConfig {
             conv1: layer(inputs, level.kernel_size, level.stride, activation),
             conv2: layer(level.width, level.kernel_size, 1, activation),
             conv3: projected.then(|| layer(inputs, 1, level.stride, None)),
             residual,
         }
+    }
+}
+
+impl DynUNetConfig {
+    /// The block of the decoder that comes back from the level `below` to the one `above`.
+    fn up_block(&self, above: DynUNetLevel, below: DynUNetLevel) -> BlockConfig {
+        let unstrided = DynUNetLevel {
+            stride: 1,
+            kernel_size: below.kernel_size,
+            ..above
+        };
+        self.block(2 * above.width, unstrided, false)
+    }
+
+    /// The network as a graph.
+    pub(crate) fn write(&self) -> Written<Graph> {
+        let mut net = GraphWriter::new(self.in_channels, self.size_divisor())?;
+        let mut map = GraphWriter::IMAGE;
+        let mut skips = Vec::with_capacity(self.levels.len());
+        let last = self.levels.len() - 1;
+        for (level, &settings) in self.levels.iter().enumerate() {
+            let name = match level {
+                0 => "input_block".to_owned(),
+                _ if level == last => "bottleneck".to_owned(),
+                _ => format!("downs.{}", level - 1),
+            };
+            let block = self.block(net.channels(map), settings, self.residual);
+            map = block.write(&mut net, &name, &[map])?;
+            skips.push(map);
+        }
+        for (index, pair) in self.levels.windows(2).rev().enumerate() {
+            let (above, below) = (pair[0], pair[1]);
+            let up = format!("decoder.{index}.up");
+            let bias = self.transposed_bias;
+            let enlarged = net.conv_transposed(&up, map, above.width, below.stride, bias)?;
+            let maps = [enlarged, skips[last - 1 - index]];
+            let block = self.up_block(above, below);
+            map = block.write(&mut net, &format!("decoder.{index}.block"), &maps)?;
+        }
+        let head = |level: &DynUNetLevel| ConvLayerConfig {
+            kernel_size: 1,
+            bias: true,
+            ..ConvLayerConfig::new(level.width, self.out_channels)
+        };
+        let answer = net.conv("head", map, &head(&self.levels[0]))?;
+        let supervised = self.levels[1..].iter().take(self.supervised_levels);
+        for (index, level) in supervised.enumerate() {
+            net.conv_parameters(&format!("supervision_heads.{index}"), &head(level))?;
+        }
+        net.finish(answer, self.size_divisor())
+    }
+}
+
+/// What a [`Block`] is built from.
+struct BlockConfig {
+    conv1: ConvLayerConfig,
+    conv2: ConvLayerConfig,
+    conv3: Option<ConvLayerConfig>,
+    residual: bool,
+}
+
+impl BlockConfig {
+    fn init<B: Backend>(self, device: &B::Device) -> Block<B> {
+        Block {
+            conv1: self.conv1.init(device),
+            conv2: self.conv2.init(device),
+            conv3: self.conv3.map(|layer| layer.init(device)),
+            residual: self.residual,
+        }
+    }
+
+    fn write(self, net: &mut GraphWriter, name: &str, maps: &[Arg]) -> Written {
+        let shortcut = match &self.conv3 {
+            Some(layer) => Some(net.conv_layer(&format!("{name}.conv3"), maps, layer, None)?),
+            None => self.residual.then_some(maps[0]),
+        };
+        let features = net.conv_layer(&format!("{name}.conv1"), maps, &self.conv1, None)?;
+        net.conv_layer(&format!("{name}.conv2"), &[features], &self.conv2, shortcut)
     }
 }
 
@@ -210,8 +273,6 @@ pub struct DynUNet<B: Backend> {
     bottleneck: Block<B>,
     decoder: Vec<UpBlock<B>>,
     head: Conv2d<B>,
-    #[module(skip)]
-    packed_head: Packed,
     /// One 1 × 1 convolution per supervised level, highest resolution first.
     supervision_heads: Vec<Conv2d<B>>,
 }
@@ -224,7 +285,7 @@ impl<B: Backend> DynUNet<B> {
             .decode(image)
             .pop()
             .expect("a level above the bottleneck");
-        FusedConvolution::bare(&self.packed_head, &self.head).forward(vec![features])
+        self.head.forward(features)
     }
 
     /// Logits of every supervised level, full resolution first: `forward`'s, then the heads' of
@@ -250,7 +311,7 @@ impl<B: Backend> DynUNet<B> {
         let mut levels = Vec::with_capacity(self.decoder.len());
         for block in &self.decoder {
             let skip = skips.pop().expect("a skip connection per step up");
-            let enlarged = convolve_transposed(&block.packed_up, &block.up, features);
+            let enlarged = block.up.forward(features);
             features = block.block.forward(vec![enlarged, skip]);
             levels.push(features.clone());
         }
@@ -285,7 +346,5 @@ impl<B: Backend> Block<B> {
 #[derive(Module, Debug)]
 struct UpBlock<B: Backend> {
     up: ConvTranspose2d<B>,
-    #[module(skip)]
-    packed_up: Packed,
     block: Block<B>,
 }

@@ -7,8 +7,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::fused::{Packed, global_average, linear};
-use crate::inverted_residual::{Feature, InvertedResidualConfig};
+use crate::graph::Graph;
+use crate::inverted_residual::{Feature, FeatureConfig, InvertedResidualConfig};
+use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
 
 /// Configuration of an [`EfficientNet`].
@@ -142,21 +143,14 @@ impl EfficientNetConfig {
         Ok(())
     }
 
-    /// Builds the network with fresh random weights.
-    ///
-    /// # Errors
-    /// When sizes are zero or too large.
-    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<EfficientNet<B>, ConfigError> {
-        self.validate()?;
+    fn features(&self) -> Vec<FeatureConfig> {
         let layer = |channels, kernel_size, stride| {
-            let activation = Activation::Silu;
-            Feature::layer(
+            FeatureConfig::layer(
                 channels,
                 kernel_size,
                 stride,
-                activation,
+                Activation::Silu,
                 self.epsilon,
-                device,
             )
         };
         let mut features = vec![layer([self.in_channels, self.stem_width], 3, 2)];
@@ -175,16 +169,41 @@ impl EfficientNetConfig {
                     epsilon: self.epsilon,
                 };
                 inputs = stage.width;
-                block.init(device)
+                block
             });
-            features.push(Feature::Stage(blocks.collect()));
+            features.push(FeatureConfig::Stage(blocks.collect()));
         }
         features.push(layer([inputs, self.head_width], 1, 1));
+        features
+    }
+
+    /// Builds the network with fresh random weights.
+    ///
+    /// # Errors
+    /// When sizes are zero or too large.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<EfficientNet<B>, ConfigError> {
+        self.validate()?;
+        let features = self.features();
         Ok(EfficientNet {
-            features,
+            features: features
+                .iter()
+                .map(|feature| feature.init(device))
+                .collect(),
             classifier: LinearConfig::new(self.head_width, self.outputs).init(device),
-            packed_classifier: Packed::default(),
         })
+    }
+
+    /// The network as a graph.
+    pub(crate) fn write(&self) -> Written<Graph> {
+        let mut net = GraphWriter::new(self.in_channels, 32)?;
+        let mut map = GraphWriter::IMAGE;
+        for (index, feature) in self.features().iter().enumerate() {
+            map = feature.write(&mut net, &format!("features.{index}"), map)?;
+        }
+        let means = net.global_average(map)?;
+        let means = net.flattened(means)?;
+        let answer = net.linear("classifier", means, self.head_width, self.outputs)?;
+        net.finish(answer, 1)
     }
 }
 
@@ -193,20 +212,14 @@ impl EfficientNetConfig {
 pub struct EfficientNet<B: Backend> {
     features: Vec<Feature<B>>,
     classifier: Linear<B>,
-    #[module(skip)]
-    packed_classifier: Packed,
 }
 
 impl<B: Backend> EfficientNet<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
         let features = self.features.iter();
-        let means = global_average(features.fold(image, |image, feature| feature.forward(image)));
-        linear(
-            &self.packed_classifier,
-            &self.classifier,
-            means.flatten(1, 3),
-            None,
-        )
+        let features = features.fold(image, |image, feature| feature.forward(image));
+        self.classifier
+            .forward(features.mean_dim(3).mean_dim(2).flatten(1, 3))
     }
 }

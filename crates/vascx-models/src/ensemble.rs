@@ -4,13 +4,15 @@ use burn::module::Module;
 use burn::tensor::{FloatDType, Tensor, backend::Backend};
 
 use crate::fused;
+use crate::graph::GraphNetwork;
+use crate::parameters::{load_parameters, parameter_values};
 use crate::precision::cast_weights;
 use crate::{Architecture, ConfigError, MemberOutput, Network, Precision};
 
-/// M members; their answers are stacked along a new leading axis.
+/// M members, which run as graphs; their answers are stacked along a new leading axis.
 #[derive(Module, Debug)]
 pub struct Ensemble<B: Backend> {
-    members: Vec<Network<B>>,
+    members: Vec<GraphNetwork<B>>,
     #[module(skip)]
     precision: Precision,
 }
@@ -25,7 +27,7 @@ pub enum Prediction<B: Backend> {
 }
 
 impl<B: Backend> Ensemble<B> {
-    /// An ensemble of `members` networks with fresh random weights.
+    /// An ensemble of `members` networks whose weights are zero until they are loaded.
     ///
     /// # Errors
     /// When `members` is zero or the architecture contradicts itself.
@@ -38,12 +40,43 @@ impl<B: Backend> Ensemble<B> {
             return Err(ConfigError::new("ensemble", "needs at least one member"));
         }
         let members = (0..members)
-            .map(|member| architecture.init(member, device))
-            .collect::<Result<_, _>>()?;
+            .map(|member| Ok(GraphNetwork::new(architecture.graph(member)?, device)))
+            .collect::<Result<_, ConfigError>>()?;
         Ok(Self {
             members,
             precision: Precision::F32,
         })
+    }
+
+    /// An ensemble of modules of one architecture, trained ones say, whose weights are copied.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`], or when a module is of another architecture.
+    pub fn of_networks(
+        architecture: &Architecture,
+        networks: &[Network<B>],
+        device: &B::Device,
+    ) -> Result<Self, ConfigError> {
+        let mut weights: Vec<_> = networks.iter().map(parameter_values).collect();
+        let ensemble = Self::new(architecture, networks.len(), device)?;
+        load_parameters(ensemble, |spec| {
+            // `members.<i>.<name>`
+            let mut parts = spec.name.splitn(3, '.').skip(1);
+            let member = parts.next().and_then(|index| index.parse::<usize>().ok());
+            let found = member.zip(parts.next()).and_then(|(member, name)| {
+                let found = weights[member].remove(name)?;
+                (*found.shape == *spec.shape).then_some(found)
+            });
+            found.ok_or_else(|| {
+                let reason = format!("a network is of another architecture: `{}`", spec.name);
+                ConfigError::new("ensemble", reason)
+            })
+        })
+    }
+
+    /// How many members there are.
+    pub fn members(&self) -> usize {
+        self.members.len()
     }
 
     /// The same ensemble with another element type inside; images and answers remain f32.
@@ -58,11 +91,6 @@ impl<B: Backend> Ensemble<B> {
     /// Element type of the weights and feature maps.
     pub fn precision(&self) -> Precision {
         self.precision
-    }
-
-    /// The members, in order.
-    pub fn members(&self) -> &[Network<B>] {
-        &self.members
     }
 
     /// How many images of a height and width are best run together: on the CPU a few, since more only
@@ -97,7 +125,7 @@ impl<B: Backend> Ensemble<B> {
         let image = fused::cast(image, self.precision.dtype());
         let [count, _, height, width] = image.dims();
         let together = self.images_per_pass([height, width]).min(count.max(1));
-        let fill_up = self.members.iter().all(Network::takes_filled_images);
+        let fill_up = self.members.iter().all(GraphNetwork::takes_filled_images);
         let mut passes = fused::laid_out(image, fill_up).split(together, 0);
         let mut answers = Vec::with_capacity(self.members.len());
         for (index, member) in self.members.iter().enumerate() {

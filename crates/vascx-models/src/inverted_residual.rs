@@ -5,8 +5,9 @@ use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
-use crate::fused::global_average;
-use crate::squeeze_excitation::SqueezeExcitation;
+use crate::graph::Arg;
+use crate::squeeze_excitation::{SqueezeExcitation, SqueezeExcitationConfig};
+use crate::writer::{GraphWriter, Written};
 use crate::{Activation, Norm};
 
 /// What [`InvertedResidual`] is built from.
@@ -27,8 +28,14 @@ pub(crate) struct InvertedResidualConfig {
     pub(crate) epsilon: f64,
 }
 
+/// A part of a block, as configuration data.
+enum StageConfig {
+    Conv(ConvLayerConfig),
+    Squeeze(SqueezeExcitationConfig),
+}
+
 impl InvertedResidualConfig {
-    pub(crate) fn init<B: Backend>(self, device: &B::Device) -> InvertedResidual<B> {
+    fn stages(self) -> Vec<StageConfig> {
         let pointwise = |inputs, outputs, activation| ConvLayerConfig {
             kernel_size: 1,
             norm: Norm::Batch {
@@ -38,29 +45,57 @@ impl InvertedResidualConfig {
             ..ConvLayerConfig::new(inputs, outputs)
         };
         let activation = Some(self.activation);
-        let mut block = Vec::with_capacity(4);
+        let mut stages = Vec::with_capacity(4);
         if self.expanded != self.inputs {
             let expand = pointwise(self.inputs, self.expanded, activation);
-            block.push(Stage::Conv(expand.init(device)));
+            stages.push(StageConfig::Conv(expand));
         }
-        let depthwise = ConvLayerConfig {
+        stages.push(StageConfig::Conv(ConvLayerConfig {
             kernel_size: self.kernel_size,
             stride: self.stride,
             groups: self.expanded,
             ..pointwise(self.expanded, self.expanded, activation)
-        };
-        block.push(Stage::Conv(depthwise.init(device)));
+        }));
         if let Some(squeezed) = self.squeezed {
-            let activations = self.squeeze_activations;
-            let squeeze = SqueezeExcitation::new(self.expanded, squeezed, activations, device);
-            block.push(Stage::Squeeze(squeeze));
+            stages.push(StageConfig::Squeeze(SqueezeExcitationConfig {
+                channels: self.expanded,
+                squeezed,
+                activations: self.squeeze_activations,
+            }));
         }
         let project = pointwise(self.expanded, self.outputs, None);
-        block.push(Stage::Conv(project.init(device)));
+        stages.push(StageConfig::Conv(project));
+        stages
+    }
+
+    fn has_shortcut(self) -> bool {
+        self.stride == 1 && self.inputs == self.outputs
+    }
+
+    pub(crate) fn init<B: Backend>(self, device: &B::Device) -> InvertedResidual<B> {
+        let stages = self.stages().into_iter().map(|stage| match stage {
+            StageConfig::Conv(layer) => Stage::Conv(layer.init(device)),
+            StageConfig::Squeeze(squeeze) => Stage::Squeeze(squeeze.init(device)),
+        });
         InvertedResidual {
-            block,
-            shortcut: self.stride == 1 && self.inputs == self.outputs,
+            block: stages.collect(),
+            shortcut: self.has_shortcut(),
         }
+    }
+
+    pub(crate) fn write(self, net: &mut GraphWriter, name: &str, input: Arg) -> Written {
+        let mut map = input;
+        for (index, stage) in self.stages().into_iter().enumerate() {
+            let name = format!("{name}.block.{index}");
+            map = match stage {
+                StageConfig::Conv(layer) => net.conv_layer(&name, &[map], &layer, None)?,
+                StageConfig::Squeeze(squeeze) => squeeze.write(net, &name, map)?,
+            };
+        }
+        if self.has_shortcut() {
+            map = net.sum(map, input)?;
+        }
+        Ok(map)
     }
 }
 
@@ -72,23 +107,15 @@ pub(crate) struct InvertedResidual<B: Backend> {
 
 impl<B: Backend> InvertedResidual<B> {
     pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let shortcut = self.shortcut.then(|| input.clone());
-        let (features, means, rest) = match self.block.as_slice() {
-            [Stage::Conv(expand), Stage::Conv(depthwise), rest @ ..] if !rest.is_empty() => {
-                let squeezed = matches!(rest, [Stage::Squeeze(_), ..]);
-                let (features, means) = depthwise.forward_expanded(expand, input, squeezed);
-                (features, means, rest)
-            }
-            [Stage::Conv(depthwise), rest @ ..] => (depthwise.forward(vec![input]), None, rest),
-            _ => unreachable!("a block begins with a convolution"),
-        };
-        match rest {
-            [Stage::Squeeze(squeeze), Stage::Conv(project)] => {
-                let means = means.unwrap_or_else(|| global_average(features.clone()));
-                project.forward_scaled(features, squeeze.gates(means), shortcut)
-            }
-            [Stage::Conv(project)] => project.forward_onto(vec![features], shortcut),
-            _ => unreachable!("a block ends with its projection"),
+        let stages = self.block.iter();
+        let features = stages.fold(input.clone(), |features, stage| match stage {
+            Stage::Conv(layer) => layer.forward(vec![features]),
+            Stage::Squeeze(squeeze) => squeeze.forward(features),
+        });
+        if self.shortcut {
+            features + input
+        } else {
+            features
         }
     }
 }
@@ -97,6 +124,55 @@ impl<B: Backend> InvertedResidual<B> {
 enum Stage<B: Backend> {
     Conv(ConvLayer<B>),
     Squeeze(SqueezeExcitation<B>),
+}
+
+/// A part of a mobile network, as configuration data.
+pub(crate) enum FeatureConfig {
+    Layer(ConvLayerConfig),
+    Block(InvertedResidualConfig),
+    Stage(Vec<InvertedResidualConfig>),
+}
+
+impl FeatureConfig {
+    /// Convolution, batch norm and activation, as networks begin and end; from and to `channels`.
+    pub(crate) fn layer(
+        [inputs, outputs]: [usize; 2],
+        kernel_size: usize,
+        stride: usize,
+        activation: Activation,
+        epsilon: f64,
+    ) -> Self {
+        Self::Layer(ConvLayerConfig {
+            kernel_size,
+            stride,
+            norm: Norm::Batch { epsilon },
+            activation: Some(activation),
+            ..ConvLayerConfig::new(inputs, outputs)
+        })
+    }
+
+    pub(crate) fn init<B: Backend>(&self, device: &B::Device) -> Feature<B> {
+        match self {
+            Self::Layer(layer) => Feature::Layer(layer.init(device)),
+            Self::Block(block) => Feature::Block(block.init(device)),
+            Self::Stage(blocks) => {
+                Feature::Stage(blocks.iter().map(|block| block.init(device)).collect())
+            }
+        }
+    }
+
+    pub(crate) fn write(&self, net: &mut GraphWriter, name: &str, map: Arg) -> Written {
+        match self {
+            Self::Layer(layer) => net.conv_layer(name, &[map], layer, None),
+            Self::Block(block) => block.write(net, name, map),
+            Self::Stage(blocks) => blocks
+                .iter()
+                .enumerate()
+                .try_fold(map, |map, (index, block)| {
+                    block.write(net, &format!("{name}.{index}"), map)
+                }),
+        }
+    }
 }
 
 /// A part of a mobile network, numbered as torchvision numbers them.
@@ -109,25 +185,6 @@ pub(crate) enum Feature<B: Backend> {
 }
 
 impl<B: Backend> Feature<B> {
-    /// Convolution, batch norm and activation, as networks begin and end; from and to `channels`.
-    pub(crate) fn layer(
-        [inputs, outputs]: [usize; 2],
-        kernel_size: usize,
-        stride: usize,
-        activation: Activation,
-        epsilon: f64,
-        device: &B::Device,
-    ) -> Self {
-        let layer = ConvLayerConfig {
-            kernel_size,
-            stride,
-            norm: Norm::Batch { epsilon },
-            activation: Some(activation),
-            ..ConvLayerConfig::new(inputs, outputs)
-        };
-        Self::Layer(layer.init(device))
-    }
-
     pub(crate) fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         match self {
             Self::Layer(layer) => layer.forward(vec![input]),

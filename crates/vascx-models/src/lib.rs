@@ -41,6 +41,7 @@ mod resnet_unet;
 mod squeeze_excitation;
 mod unet;
 mod work;
+mod writer;
 
 pub use activation::Activation;
 pub use basic_unet::{BasicUNet, BasicUNetConfig};

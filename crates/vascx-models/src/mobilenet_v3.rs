@@ -7,8 +7,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::fused::{Packed, global_average, linear};
-use crate::inverted_residual::{Feature, InvertedResidualConfig};
+use crate::graph::Graph;
+use crate::inverted_residual::{Feature, FeatureConfig, InvertedResidualConfig};
+use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
 
 /// Configuration of a [`MobileNetV3`].
@@ -151,27 +152,15 @@ impl MobileNetV3Config {
         Ok(())
     }
 
-    /// Builds the network with fresh random weights.
-    ///
-    /// # Errors
-    /// When sizes are zero or too large.
-    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<MobileNetV3<B>, ConfigError> {
-        self.validate()?;
+    fn features(&self) -> Vec<FeatureConfig> {
         let layer = |channels, kernel_size, stride| {
             let activation = Activation::HardSwish;
-            Feature::layer(
-                channels,
-                kernel_size,
-                stride,
-                activation,
-                self.epsilon,
-                device,
-            )
+            FeatureConfig::layer(channels, kernel_size, stride, activation, self.epsilon)
         };
         let mut features = vec![layer([self.in_channels, self.stem_width], 3, 2)];
         let mut inputs = self.stem_width;
         for block in &self.blocks {
-            let config = InvertedResidualConfig {
+            features.push(FeatureConfig::Block(InvertedResidualConfig {
                 inputs,
                 expanded: block.expanded,
                 outputs: block.width,
@@ -185,17 +174,43 @@ impl MobileNetV3Config {
                     Activation::Relu
                 },
                 epsilon: self.epsilon,
-            };
-            features.push(Feature::Block(config.init(device)));
+            }));
             inputs = block.width;
         }
         features.push(layer([inputs, self.head_width], 1, 1));
+        features
+    }
+
+    /// Builds the network with fresh random weights.
+    ///
+    /// # Errors
+    /// When sizes are zero or too large.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<MobileNetV3<B>, ConfigError> {
+        self.validate()?;
+        let features = self.features();
         Ok(MobileNetV3 {
-            features,
+            features: features
+                .iter()
+                .map(|feature| feature.init(device))
+                .collect(),
             hidden: LinearConfig::new(self.head_width, self.hidden_width).init(device),
             classifier: LinearConfig::new(self.hidden_width, self.outputs).init(device),
-            packed: Default::default(),
         })
+    }
+
+    /// The network as a graph.
+    pub(crate) fn write(&self) -> Written<Graph> {
+        let mut net = GraphWriter::new(self.in_channels, 32)?;
+        let mut map = GraphWriter::IMAGE;
+        for (index, feature) in self.features().iter().enumerate() {
+            map = feature.write(&mut net, &format!("features.{index}"), map)?;
+        }
+        let means = net.global_average(map)?;
+        let means = net.flattened(means)?;
+        let hidden = net.linear("hidden", means, self.head_width, self.hidden_width)?;
+        let hidden = net.activation(hidden, Activation::HardSwish)?;
+        let answer = net.linear("classifier", hidden, self.hidden_width, self.outputs)?;
+        net.finish(answer, 1)
     }
 }
 
@@ -205,19 +220,15 @@ pub struct MobileNetV3<B: Backend> {
     features: Vec<Feature<B>>,
     hidden: Linear<B>,
     classifier: Linear<B>,
-    /// Of the last two.
-    #[module(skip)]
-    packed: [Packed; 2],
 }
 
 impl<B: Backend> MobileNetV3<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
         let features = self.features.iter();
-        let means = global_average(features.fold(image, |image, feature| feature.forward(image)));
-        let [hidden, classifier] = &self.packed;
-        let activation = Some(Activation::HardSwish);
-        let values = linear(hidden, &self.hidden, means.flatten(1, 3), activation);
-        linear(classifier, &self.classifier, values, None)
+        let features = features.fold(image, |image, feature| feature.forward(image));
+        let means = features.mean_dim(3).mean_dim(2).flatten(1, 3);
+        let hidden = Activation::HardSwish.forward(self.hidden.forward(means));
+        self.classifier.forward(hidden)
     }
 }

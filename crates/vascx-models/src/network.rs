@@ -201,7 +201,38 @@ impl Architecture {
         }
     }
 
-    /// Builds one member: typed networks with fresh random weights, graphs with weights of zero.
+    /// One member as a graph, whose parameters bear the names that they have in [`Self::init`].
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself, or has no such member.
+    pub fn graph(&self, member: usize) -> Result<Arc<Graph>, ConfigError> {
+        self.validate()?;
+        let written = match self {
+            Self::UNet(config) => config.write(),
+            Self::ResNetUNet(config) => config.write(),
+            Self::BasicUNet(config) => config.write(),
+            Self::DynUNet(config) => config.write(),
+            Self::ResNet(config) => config.write(),
+            Self::EfficientNet(config) => config.write(),
+            Self::ConvNeXt(config) => config.write(),
+            Self::MobileNetV3(config) => config.write(),
+            Self::Graph(graphs) => {
+                let graph = match &graphs[..] {
+                    [shared] => Some(shared),
+                    graphs => graphs.get(member),
+                };
+                return graph.cloned().ok_or_else(|| {
+                    let count = graphs.len();
+                    ConfigError::new("graph", format!("{count} graphs, no member {member}"))
+                });
+            }
+        };
+        let graph = written.map_err(|reason| ConfigError::new(self.family(), reason))?;
+        Ok(Arc::new(graph))
+    }
+
+    /// Builds one member as a module that can be trained: typed networks with fresh random weights,
+    /// graphs with weights of zero.
     ///
     /// # Errors
     /// When the configuration contradicts itself, or has no such member.
@@ -211,20 +242,7 @@ impl Architecture {
         device: &B::Device,
     ) -> Result<Network<B>, ConfigError> {
         Ok(match self {
-            Self::Graph(graphs) => {
-                let graph = match &graphs[..] {
-                    [shared] => Some(shared),
-                    graphs => graphs.get(member),
-                };
-                let graph = graph.ok_or_else(|| {
-                    ConfigError::new(
-                        "graph",
-                        format!("{} graphs, no member {member}", graphs.len()),
-                    )
-                })?;
-                graph.validate()?;
-                Network::Graph(GraphNetwork::new(graph.clone(), device))
-            }
+            Self::Graph(_) => Network::Graph(GraphNetwork::new(self.graph(member)?, device)),
             Self::UNet(config) => Network::UNet(config.init(device)?),
             Self::ResNetUNet(config) => Network::ResNetUNet(config.init(device)?),
             Self::BasicUNet(config) => Network::BasicUNet(config.init(device)?),
@@ -261,7 +279,7 @@ fn first(graphs: &[Arc<Graph>]) -> Option<&Graph> {
     graphs.first().map(AsRef::as_ref)
 }
 
-/// One ensemble member.
+/// One ensemble member as a plain burn module.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant)] // A handful of members live in one vector; size is irrelevant.
 pub enum Network<B: Backend> {
@@ -286,17 +304,6 @@ pub enum Network<B: Backend> {
 }
 
 impl<B: Backend> Network<B> {
-    /// Whether images may have channels of zeros behind their own, which the convolutions that
-    /// networks begin with leave out.
-    pub(crate) fn takes_filled_images(&self) -> bool {
-        match self {
-            Self::Graph(network) => network.takes_filled_images(),
-            // Residual blocks may add the image itself.
-            Self::DynUNet(_) => false,
-            _ => true,
-        }
-    }
-
     /// Runs the member on an image `[N, C, H, W]`.
     ///
     /// # Panics

@@ -1,13 +1,10 @@
 //! Normalisation layers, as configuration data.
 
-use burn::module::Param;
 use burn::nn::norm::{
     BatchNormConfig, GroupNormConfig, InstanceNormConfig, Normalization, NormalizationConfig,
 };
-use burn::tensor::{FloatDType, Tensor, TensorPrimitive, backend::Backend};
+use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
-
-use crate::{Activation, fused};
 
 /// Which normalisation follows a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,37 +53,4 @@ impl Norm {
         };
         Some(config.init(device))
     }
-}
-
-/// Any other normalisation, then an activation if there is one; its sums over whole maps are f32's.
-pub(crate) fn normalise<B: Backend>(
-    norm: &Normalization<B>,
-    mut input: Tensor<B, 4>,
-    activation: Option<Activation>,
-) -> Tensor<B, 4> {
-    let groups = match norm {
-        Normalization::Group(norm) => {
-            Some((norm.num_groups, norm.epsilon, &norm.gamma, &norm.beta))
-        }
-        Normalization::Instance(norm) => {
-            Some((norm.num_channels, norm.epsilon, &norm.gamma, &norm.beta))
-        }
-        _ => None,
-    };
-    if let Some((groups, epsilon, gamma, beta)) = groups {
-        let primitive = |param: &Param<Tensor<B, 1>>| param.val().into_primitive().tensor();
-        let affine = match (gamma, beta) {
-            (Some(gamma), Some(beta)) => Some([primitive(gamma), primitive(beta)]),
-            _ => None,
-        };
-        let affine = affine.as_ref().map(|[scale, shift]| [scale, shift]);
-        let map = input.into_primitive().tensor();
-        match fused::group_norm::<B>(map, groups, epsilon, affine, activation) {
-            Ok(output) => return Tensor::from_primitive(TensorPrimitive::Float(output)),
-            Err(map) => input = Tensor::from_primitive(TensorPrimitive::Float(map)),
-        }
-    }
-    let dtype: FloatDType = input.dtype().into();
-    let normalised = norm.forward(input.cast(FloatDType::F32)).cast(dtype);
-    fused::activated(normalised, activation)
 }

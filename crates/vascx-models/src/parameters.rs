@@ -4,6 +4,8 @@
 //! Enum variants do not appear in them. Loading is total: every parameter of the network is asked
 //! for once, and random initial values are never computed.
 
+use std::collections::BTreeMap;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
@@ -24,6 +26,18 @@ pub fn parameter_specs<B: Backend, M: Module<B>>(module: &M) -> Vec<ParameterSpe
     };
     module.visit(&mut collector);
     collector.specs
+}
+
+/// The values of every parameter by name.
+pub(crate) fn parameter_values<B: Backend, M: Module<B>>(
+    module: &M,
+) -> BTreeMap<String, TensorData> {
+    let mut reader = Reader {
+        path: Path::default(),
+        values: BTreeMap::new(),
+    };
+    module.visit(&mut reader);
+    reader.values
 }
 
 /// Replaces every parameter of `module` by what `source` gives for its specification: the values
@@ -97,6 +111,26 @@ impl<B: Backend> ModuleVisitor<B> for Collector {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         self.specs.push(self.path.spec(param));
+    }
+}
+
+struct Reader {
+    path: Path,
+    values: BTreeMap<String, TensorData>,
+}
+
+impl<B: Backend> ModuleVisitor<B> for Reader {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.path.exit(container);
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let name = self.path.0.join(".");
+        self.values.insert(name, param.val().into_data());
     }
 }
 

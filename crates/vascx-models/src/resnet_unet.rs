@@ -3,13 +3,15 @@
 
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
+use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
-use crate::fused::{FusedConvolution, Packed, interpolate};
+use crate::graph::{Graph, ResizeMode};
 use crate::resnet::{ResNetEncoder, ResNetEncoderConfig};
+use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm, ResNetDepth};
 
 /// Configuration of a [`ResNetUNet`].
@@ -65,29 +67,12 @@ impl ResNetUNetConfig {
     /// When a size is zero or too large.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<ResNetUNet<B>, ConfigError> {
         self.validate()?;
-        let encoder = ResNetEncoderConfig {
-            depth: self.depth,
-            in_channels: self.in_channels,
-            width: self.encoder_width,
-            epsilon: self.epsilon,
-        };
-        let [stem, first, second, third, fourth] = encoder.channels();
-        let skips = [third, second, first, stem, 0];
-        let mut below = fourth;
-        let decoder = skips
-            .into_iter()
-            .zip(self.decoder_widths)
+        let encoder = self.encoder();
+        let mut below = encoder.channels()[4];
+        let decoder = self.skips().into_iter().zip(self.decoder_widths);
+        let decoder = decoder
             .map(|(skip, outputs)| {
-                let layer = |inputs| {
-                    let layer = ConvLayerConfig {
-                        norm: Norm::Batch {
-                            epsilon: self.epsilon,
-                        },
-                        activation: Some(Activation::Relu),
-                        ..ConvLayerConfig::new(inputs, outputs)
-                    };
-                    layer.init(device)
-                };
+                let layer = |inputs| self.layer(inputs, outputs).init(device);
                 let block = DecoderBlock {
                     conv1: layer(below + skip),
                     conv2: layer(outputs),
@@ -100,8 +85,60 @@ impl ResNetUNetConfig {
             encoder: encoder.init(device),
             decoder,
             head: padded_conv(below, self.out_channels, 3, 1).init(device),
-            packed_head: Packed::default(),
         })
+    }
+}
+
+impl ResNetUNetConfig {
+    fn encoder(&self) -> ResNetEncoderConfig {
+        ResNetEncoderConfig {
+            depth: self.depth,
+            in_channels: self.in_channels,
+            width: self.encoder_width,
+            epsilon: self.epsilon,
+        }
+    }
+
+    /// Channels of the skip connections, lowest resolution first; the last block has none.
+    fn skips(&self) -> [usize; 5] {
+        let [stem, first, second, third, _] = self.encoder().channels();
+        [third, second, first, stem, 0]
+    }
+
+    fn layer(&self, inputs: usize, outputs: usize) -> ConvLayerConfig {
+        ConvLayerConfig {
+            norm: Norm::Batch {
+                epsilon: self.epsilon,
+            },
+            activation: Some(Activation::Relu),
+            ..ConvLayerConfig::new(inputs, outputs)
+        }
+    }
+
+    /// The network as a graph.
+    pub(crate) fn write(&self) -> Written<Graph> {
+        let mut net = GraphWriter::new(self.in_channels, Self::SIZE_DIVISOR)?;
+        let image = GraphWriter::IMAGE;
+        let [stem, first, second, third, fourth] =
+            self.encoder().write(&mut net, "encoder", image)?;
+        let mut map = fourth;
+        let skips = [Some(third), Some(second), Some(first), Some(stem), None];
+        for (index, (skip, outputs)) in skips.into_iter().zip(self.decoder_widths).enumerate() {
+            let name = format!("decoder.{index}");
+            let enlarged = net.doubled(map, ResizeMode::Nearest, false)?;
+            let maps: Vec<_> = std::iter::once(enlarged).chain(skip).collect();
+            let inputs = maps.iter().map(|&map| net.channels(map)).sum();
+            let layer = self.layer(inputs, outputs);
+            map = net.conv_layer(&format!("{name}.conv1"), &maps, &layer, None)?;
+            let layer = self.layer(outputs, outputs);
+            map = net.conv_layer(&format!("{name}.conv2"), &[map], &layer, None)?;
+        }
+        let head = ConvLayerConfig {
+            bias: true,
+            ..ConvLayerConfig::new(net.channels(map), self.out_channels)
+        };
+        let answer = net.conv("head", map, &head)?;
+        net.finish(answer, Self::SIZE_DIVISOR)
     }
 }
 
@@ -111,8 +148,6 @@ pub struct ResNetUNet<B: Backend> {
     encoder: ResNetEncoder<B>,
     decoder: Vec<DecoderBlock<B>>,
     head: Conv2d<B>,
-    #[module(skip)]
-    packed_head: Packed,
 }
 
 impl<B: Backend> ResNetUNet<B> {
@@ -125,7 +160,7 @@ impl<B: Backend> ResNetUNet<B> {
         let features = blocks.fold(fourth, |features, (block, skip)| {
             block.forward(features, skip)
         });
-        FusedConvolution::bare(&self.packed_head, &self.head).forward(vec![features])
+        self.head.forward(features)
     }
 }
 

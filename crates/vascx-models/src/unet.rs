@@ -5,12 +5,14 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Dropout, DropoutConfig};
+use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
-use crate::fused::{FusedConvolution, Packed, convolve_transposed, interpolate, max_pool};
+use crate::graph::{Arg, Graph, ResizeMode};
+use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 
 /// Configuration of a [`UNet`].
@@ -136,23 +138,103 @@ impl UNetConfig {
             .collect();
         let head =
             |width: usize| Conv2dConfig::new([width, self.out_channels], [1, 1]).init(device);
-        let inner = self.widths.len().saturating_sub(1).max(1);
-        let auxiliary_heads = if self.deep_supervision {
-            self.widths[1..inner]
-                .iter()
-                .map(|&width| head(width))
-                .collect()
-        } else {
-            Vec::new()
-        };
         Ok(UNet {
             encoder,
             pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
             decoder,
             head: head(self.widths[0]),
-            packed_head: Packed::default(),
-            auxiliary_heads,
+            auxiliary_heads: self.auxiliary_widths().iter().map(|&w| head(w)).collect(),
         })
+    }
+}
+
+impl UNetConfig {
+    /// The layers of an encoder or decoder block.
+    fn block(&self, inputs: usize, outputs: usize) -> impl Iterator<Item = ConvLayerConfig> {
+        (0..self.convs_per_block).map(move |index| ConvLayerConfig {
+            bias: self.conv_bias,
+            norm: self.norm,
+            activation: Some(self.activation),
+            ..ConvLayerConfig::new(if index == 0 { inputs } else { outputs }, outputs)
+        })
+    }
+
+    /// The network as a graph.
+    pub(crate) fn write(&self) -> Written<Graph> {
+        let mut net = GraphWriter::new(self.in_channels, self.size_divisor())?;
+        let mut map = GraphWriter::IMAGE;
+        let mut skips = Vec::with_capacity(self.widths.len());
+        for (level, &width) in self.widths.iter().enumerate() {
+            if level > 0 {
+                skips.push(map);
+                map = net.max_pool(map, 2, 2, 0)?;
+            }
+            map = self.write_block(&mut net, &format!("encoder.{level}"), &[map], width)?;
+        }
+        for (block, (skip, &width)) in skips.iter().zip(&self.widths).rev().enumerate() {
+            let name = format!("decoder.{block}");
+            let enlarged = self.write_up(&mut net, &format!("{name}.up"), map, width)?;
+            let maps = [*skip, enlarged];
+            map = self.write_block(&mut net, &format!("{name}.block"), &maps, width)?;
+        }
+        let head = |inputs| ConvLayerConfig {
+            kernel_size: 1,
+            bias: true,
+            ..ConvLayerConfig::new(inputs, self.out_channels)
+        };
+        let answer = net.conv("head", map, &head(self.widths[0]))?;
+        for (index, &width) in self.auxiliary_widths().iter().enumerate() {
+            net.conv_parameters(&format!("auxiliary_heads.{index}"), &head(width))?;
+        }
+        net.finish(answer, self.size_divisor())
+    }
+
+    fn write_block(
+        &self,
+        net: &mut GraphWriter,
+        name: &str,
+        maps: &[Arg],
+        outputs: usize,
+    ) -> Written {
+        let inputs = maps.iter().map(|&map| net.channels(map)).sum();
+        let mut maps = maps.to_vec();
+        for (index, layer) in self.block(inputs, outputs).enumerate() {
+            let name = format!("{name}.layers.{index}");
+            maps = vec![net.conv_layer(&name, &maps, &layer, None)?];
+        }
+        Ok(maps[0])
+    }
+
+    fn write_up(&self, net: &mut GraphWriter, name: &str, map: Arg, outputs: usize) -> Written {
+        let (enlarged, kernel_size) = match self.upsampling {
+            Upsampling::Transposed => return net.conv_transposed(name, map, outputs, 2, true),
+            Upsampling::Bilinear {
+                kernel_size,
+                align_corners,
+            } => (
+                net.doubled(map, ResizeMode::Bilinear, align_corners)?,
+                kernel_size,
+            ),
+            Upsampling::Nearest { kernel_size } => {
+                (net.doubled(map, ResizeMode::Nearest, false)?, kernel_size)
+            }
+        };
+        let layer = ConvLayerConfig {
+            kernel_size,
+            bias: true,
+            ..ConvLayerConfig::new(net.channels(map), outputs)
+        };
+        net.conv(&format!("{name}.conv"), enlarged, &layer)
+    }
+
+    /// Channels of the levels that carry heads for deep supervision.
+    fn auxiliary_widths(&self) -> &[usize] {
+        let inner = self.widths.len().saturating_sub(1).max(1);
+        if self.deep_supervision {
+            &self.widths[1..inner]
+        } else {
+            &[]
+        }
     }
 }
 
@@ -163,8 +245,6 @@ pub struct UNet<B: Backend> {
     pool: MaxPool2d,
     decoder: Vec<UpBlock<B>>,
     head: Conv2d<B>,
-    #[module(skip)]
-    packed_head: Packed,
     /// One 1 × 1 convolution per inner level, highest resolution first.
     auxiliary_heads: Vec<Conv2d<B>>,
 }
@@ -179,7 +259,7 @@ impl<B: Backend> UNet<B> {
             let skip = skips.pop().expect("a decoder block per skip connection");
             features = block.forward(features, skip);
         }
-        FusedConvolution::bare(&self.packed_head, &self.head).forward(vec![features])
+        self.head.forward(features)
     }
 
     /// Logits of every supervised level, full resolution first: `forward`'s, then the auxiliary
@@ -210,7 +290,7 @@ impl<B: Backend> UNet<B> {
         let mut levels: Vec<Tensor<B, 4>> = Vec::with_capacity(self.encoder.len());
         for block in &self.encoder {
             let input = match levels.last() {
-                Some(above) => max_pool(&self.pool, above.clone()),
+                Some(above) => self.pool.forward(above.clone()),
                 None => image.clone(),
             };
             levels.push(block.forward(vec![input]));
@@ -228,18 +308,9 @@ struct ConvBlock<B: Backend> {
 
 impl<B: Backend> ConvBlock<B> {
     fn new(config: &UNetConfig, inputs: usize, outputs: usize, device: &B::Device) -> Self {
-        let layers = (0..config.convs_per_block).map(|index| {
-            let inputs = if index == 0 { inputs } else { outputs };
-            let layer = ConvLayerConfig {
-                bias: config.conv_bias,
-                norm: config.norm,
-                activation: Some(config.activation),
-                ..ConvLayerConfig::new(inputs, outputs)
-            };
-            layer.init(device)
-        });
+        let layers = config.block(inputs, outputs);
         Self {
-            layers: layers.collect(),
+            layers: layers.map(|layer| layer.init(device)).collect(),
             dropout: DropoutConfig::new(config.dropout).init(),
         }
     }
@@ -259,8 +330,6 @@ impl<B: Backend> ConvBlock<B> {
 #[derive(Module, Debug)]
 struct UpBlock<B: Backend> {
     up: Up<B>,
-    #[module(skip)]
-    packed_up: Packed,
     block: ConvBlock<B>,
 }
 
@@ -288,15 +357,14 @@ impl<B: Backend> UpBlock<B> {
         };
         Self {
             up,
-            packed_up: Packed::default(),
             block: ConvBlock::new(config, 2 * outputs, outputs, device),
         }
     }
 
     fn forward(&self, input: Tensor<B, 4>, skip: Tensor<B, 4>) -> Tensor<B, 4> {
         let enlarged = match &self.up {
-            Up::Transposed(conv) => convolve_transposed(&self.packed_up, conv, input),
-            Up::Interpolated(conv) => conv.forward(&self.packed_up, input),
+            Up::Transposed(conv) => conv.forward(input),
+            Up::Interpolated(conv) => conv.forward(input),
         };
         self.block.forward(vec![skip, enlarged])
     }
@@ -316,9 +384,12 @@ struct InterpolatedConv<B: Backend> {
 }
 
 impl<B: Backend> InterpolatedConv<B> {
-    fn forward(&self, packed: &Packed, input: Tensor<B, 4>) -> Tensor<B, 4> {
+    fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let [_, _, height, width] = input.dims();
-        let enlarged = interpolate(input, [2 * height, 2 * width], self.options.clone());
-        FusedConvolution::bare(packed, &self.conv).forward(vec![enlarged])
+        self.conv.forward(interpolate(
+            input,
+            [2 * height, 2 * width],
+            self.options.clone(),
+        ))
     }
 }

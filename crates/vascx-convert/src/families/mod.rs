@@ -8,9 +8,8 @@ mod shapes;
 mod torchvision;
 mod unet;
 
-use burn::backend::Flex;
 use serde::Serialize;
-use vascx_models::{Architecture, parameter_specs};
+use vascx_models::Architecture;
 
 use crate::error::{Error, Result};
 use dialect::Dialect;
@@ -118,10 +117,9 @@ impl Family {
         }
         let mut notes = dialect.notes.clone();
         notes.append(&mut described.notes);
-        // Flex serves only to write the network's type down: parameters are lazy.
-        let network = described.architecture.init::<Flex>(0, &Default::default());
+        let network = described.architecture.graph(0);
         let network = network.map_err(|error| error.to_string())?;
-        let mut fit = self.scheme.fit(&parameter_specs(&network), &dialect.shapes);
+        let mut fit = self.scheme.fit(&network.parameters, &dialect.shapes);
         for (_, source) in &mut fit.pairs {
             *source = dialect.source(source);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vascx_models::ParameterSpec;
+use vascx_models::graph::GraphParameter;
 
 use super::shapes::ShapeMap;
 
@@ -22,7 +22,7 @@ const COUNTER: &str = "num_batches_tracked";
 #[derive(Debug, Default)]
 pub(crate) struct Fit {
     /// Parameter of the network and its tensor in the state dict.
-    pub(crate) pairs: Vec<(ParameterSpec, String)>,
+    pub(crate) pairs: Vec<(GraphParameter, String)>,
     /// Tensors of the state dict that the network needs and that are not there, or not of the
     /// shape it needs.
     pub(crate) missing: Vec<String>,
@@ -40,7 +40,7 @@ impl Fit {
 
 impl Scheme {
     /// Finds the tensor of every parameter.
-    pub(super) fn fit(&self, network: &[ParameterSpec], shapes: &ShapeMap) -> Fit {
+    pub(super) fn fit(&self, network: &[GraphParameter], shapes: &ShapeMap) -> Fit {
         let mut fit = Fit::default();
         let mut used = BTreeSet::new();
         for spec in network {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
 use vascx_convert::{ConvertOptions, Model, Task};
-use vascx_models::{Precision, Prediction};
+use vascx_models::{MemberOutput, Precision, Prediction};
 
 /// NdArray when that feature is on, else Flex.
 #[cfg(feature = "ndarray")]
@@ -43,20 +43,40 @@ fn read(tensors: &SafeTensors, name: &str) -> (Vec<usize>, Vec<f32>) {
 
 /// Runs the model on every `image…` of a safetensors file, beside whose `prediction…` it stands.
 pub(crate) fn answers(model: &Model, reference: &Path) -> Vec<Answers> {
+    let ensemble = model.load::<TestBackend>(&Default::default()).unwrap();
+    answers_of(reference, |image| match ensemble.forward(image) {
+        Prediction::Spatial(maps) => maps.into_data(),
+        Prediction::Vector(vectors) => vectors.into_data(),
+    })
+}
+
+/// The largest difference of the model's first member as a plain burn module.
+pub(crate) fn error_of_module(model: &Model, reference: &Path) -> f32 {
+    let network = model.load_network::<TestBackend>(0, &Default::default());
+    let network = network.unwrap();
+    let answers = answers_of(reference, |image| match network.forward(image) {
+        MemberOutput::Spatial(map) => map.unsqueeze_dim::<5>(0).into_data(),
+        MemberOutput::Vector(vector) => vector.unsqueeze_dim::<3>(0).into_data(),
+    });
+    let answers = answers.into_iter();
+    let differences = answers.map(|answer| difference(&answer.expected, &answer.actual));
+    differences.fold(0.0, f32::max)
+}
+
+fn answers_of(
+    reference: &Path,
+    run: impl Fn(Tensor<TestBackend, 4>) -> TensorData,
+) -> Vec<Answers> {
     let bytes = std::fs::read(reference).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let device = Default::default();
-    let ensemble = model.load::<TestBackend>(&device).unwrap();
     let names = tensors.names().into_iter();
     let suffixes = names.filter_map(|name| name.strip_prefix("image"));
     let answer = |suffix| {
         let (shape, image) = read(&tensors, &format!("image{suffix}"));
         let (expected_shape, expected) = read(&tensors, &format!("prediction{suffix}"));
         let image = Tensor::<TestBackend, 4>::from_data(TensorData::new(image, shape), &device);
-        let data = match ensemble.forward(image) {
-            Prediction::Spatial(maps) => maps.into_data(),
-            Prediction::Vector(vectors) => vectors.into_data(),
-        };
+        let data = run(image);
         let reference = reference.display();
         assert_eq!(data.shape[..], expected_shape[..], "{reference}{suffix}");
         Answers {

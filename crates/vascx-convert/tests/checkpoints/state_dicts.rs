@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read, Write};
 
-use crate::comparison::{TOLERANCE, fixture, relative_error};
+use crate::comparison::{TOLERANCE, error_of_module, fixture, relative_error};
 use vascx_convert::{ArchitectureChoice, ConvertOptions, Model};
 use vascx_models::Precision;
 use zip::write::SimpleFileOptions;
@@ -47,6 +47,9 @@ fn every_family_answers_like_pytorch_and_verifies() {
         let error = error_of(&model, name);
         println!("{name}: relative error {error:e}");
         assert!(error <= TOLERANCE, "{name}: relative error {error:e}");
+        let reference = fixture(&format!("state_dicts/{name}.reference.safetensors"));
+        let error = error_of_module(&model, &reference);
+        assert!(error <= TOLERANCE, "{name}: as a module {error:e}");
 
         let directory = folder.path().join(name);
         model.save(&directory, Precision::BF16, false).unwrap();

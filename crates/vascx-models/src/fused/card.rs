@@ -23,8 +23,9 @@ use burn_fusion::stream::{Operation, OperationStreams};
 use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 use vascx_gpu::{Convolution, Element, Maps, Operands, Packing};
 
+use super::convolution::activated;
 use super::kept::Kept;
-use super::{FusedConvolution, activated, is_filled_up, primitive, tensor};
+use super::{FusedConvolution, is_filled_up, primitive, tensor};
 use crate::Activation;
 
 type Cuda = CubeBackend<CudaRuntime, f32, i32, u8>;

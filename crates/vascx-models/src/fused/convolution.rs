@@ -30,10 +30,11 @@ pub(crate) struct FusedConvolution<'a, B: Backend> {
     pub(crate) activation: Option<Activation>,
 }
 
-impl<'a, B: Backend> FusedConvolution<'a, B> {
+impl<B: Backend> FusedConvolution<'_, B> {
     /// Without norm and activation.
-    pub(crate) fn bare(packed: &'a Packed, conv: &'a Conv2d<B>) -> Self {
-        Self {
+    #[cfg(all(test, feature = "flex"))]
+    pub(crate) fn bare<'a>(packed: &'a Packed, conv: &'a Conv2d<B>) -> FusedConvolution<'a, B> {
+        FusedConvolution {
             packed,
             conv,
             norm: None,

@@ -7,8 +7,7 @@
 //! operations keep their channels last, as tensors `[N, C, H, W]` with permuted strides.
 
 use burn::nn::pool::MaxPool2d;
-use burn::nn::{LayerNorm, Linear};
-use burn::tensor::ops::{FloatTensor, InterpolateMode, InterpolateOptions};
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{FloatDType, Tensor, TensorPrimitive, backend::Backend};
 
 use crate::{Activation, work};
@@ -26,7 +25,7 @@ mod kept;
 mod native;
 
 pub(crate) use convolution::{
-    FusedConvolution, Packed, activated, convolve_expanded, convolve_scaled, convolve_transposed,
+    FusedConvolution, Packed, convolve_expanded, convolve_scaled, convolve_transposed,
 };
 pub(crate) use neighbours::{Neighbour, neighbours};
 
@@ -161,63 +160,12 @@ pub(crate) fn global_average<B: Backend>(input: Tensor<B, 4>) -> Tensor<B, 4> {
     means.cast(dtype)
 }
 
-/// A map plus another, which is broadcast if need be.
-pub(crate) fn sum<B: Backend>(map: Tensor<B, 4>, other: Tensor<B, 4>) -> Tensor<B, 4> {
-    match arithmetic::<B>(Arithmetic::Add, [map, other].map(into_primitive)) {
-        Ok(sum) => tensor(sum),
-        Err([map, other]) => tensor::<B, 4>(map) + tensor(other),
-    }
-}
-
 /// A map times factors, which are broadcast if need be.
 pub(crate) fn scaled<B: Backend>(map: Tensor<B, 4>, factors: Tensor<B, 4>) -> Tensor<B, 4> {
     match arithmetic::<B>(Arithmetic::Multiply, [map, factors].map(into_primitive)) {
         Ok(product) => tensor(product),
         Err([map, factors]) => tensor::<B, 4>(map) * tensor(factors),
     }
-}
-
-/// A linear layer and its activation over the last axis.
-pub(crate) fn linear<B: Backend, const D: usize>(
-    packed: &Packed,
-    layer: &Linear<B>,
-    input: Tensor<B, D>,
-    activation: Option<Activation>,
-) -> Tensor<B, D> {
-    let [inputs, outputs] = layer.weight.dims();
-    work::note(input.shape().num_elements() / inputs * outputs, inputs);
-    let weight = primitive(&layer.weight.val());
-    let bias = layer.bias.as_ref().map(|bias| primitive(&bias.val()));
-    match multiply::<B>(
-        packed,
-        into_primitive(input),
-        &weight,
-        bias.as_ref(),
-        activation,
-    ) {
-        Ok(output) => tensor(output),
-        Err(input) => activated(layer.forward(tensor::<B, D>(input)), activation),
-    }
-}
-
-/// Normalisation over the last axis; its sums are f32's. burn does not tell a norm's epsilon.
-pub(crate) fn normalise_last<B: Backend>(
-    norm: &LayerNorm<B>,
-    epsilon: f64,
-    input: Tensor<B, 4>,
-) -> Tensor<B, 4> {
-    let scale = primitive(&norm.gamma.val());
-    let shift = norm.beta.as_ref().map(|beta| primitive(&beta.val()));
-    let normalised = match shift {
-        Some(shift) => layer_norm::<B>(into_primitive(input), epsilon, [&scale, &shift]),
-        None => Err(into_primitive(input)),
-    };
-    let input = match normalised {
-        Ok(output) => return tensor(output),
-        Err(input) => tensor::<B, 4>(input),
-    };
-    let dtype: FloatDType = input.dtype().into();
-    norm.forward(input.cast(FloatDType::F32)).cast(dtype)
 }
 
 /// An activation.
@@ -312,37 +260,6 @@ pub(crate) fn in_memory_order<B: Backend>(
         return B::float_permute(function(B::float_permute(input, &order)), &back);
     }
     function(input)
-}
-
-/// Bilinear interpolation or repetition of pixels to a height and width.
-pub(crate) fn interpolate<B: Backend>(
-    input: Tensor<B, 4>,
-    size: [usize; 2],
-    options: InterpolateOptions,
-) -> Tensor<B, 4> {
-    let [_, _, height, width] = input.dims();
-    let linear = matches!(options.mode, InterpolateMode::Bilinear);
-    if linear || matches!(options.mode, InterpolateMode::Nearest) {
-        let axis = |input: usize, output: usize| {
-            let scale = if options.align_corners && linear {
-                (input - 1) as f64 / (output.max(2) - 1) as f64
-            } else {
-                input as f64 / output as f64
-            };
-            neighbours(input, output, |index| {
-                match (linear, options.align_corners) {
-                    (true, false) => ((index + 0.5) * scale - 0.5, true),
-                    (linear, _) => (index * scale, linear),
-                }
-            })
-        };
-        let (rows, columns) = (axis(height, size[0]), axis(width, size[1]));
-        return match resize::<B>(into_primitive(input), [&rows, &columns]) {
-            Ok(output) => tensor(output),
-            Err(input) => burn::tensor::module::interpolate(tensor(input), size, options),
-        };
-    }
-    burn::tensor::module::interpolate(input, size, options)
 }
 
 /// The same values in another type.

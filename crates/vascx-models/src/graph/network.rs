@@ -14,8 +14,8 @@ use super::plan::{Layer, Plan, Step};
 use super::value::Value;
 use super::weights::Weights;
 use super::{Arg, Graph, GraphError, Meta, Node, Op};
-use crate::fused::{self, Packed};
-use crate::{Activation, MemberOutput};
+use crate::MemberOutput;
+use crate::fused;
 
 /// A member whose layers are the nodes of a [`Graph`].
 #[derive(Module, Debug)]
@@ -112,15 +112,9 @@ impl<B: Backend> GraphNetwork<B> {
                             let value = op.run(arguments, shape, &device);
                             Some(compute.result(network, value))
                         }
-                        Step::Layer {
-                            layer,
-                            arguments,
-                            activation,
-                            packed,
-                        } => {
+                        Step::Layer { layer, arguments } => {
                             let arguments = self.arguments(index, arguments, &mut values);
-                            let (value, taken) =
-                                layer.run(packed, arguments, shape, *activation, network);
+                            let (value, taken) = layer.run(arguments, shape, network);
                             averages.extend(taken.map(|taken| (index, taken)));
                             Some(value)
                         }
@@ -176,40 +170,36 @@ impl Layer {
     /// The layer's value, and averages over it if the plan asks for them.
     fn run<B: Backend>(
         &self,
-        packed: &Packed,
         arguments: Vec<Value<B>>,
         shape: &[usize],
-        activation: Option<Activation>,
         network: FloatDType,
     ) -> (Value<B>, Option<Value<B>>) {
-        let compute = match self {
-            Self::GroupNorm(_) => Compute::Normalised,
-            _ => Compute::Network,
-        };
-        let arguments = compute.arguments(network, arguments);
+        let in_network = |arguments| Compute::Network.arguments(network, arguments);
         let value = match self {
-            &Self::Conv {
-                ref conv,
+            Self::Conv {
+                conv,
                 maps,
                 residual,
-            } => conv.run_fused(packed, arguments, maps, residual, activation),
+            } => conv.run(arguments, *maps, *residual, network),
             Self::Expanded(layer) => {
-                let packed = [&layer.packed, packed];
-                let activations = [layer.between, activation];
+                let of_expansion = layer.of_expansion;
                 return layer.conv.run_expanded(
                     &layer.expansion,
-                    packed,
                     arguments,
-                    layer.arguments,
-                    activations,
+                    of_expansion,
                     layer.averaged,
+                    network,
                 );
             }
-            Self::ConvTranspose(conv) => conv.run_packed(packed, arguments),
-            Self::Linear => Linear::run_fused(packed, arguments, shape, activation),
-            Self::GroupNorm(norm) => norm.run_fused(arguments, shape, activation),
+            Self::ConvTranspose { conv, packed } => conv.run_packed(packed, in_network(arguments)),
+            Self::Linear { activation, packed } => {
+                Linear::run_fused(packed, in_network(arguments), shape, *activation)
+            }
+            Self::GroupNorm { norm, activation } => {
+                Compute::Kernel.result(network, norm.run_fused(arguments, shape, *activation))
+            }
         };
-        (compute.result(network, value), None)
+        (value, None)
     }
 }
 

@@ -57,6 +57,9 @@ pub(crate) enum Compute {
     Network,
     /// In f32, with a result that is no larger than the input: it returns to the network's type.
     Normalised,
+    /// The same of operators with kernels that read half precision and sum in f32; where there is no
+    /// kernel they widen their arguments themselves.
+    Kernel,
     /// In f32, with a result that stays f32 until a convolution or product reads it.
     Wide,
 }
@@ -69,8 +72,10 @@ impl Compute {
         arguments: Vec<Value<B>>,
     ) -> Vec<Value<B>> {
         let dtype = match self {
+            // No kernel of ours reads f16.
+            Self::Kernel if network != FloatDType::F16 => return arguments,
             Self::Network => network,
-            Self::Normalised | Self::Wide => FloatDType::F32,
+            Self::Normalised | Self::Kernel | Self::Wide => FloatDType::F32,
             Self::Arguments => {
                 let mut dtypes = arguments.iter().filter_map(Value::float_dtype);
                 let first = dtypes.next();
@@ -87,7 +92,7 @@ impl Compute {
     /// Casts a result to the type that it leaves in.
     pub(crate) fn result<B: Backend>(self, network: FloatDType, value: Value<B>) -> Value<B> {
         match self {
-            Self::Normalised => value.with_float_dtype(network),
+            Self::Normalised | Self::Kernel => value.with_float_dtype(network),
             _ => value,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ops::activation::{Clamp, LeakyRelu, Unary};
 use super::ops::binary::{Binary, BinaryKind};
-use super::ops::convolution::{Conv, ConvTranspose, Maps};
+use super::ops::convolution::{ConvTranspose, FusedConv, Maps};
 use super::ops::linear::Linear;
 use super::ops::norm::GroupNorm;
 use super::{Arg, Graph, Literal, Node, Op};
@@ -32,47 +32,79 @@ pub(super) enum Step {
     Absorbed,
     /// Averages over a map that the step of this node has taken on its way.
     Averages(usize),
-    /// A layer with what stands around it.
+    /// A layer fused with its neighbours.
     Layer {
         layer: Layer,
-        /// Of all that is absorbed.
+        /// Arguments of this step and of every node fused into it.
         arguments: Vec<Arg>,
-        /// Applied last.
-        activation: Option<Activation>,
-        packed: Packed,
     },
 }
 
-/// An operator that takes neighbours along.
+/// An operator fused with its neighbours.
 #[derive(Clone, Debug)]
 pub(super) enum Layer {
-    /// Arguments are the maps, the weight, perhaps a bias, and what is added to the result if there
+    /// Arguments are the maps, the convolution's parameters, and what is added to the result if there
     /// is a `residual`.
     Conv {
-        conv: Conv,
+        conv: FusedConv,
         maps: Maps,
         residual: bool,
     },
-    /// Arguments are the expansion's, then the depthwise weight and perhaps its bias.
+    /// A depthwise convolution of what a 1 × 1 convolution expands.
     Expanded(Box<Expanded>),
-    ConvTranspose(ConvTranspose),
-    Linear,
-    GroupNorm(GroupNorm),
+    ConvTranspose {
+        conv: ConvTranspose,
+        packed: Packed,
+    },
+    Linear {
+        activation: Option<Activation>,
+        packed: Packed,
+    },
+    GroupNorm {
+        norm: GroupNorm,
+        activation: Option<Activation>,
+    },
 }
 
-/// A depthwise convolution of what a 1 × 1 convolution expands.
+/// A depthwise convolution and its expansion. Arguments are the expansion's, then the depthwise
+/// convolution's parameters.
 #[derive(Clone, Debug)]
 pub(super) struct Expanded {
-    pub(super) conv: Conv,
-    pub(super) expansion: Conv,
-    /// Of the expansion.
-    pub(super) packed: Packed,
-    /// How many the expansion has.
-    pub(super) arguments: usize,
-    /// Between the two.
-    pub(super) between: Option<Activation>,
+    pub(super) expansion: FusedConv,
+    pub(super) conv: FusedConv,
+    /// How many arguments the expansion has.
+    pub(super) of_expansion: usize,
     /// Whether averages over the result are asked for, too.
     pub(super) averaged: bool,
+}
+
+impl Layer {
+    /// The activation that follows, if the layer can have one.
+    fn activation(&mut self) -> Option<&mut Option<Activation>> {
+        match self {
+            Self::Conv { conv, .. } => Some(&mut conv.activation),
+            Self::Expanded(layer) => Some(&mut layer.conv.activation),
+            Self::Linear { activation, .. } | Self::GroupNorm { activation, .. } => {
+                Some(activation)
+            }
+            // Its kernels have none.
+            Self::ConvTranspose { .. } => None,
+        }
+    }
+
+    /// The convolution whose result this is, where nothing follows it yet.
+    fn bare_conv(&mut self) -> Option<&mut FusedConv> {
+        let conv = match self {
+            Self::Conv {
+                conv,
+                residual: false,
+                ..
+            } => conv,
+            Self::Expanded(layer) => &mut layer.conv,
+            _ => return None,
+        };
+        (conv.norm.is_none() && conv.activation.is_none()).then_some(conv)
+    }
 }
 
 impl Plan {
@@ -91,24 +123,16 @@ impl Plan {
             };
             if let Some(step) = layer(&graph, &uses, &mut steps, op, arguments) {
                 steps[index] = step;
+            } else if let Op::BatchNorm(norm) = op {
+                absorb_norm(&graph, &uses, &mut steps, index, norm.epsilon, arguments);
             } else if let Some(activation) = fusible_activation(op) {
-                // Transposed convolutions have no activation in their kernel.
-                let absorbed = |step: &Step| {
-                    matches!(step, Step::Layer { layer, activation: None, .. }
-                        if !matches!(layer, Layer::ConvTranspose(_)))
-                };
                 if let &[Arg::Node(inner)] = arguments.as_slice()
                     && uses[inner] == 1
-                    && absorbed(&steps[inner])
+                    && let Step::Layer { layer, .. } = &mut steps[inner]
+                    && let Some(none @ None) = layer.activation()
                 {
+                    *none = Some(activation);
                     steps.swap(index, inner);
-                    if let Step::Layer {
-                        activation: of_step,
-                        ..
-                    } = &mut steps[index]
-                    {
-                        *of_step = Some(activation);
-                    }
                     steps[inner] = Step::Absorbed;
                 }
             } else if let (Op::Binary(Binary(BinaryKind::Add)), &[a, b]) =
@@ -153,21 +177,17 @@ fn layer(
                 layer: Layer::Conv {
                     conv: expansion, ..
                 },
-                arguments: of_expansion,
-                activation: between,
-                packed,
+                arguments: read,
             } = std::mem::replace(&mut steps[inner], Step::Absorbed)
             else {
                 unreachable!("a convolution was found there")
             };
-            let count = of_expansion.len();
-            arguments.splice(..1, of_expansion);
+            let of_expansion = read.len();
+            arguments.splice(..1, read);
             Layer::Expanded(Box::new(Expanded {
-                conv: conv.clone(),
                 expansion,
-                packed,
-                arguments: count,
-                between,
+                conv: conv.clone().into(),
+                of_expansion,
                 averaged: false,
             }))
         }
@@ -185,22 +205,26 @@ fn layer(
                 arguments.splice(..1, read.iter().copied());
             }
             Layer::Conv {
-                conv: conv.clone(),
+                conv: conv.clone().into(),
                 maps,
                 residual: false,
             }
         }
-        Op::ConvTranspose(conv) => Layer::ConvTranspose(conv.clone()),
-        Op::Linear(Linear) => Layer::Linear,
-        Op::GroupNorm(norm) => Layer::GroupNorm(norm.clone()),
+        Op::ConvTranspose(conv) => Layer::ConvTranspose {
+            conv: conv.clone(),
+            packed: Packed::default(),
+        },
+        Op::Linear(Linear) => Layer::Linear {
+            activation: None,
+            packed: Packed::default(),
+        },
+        Op::GroupNorm(norm) => Layer::GroupNorm {
+            norm: norm.clone(),
+            activation: None,
+        },
         _ => return None,
     };
-    Some(Step::Layer {
-        layer,
-        arguments,
-        activation: None,
-        packed: Packed::default(),
-    })
+    Some(Step::Layer { layer, arguments })
 }
 
 /// Whether a map is what a convolution of single pixels makes for one reader alone. (Where that
@@ -213,10 +237,46 @@ fn is_expansion(uses: &[usize], steps: &[Step], map: Arg) -> bool {
         && matches!(
             &steps[node],
             Step::Layer {
-                layer: Layer::Conv { conv, maps: Maps::Parts(1), residual: false },
+                layer: Layer::Conv { conv: FusedConv { conv, .. }, maps: Maps::Parts(1), residual: false },
                 ..
             } if conv.groups == 1 && conv.stride == [1, 1] && conv.padding == [0, 0]
         )
+}
+
+/// Lets a convolution whose result is only normalised with statistics that are weights do that itself:
+/// its weights are then multiplied once.
+fn absorb_norm(
+    graph: &Graph,
+    uses: &[usize],
+    steps: &mut [Step],
+    index: usize,
+    epsilon: f64,
+    arguments: &[Arg],
+) {
+    let [Arg::Node(inner), statistics @ ..] = arguments else {
+        return;
+    };
+    let weights = |arguments: &[Arg]| {
+        let is_weight = |&argument: &Arg| match argument {
+            Arg::Node(node) => matches!(graph.nodes[node], Node::Parameter(_)),
+            Arg::Literal(_) => false,
+        };
+        arguments.iter().all(is_weight)
+    };
+    let Node::Call(Op::Conv(_), of_conv) = &graph.nodes[*inner] else {
+        return;
+    };
+    if uses[*inner] == 1
+        && weights(statistics)
+        && weights(&of_conv[1..])
+        && let Step::Layer { layer, arguments } = &mut steps[*inner]
+        && let Some(conv) = layer.bare_conv()
+    {
+        conv.norm = Some(epsilon);
+        arguments.extend(statistics);
+        steps.swap(index, *inner);
+        steps[*inner] = Step::Absorbed;
+    }
 }
 
 /// Lets a convolution whose result is only added to something do the sum itself. (Where that
@@ -232,9 +292,12 @@ fn absorb_sum(uses: &[usize], steps: &mut [Step], index: usize, terms: [Arg; 2])
             Step::Layer {
                 layer: Layer::Conv {
                     residual: false,
+                    conv: FusedConv {
+                        activation: None,
+                        ..
+                    },
                     ..
                 },
-                activation: None,
                 ..
             }
         );
@@ -246,7 +309,6 @@ fn absorb_sum(uses: &[usize], steps: &mut [Step], index: usize, terms: [Arg; 2])
         if let Step::Layer {
             layer: Layer::Conv { residual, .. },
             arguments,
-            ..
         } = &mut steps[index]
         {
             *residual = true;
@@ -375,7 +437,7 @@ fn only_convolves_image(graph: &Graph, steps: &[Step]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Cat, DType, Full, GraphBuilder, UnaryKind};
+    use super::super::{Cat, Conv, DType, Full, GraphBuilder, UnaryKind};
     use super::*;
 
     /// A 1 × 1 convolution of `channels` to 8, of what `read` makes of the image; its sum with `added`.

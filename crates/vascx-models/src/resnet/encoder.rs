@@ -5,12 +5,14 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
+use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::ResNetDepth;
-use crate::Activation;
-use crate::conv_layer::padded_conv;
-use crate::fused::{FusedConvolution, Packed, max_pool};
+use crate::conv_layer::ConvLayerConfig;
+use crate::graph::Arg;
+use crate::writer::{GraphWriter, Written};
+use crate::{Activation, Norm};
 
 /// What [`ResNetEncoder`] is built from.
 #[derive(Clone, Copy, Debug)]
@@ -30,22 +32,31 @@ impl ResNetEncoderConfig {
         [self.width, stage(0), stage(1), stage(2), stage(3)]
     }
 
-    pub(crate) fn init<B: Backend>(&self, device: &B::Device) -> ResNetEncoder<B> {
-        let blocks = self.depth.blocks_per_stage();
+    /// The blocks of a stage.
+    fn stage(&self, stage: usize) -> impl Iterator<Item = BlockConfig> {
         let channels = self.channels();
-        let stage = |stage: usize| {
-            let blocks = (0..blocks[stage]).map(|index| {
-                let first = index == 0;
-                let inputs = channels[if first { stage } else { stage + 1 }];
-                let stride = if first && stage > 0 { 2 } else { 1 };
-                Block::new(self, inputs, self.width << stage, stride, device)
-            });
-            blocks.collect()
-        };
+        (0..self.depth.blocks_per_stage()[stage]).map(move |index| {
+            let first = index == 0;
+            BlockConfig {
+                inputs: channels[if first { stage } else { stage + 1 }],
+                width: self.width << stage,
+                outputs: channels[stage + 1],
+                stride: if first && stage > 0 { 2 } else { 1 },
+                bottleneck: self.depth.has_bottlenecks(),
+                epsilon: self.epsilon,
+            }
+        })
+    }
+
+    fn stem(&self) -> ConvLayerConfig {
+        conv(self.in_channels, self.width, 7, 2)
+    }
+
+    pub(crate) fn init<B: Backend>(&self, device: &B::Device) -> ResNetEncoder<B> {
+        let stage = |stage| self.stage(stage).map(|block| block.init(device)).collect();
         ResNetEncoder {
-            conv1: conv(self.in_channels, self.width, 7, 2, device),
-            bn1: self.batch_norm(self.width, device),
-            packed: Packed::default(),
+            conv1: self.stem().init_conv(device),
+            bn1: batch_norm(self.width, self.epsilon, device),
             maxpool: MaxPool2dConfig::new([3, 3])
                 .with_strides([2, 2])
                 .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
@@ -57,10 +68,21 @@ impl ResNetEncoderConfig {
         }
     }
 
-    fn batch_norm<B: Backend>(&self, channels: usize, device: &B::Device) -> BatchNorm<B> {
-        BatchNormConfig::new(channels)
-            .with_epsilon(self.epsilon)
-            .init(device)
+    /// The features of the stem and of every stage, highest resolution first.
+    pub(crate) fn write(&self, net: &mut GraphWriter, name: &str, image: Arg) -> Written<[Arg; 5]> {
+        let epsilon = self.epsilon;
+        let stem = net.conv(&format!("{name}.conv1"), image, &self.stem())?;
+        let stem = net.norm(&format!("{name}.bn1"), stem, Norm::Batch { epsilon })?;
+        let stem = net.activation(stem, Activation::Relu)?;
+        let mut map = net.max_pool(stem, 3, 2, 1)?;
+        let mut pyramid = [stem; 5];
+        for stage in 0..4 {
+            for (index, block) in self.stage(stage).enumerate() {
+                map = block.write(net, &format!("{name}.layer{}.{index}", stage + 1), map)?;
+            }
+            pyramid[stage + 1] = map;
+        }
+        Ok(pyramid)
     }
 }
 
@@ -69,8 +91,6 @@ impl ResNetEncoderConfig {
 pub(crate) struct ResNetEncoder<B: Backend> {
     conv1: Conv2d<B>,
     bn1: BatchNorm<B>,
-    #[module(skip)]
-    packed: Packed,
     maxpool: MaxPool2d,
     layer1: Vec<Block<B>>,
     layer2: Vec<Block<B>>,
@@ -79,32 +99,14 @@ pub(crate) struct ResNetEncoder<B: Backend> {
 }
 
 impl<B: Backend> ResNetEncoder<B> {
-    /// The features of the last stage, at 1/32 of the resolution.
-    pub(crate) fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
-        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
-        let stem = max_pool(&self.maxpool, self.stem(image));
-        let stages = stages.into_iter();
-        stages.fold(stem, |features, stage| run(features, stage))
-    }
-
     /// The features of the stem and of every stage, highest resolution first.
     pub(crate) fn pyramid(&self, image: Tensor<B, 4>) -> [Tensor<B, 4>; 5] {
-        let stem = self.stem(image);
-        let first = run(max_pool(&self.maxpool, stem.clone()), &self.layer1);
+        let stem = relu(self.bn1.forward(self.conv1.forward(image)));
+        let first = run(self.maxpool.forward(stem.clone()), &self.layer1);
         let second = run(first.clone(), &self.layer2);
         let third = run(second.clone(), &self.layer3);
         let fourth = run(third.clone(), &self.layer4);
         [stem, first, second, third, fourth]
-    }
-
-    fn stem(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
-        let layer = FusedConvolution {
-            packed: &self.packed,
-            conv: &self.conv1,
-            norm: Some(&self.bn1),
-            activation: Some(Activation::Relu),
-        };
-        layer.forward(vec![image])
     }
 }
 
@@ -112,6 +114,81 @@ fn run<B: Backend>(features: Tensor<B, 4>, stage: &[Block<B>]) -> Tensor<B, 4> {
     stage
         .iter()
         .fold(features, |features, block| block.forward(features))
+}
+
+/// What a [`Block`] is built from.
+#[derive(Clone, Copy, Debug)]
+struct BlockConfig {
+    inputs: usize,
+    /// Between the convolutions.
+    width: usize,
+    outputs: usize,
+    stride: usize,
+    bottleneck: bool,
+    epsilon: f64,
+}
+
+impl BlockConfig {
+    /// The convolutions, two or three.
+    fn convs(&self) -> Vec<ConvLayerConfig> {
+        let (inputs, width, stride) = (self.inputs, self.width, self.stride);
+        if self.bottleneck {
+            vec![
+                conv(inputs, width, 1, 1),
+                conv(width, width, 3, stride),
+                conv(width, self.outputs, 1, 1),
+            ]
+        } else {
+            vec![conv(inputs, width, 3, stride), conv(width, width, 3, 1)]
+        }
+    }
+
+    /// Of the shortcut, where the block changes shape.
+    fn projection(&self) -> Option<ConvLayerConfig> {
+        let changes = self.stride != 1 || self.inputs != self.outputs;
+        changes.then(|| conv(self.inputs, self.outputs, 1, self.stride))
+    }
+
+    fn init<B: Backend>(self, device: &B::Device) -> Block<B> {
+        let norm = |layer: &ConvLayerConfig| batch_norm(layer.outputs, self.epsilon, device);
+        let convs = self.convs();
+        Block {
+            conv1: convs[0].init_conv(device),
+            bn1: norm(&convs[0]),
+            conv2: convs[1].init_conv(device),
+            bn2: norm(&convs[1]),
+            conv3: convs.get(2).map(|layer| layer.init_conv(device)),
+            bn3: convs.get(2).map(norm),
+            downsample: self.projection().map(|layer| Downsample {
+                conv: layer.init_conv(device),
+                bn: norm(&layer),
+            }),
+        }
+    }
+
+    fn write(self, net: &mut GraphWriter, name: &str, input: Arg) -> Written {
+        let norm = Norm::Batch {
+            epsilon: self.epsilon,
+        };
+        let shortcut = match self.projection() {
+            Some(layer) => {
+                let projected = net.conv(&format!("{name}.downsample.conv"), input, &layer)?;
+                net.norm(&format!("{name}.downsample.bn"), projected, norm)?
+            }
+            None => input,
+        };
+        let convs = self.convs();
+        let mut map = input;
+        for (index, layer) in convs.iter().enumerate() {
+            map = net.conv(&format!("{name}.conv{}", index + 1), map, layer)?;
+            map = net.norm(&format!("{name}.bn{}", index + 1), map, norm)?;
+            if index + 1 == convs.len() {
+                map = net.sum(map, shortcut)?;
+            }
+            map = net.activation(map, Activation::Relu)?;
+        }
+        Ok(map)
+    }
 }
 
 /// Basic block (two convolutions) or bottleneck (three).
@@ -124,77 +201,20 @@ struct Block<B: Backend> {
     conv3: Option<Conv2d<B>>,
     bn3: Option<BatchNorm<B>>,
     downsample: Option<Downsample<B>>,
-    /// Of the three convolutions.
-    #[module(skip)]
-    packed: [Packed; 3],
 }
 
 impl<B: Backend> Block<B> {
-    fn new(
-        config: &ResNetEncoderConfig,
-        inputs: usize,
-        width: usize,
-        stride: usize,
-        device: &B::Device,
-    ) -> Self {
-        let outputs = width * config.depth.expansion();
-        let bottleneck = config.depth.has_bottlenecks();
-        let (conv1, conv2) = if bottleneck {
-            (
-                conv(inputs, width, 1, 1, device),
-                conv(width, width, 3, stride, device),
-            )
-        } else {
-            (
-                conv(inputs, width, 3, stride, device),
-                conv(width, width, 3, 1, device),
-            )
-        };
-        Self {
-            conv1,
-            bn1: config.batch_norm(width, device),
-            conv2,
-            bn2: config.batch_norm(width, device),
-            conv3: bottleneck.then(|| conv(width, outputs, 1, 1, device)),
-            bn3: bottleneck.then(|| config.batch_norm(outputs, device)),
-            downsample: (stride != 1 || inputs != outputs).then(|| Downsample {
-                conv: conv(inputs, outputs, 1, stride, device),
-                bn: config.batch_norm(outputs, device),
-                packed: Packed::default(),
-            }),
-            packed: Default::default(),
-        }
-    }
-
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let shortcut = match &self.downsample {
-            Some(Downsample { conv, bn, packed }) => {
-                let layer = FusedConvolution {
-                    norm: Some(bn),
-                    ..FusedConvolution::bare(packed, conv)
-                };
-                layer.forward(vec![input.clone()])
-            }
+            Some(Downsample { conv, bn }) => bn.forward(conv.forward(input.clone())),
             None => input.clone(),
         };
-        let [packed1, packed2, packed3] = &self.packed;
-        let run = |packed, conv, bn, input, residual| {
-            let layer = FusedConvolution {
-                packed,
-                conv,
-                norm: Some(bn),
-                activation: Some(Activation::Relu),
-            };
-            layer.forward_onto(vec![input], residual)
-        };
-        let features = run(packed1, &self.conv1, &self.bn1, input, None);
-        match (&self.conv3, &self.bn3) {
-            (Some(conv3), Some(bn3)) => {
-                let features = run(packed2, &self.conv2, &self.bn2, features, None);
-                run(packed3, conv3, bn3, features, Some(shortcut))
-            }
-            _ => run(packed2, &self.conv2, &self.bn2, features, Some(shortcut)),
+        let mut features = relu(self.bn1.forward(self.conv1.forward(input)));
+        features = self.bn2.forward(self.conv2.forward(features));
+        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
+            features = bn3.forward(conv3.forward(relu(features)));
         }
+        relu(features + shortcut)
     }
 }
 
@@ -203,19 +223,19 @@ impl<B: Backend> Block<B> {
 struct Downsample<B: Backend> {
     conv: Conv2d<B>,
     bn: BatchNorm<B>,
-    #[module(skip)]
-    packed: Packed,
 }
 
 /// A convolution without bias: a norm follows.
-fn conv<B: Backend>(
-    inputs: usize,
-    outputs: usize,
-    kernel_size: usize,
-    stride: usize,
-    device: &B::Device,
-) -> Conv2d<B> {
-    padded_conv(inputs, outputs, kernel_size, stride)
-        .with_bias(false)
+fn conv(inputs: usize, outputs: usize, kernel_size: usize, stride: usize) -> ConvLayerConfig {
+    ConvLayerConfig {
+        kernel_size,
+        stride,
+        ..ConvLayerConfig::new(inputs, outputs)
+    }
+}
+
+fn batch_norm<B: Backend>(channels: usize, epsilon: f64, device: &B::Device) -> BatchNorm<B> {
+    BatchNormConfig::new(channels)
+        .with_epsilon(epsilon)
         .init(device)
 }

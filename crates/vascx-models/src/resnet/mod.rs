@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use encoder::{ResNetEncoder, ResNetEncoderConfig};
 
-use crate::fused::{Packed, global_average, linear};
+use crate::graph::Graph;
+use crate::writer::{GraphWriter, Written};
 use crate::{ConfigError, MAX_CHANNELS};
 
 /// Published depths of a [`ResNet`].
@@ -125,8 +126,19 @@ impl ResNetConfig {
         Ok(ResNet {
             encoder: self.stem_and_stages().init(device),
             fc: LinearConfig::new(self.stem_and_stages().channels()[4], self.outputs).init(device),
-            packed_fc: Packed::default(),
         })
+    }
+
+    /// The network as a graph.
+    pub(crate) fn write(&self) -> Written<Graph> {
+        let encoder = self.stem_and_stages();
+        let mut net = GraphWriter::new(self.in_channels, 32)?;
+        let image = GraphWriter::IMAGE;
+        let [.., features] = encoder.write(&mut net, "encoder", image)?;
+        let means = net.global_average(features)?;
+        let means = net.flattened(means)?;
+        let answer = net.linear("fc", means, encoder.channels()[4], self.outputs)?;
+        net.finish(answer, 1)
     }
 
     fn stem_and_stages(&self) -> ResNetEncoderConfig {
@@ -144,15 +156,13 @@ impl ResNetConfig {
 pub struct ResNet<B: Backend> {
     encoder: ResNetEncoder<B>,
     fc: Linear<B>,
-    #[module(skip)]
-    packed_fc: Packed,
 }
 
 impl<B: Backend> ResNet<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
-        let features = self.encoder.forward(image);
-        let means = global_average(features).flatten(1, 3);
-        linear(&self.packed_fc, &self.fc, means, None)
+        let [.., features] = self.encoder.pyramid(image);
+        self.fc
+            .forward(features.mean_dim(3).mean_dim(2).flatten(1, 3))
     }
 }

@@ -115,7 +115,7 @@ fn sliding_windows_match_vascx_simplify() {
         for windows in [1, 3, 16] {
             let on_device = DeviceWindows::new(plan(), &device);
             let in_memory = HostWindows::new(&plan(), Normalisation::NONE);
-            let of_members = expected.chunks_exact(expected.len() / ensemble.members().len());
+            let of_members = expected.chunks_exact(expected.len() / ensemble.members());
             for (member, expected) in of_members.enumerate() {
                 let network = |windows| network(windows, member);
                 let logits = on_device.run(images.clone(), windows, network).into_data();

@@ -296,20 +296,17 @@ impl Operator for Elu {
         _shape: &[usize],
         _device: &B::Device,
     ) -> Value<B> {
-        let x = take::<1, _>(arguments).map(Value::float);
-        let [x] = x;
-        // The two halves are zero where the other is not.
-        let negative = B::float_clamp_max(x.clone(), Scalar::Float(0.0));
-        let exponential = B::float_exp(B::float_mul_scalar(
-            negative,
-            Scalar::Float(self.input_scale),
-        ));
-        let plateau = B::float_mul_scalar(
-            B::float_sub_scalar(exponential, Scalar::Float(1.0)),
-            Scalar::Float(self.alpha),
-        );
-        let sum = B::float_add(B::relu(x), plateau);
-        Value::Float(B::float_mul_scalar(sum, Scalar::Float(self.scale)))
+        let [x] = take(arguments).map(Value::float);
+        let scalar = Scalar::Float;
+        Value::Float(in_memory_order::<B>(x, |x| {
+            // The two halves are zero where the other is not.
+            let negative = B::float_clamp_max(x.clone(), scalar(0.0));
+            let inner = B::float_mul_scalar(negative, scalar(self.input_scale));
+            let plateau = B::float_sub_scalar(B::float_exp(inner), scalar(1.0));
+            let plateau = B::float_mul_scalar(plateau, scalar(self.alpha));
+            let sum = B::float_add(B::relu(x), plateau);
+            B::float_mul_scalar(sum, scalar(self.scale))
+        }))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Two-dimensional convolution and its transpose.
 
-use burn::module::Param;
+use burn::module::{Param, RunningState};
 use burn::nn::PaddingConfig2d;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{FloatDType, Tensor, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
 use crate::Activation;
@@ -72,34 +72,135 @@ fn check_bias(bias: &[Meta], channels: usize) -> Result<(), String> {
     }
 }
 
-impl Conv {
-    /// Runs with what stands around it: `arguments` are the maps, the weight, perhaps a bias and, if
-    /// there is a `residual`, what to add; the activation follows.
-    pub(crate) fn run_fused<B: Backend>(
+/// A convolution with the batch norm and the activation that follow it.
+#[derive(Clone, Debug)]
+pub(crate) struct FusedConv {
+    pub(crate) conv: Conv,
+    /// What the batch norm adds to variances, if there is one: mean, variance, scale and shift then
+    /// follow the weight and perhaps the bias.
+    pub(crate) norm: Option<f64>,
+    pub(crate) activation: Option<Activation>,
+    pub(crate) packed: Packed,
+}
+
+impl From<Conv> for FusedConv {
+    fn from(conv: Conv) -> Self {
+        Self {
+            conv,
+            norm: None,
+            activation: None,
+            packed: Packed::default(),
+        }
+    }
+}
+
+/// Statistics and affine of a batch norm.
+const STATISTICS: usize = 4;
+
+impl FusedConv {
+    /// Runs on maps; `parameters` are weight, perhaps bias, and those of the norm. A residual is added
+    /// before the activation.
+    pub(crate) fn run<B: Backend>(
         &self,
-        packed: &Packed,
         arguments: Vec<Value<B>>,
         maps: Maps,
         residual: bool,
-        activation: Option<Activation>,
+        network: FloatDType,
     ) -> Value<B> {
         let mut arguments = arguments;
         let residual = if residual { arguments.pop() } else { None };
-        let residual = residual.map(|residual| tensor(residual.float()));
-        let weights = arguments.split_off(maps.count());
-        let conv = self.module::<B>(&mut weights.into_iter().map(Value::float));
-        let layer = FusedConvolution {
-            activation,
-            ..FusedConvolution::bare(packed, &conv)
-        };
+        let residual = residual.map(|residual| in_type(residual, network));
+        let parameters = arguments.split_off(maps.count());
+        let (conv, norm) = self.modules::<B>(parameters, network);
+        let layer = self.fused(&conv, norm.as_ref());
+        let maps_in_type = arguments
+            .into_iter()
+            .map(|map| map.with_float_dtype(network));
         let output = if maps == Maps::Gated {
-            let [map, gates] = gated(take(arguments), &conv.weight.device());
+            let factors = take(maps_in_type.collect());
+            let [map, gates] = gated(factors, &conv.weight.device());
             convolve_scaled(&layer, map, gates, residual)
         } else {
-            let maps = arguments.into_iter().map(|map| tensor(map.float()));
+            let maps = maps_in_type.map(|map| tensor(map.float()));
             layer.forward_onto(maps.collect(), residual)
         };
         Value::Float(output.into_primitive().tensor())
+    }
+
+    /// Runs after an expansion that nothing else reads: `arguments` are the map, the expansion's
+    /// parameters up to `of_expansion` arguments, then this one's. Gives also the means of the
+    /// result's channels `[N, C, 1, 1]`, if they are asked for.
+    pub(crate) fn run_expanded<B: Backend>(
+        &self,
+        expansion: &Self,
+        arguments: Vec<Value<B>>,
+        of_expansion: usize,
+        averaged: bool,
+        network: FloatDType,
+    ) -> (Value<B>, Option<Value<B>>) {
+        let mut arguments = arguments;
+        let parameters = arguments.split_off(of_expansion);
+        let of_expansion = arguments.split_off(1);
+        let map = in_type(arguments.remove(0), network);
+        let (expand, expand_norm) = expansion.modules::<B>(of_expansion, network);
+        let (conv, norm) = self.modules::<B>(parameters, network);
+        let expansion = expansion.fused(&expand, expand_norm.as_ref());
+        let layer = self.fused(&conv, norm.as_ref());
+        let (output, taken) = convolve_expanded(&expansion, &layer, map, averaged);
+        let averages = averaged.then(|| taken.unwrap_or_else(|| global_average(output.clone())));
+        let value = |map: Tensor<B, 4>| Value::Float(map.into_primitive().tensor());
+        (value(output), averages.map(value))
+    }
+
+    fn fused<'a, B: Backend>(
+        &'a self,
+        conv: &'a burn::nn::conv::Conv2d<B>,
+        norm: Option<&'a burn::nn::BatchNorm<B>>,
+    ) -> FusedConvolution<'a, B> {
+        FusedConvolution {
+            packed: &self.packed,
+            conv,
+            norm,
+            activation: self.activation,
+        }
+    }
+
+    /// The layers of a weight, perhaps a bias, and perhaps a norm's statistics.
+    fn modules<B: Backend>(
+        &self,
+        parameters: Vec<Value<B>>,
+        network: FloatDType,
+    ) -> (burn::nn::conv::Conv2d<B>, Option<burn::nn::BatchNorm<B>>) {
+        let mut parameters = parameters;
+        let norm = self.norm.map(|epsilon| {
+            let statistics = parameters.split_off(parameters.len() - STATISTICS);
+            let [mean, variance, scale, shift] =
+                take(statistics).map(|value: Value<B>| tensor(value.float()));
+            burn::nn::BatchNorm {
+                gamma: Param::from_tensor(scale),
+                beta: Param::from_tensor(shift),
+                running_mean: RunningState::new(mean),
+                running_var: RunningState::new(variance),
+                momentum: 0.0,
+                epsilon,
+            }
+        });
+        let mut parameters = parameters.into_iter();
+        let weight = parameters.next().expect("inference checked the arguments");
+        let weight: Tensor<B, 4> = in_type(weight, network);
+        let bias = parameters.next().map(|bias| in_type(bias, network));
+        let [_, _, height, width] = weight.dims();
+        let [vertical, horizontal] = self.conv.padding;
+        let conv = burn::nn::conv::Conv2d {
+            weight: Param::from_tensor(weight),
+            bias: bias.map(Param::from_tensor),
+            stride: self.conv.stride,
+            kernel_size: [height, width],
+            dilation: self.conv.dilation,
+            groups: self.conv.groups,
+            padding: PaddingConfig2d::Explicit(vertical, horizontal, vertical, horizontal),
+        };
+        (conv, norm)
     }
 }
 
@@ -116,55 +217,9 @@ fn gated<B: Backend>(factors: [Value<B>; 2], device: &B::Device) -> [Tensor<B, 4
     }
 }
 
-impl Conv {
-    /// Runs after an expansion that nothing else reads: `arguments` are the expansion's map, weight
-    /// and perhaps bias, `of_expansion` of them, then the weight and perhaps a bias. Gives also the
-    /// means of the result's channels `[N, C, 1, 1]`, if they are asked for.
-    pub(crate) fn run_expanded<B: Backend>(
-        &self,
-        expansion: &Self,
-        packed: [&Packed; 2],
-        arguments: Vec<Value<B>>,
-        of_expansion: usize,
-        [between, activation]: [Option<Activation>; 2],
-        averaged: bool,
-    ) -> (Value<B>, Option<Value<B>>) {
-        let mut arguments = arguments.into_iter().map(Value::float);
-        let map = tensor(arguments.next().expect("inference checked the arguments"));
-        let expand = expansion.module::<B>(&mut arguments.by_ref().take(of_expansion - 1));
-        let conv = self.module::<B>(&mut arguments);
-        let expansion = FusedConvolution {
-            activation: between,
-            ..FusedConvolution::bare(packed[0], &expand)
-        };
-        let layer = FusedConvolution {
-            activation,
-            ..FusedConvolution::bare(packed[1], &conv)
-        };
-        let (output, taken) = convolve_expanded(&expansion, &layer, map, averaged);
-        let averages = averaged.then(|| taken.unwrap_or_else(|| global_average(output.clone())));
-        let value = |map: Tensor<B, 4>| Value::Float(map.into_primitive().tensor());
-        (value(output), averages.map(value))
-    }
-
-    /// The layer of a weight and perhaps a bias.
-    fn module<B: Backend>(
-        &self,
-        arguments: &mut impl Iterator<Item = B::FloatTensorPrimitive>,
-    ) -> burn::nn::conv::Conv2d<B> {
-        let weight = tensor::<B, 4>(arguments.next().expect("inference checked the arguments"));
-        let [_, _, height, width] = weight.dims();
-        let [vertical, horizontal] = self.padding;
-        burn::nn::conv::Conv2d {
-            weight: Param::from_tensor(weight),
-            bias: arguments.next().map(tensor).map(Param::from_tensor),
-            stride: self.stride,
-            kernel_size: [height, width],
-            dilation: self.dilation,
-            groups: self.groups,
-            padding: PaddingConfig2d::Explicit(vertical, horizontal, vertical, horizontal),
-        }
-    }
+/// A tensor of floats in the network's type.
+fn in_type<B: Backend, const D: usize>(value: Value<B>, network: FloatDType) -> Tensor<B, D> {
+    tensor(value.with_float_dtype(network).float())
 }
 
 fn tensor<B: Backend, const D: usize>(primitive: B::FloatTensorPrimitive) -> Tensor<B, D> {
@@ -208,7 +263,9 @@ impl Operator for Conv {
         _shape: &[usize],
         _device: &B::Device,
     ) -> Value<B> {
-        self.run_fused(&Packed::default(), arguments, Maps::Parts(1), false, None)
+        let network = arguments[0].float_dtype();
+        let network = network.expect("inference checked for floats");
+        FusedConv::from(self.clone()).run(arguments, Maps::Parts(1), false, network)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Scalar, Shape, Tensor, TensorMetadata, TensorPrimitive};
+use burn::tensor::{FloatDType, Scalar, Shape, Tensor, TensorMetadata, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
 use crate::Activation;
@@ -77,6 +77,10 @@ fn per_channel<B: Backend>(values: FloatTensor<B>, rank: usize) -> FloatTensor<B
     B::float_reshape(values, Shape::from(shape))
 }
 
+fn widened<B: Backend>(tensor: FloatTensor<B>) -> Value<B> {
+    Value::Float(tensor).with_float_dtype(FloatDType::F32)
+}
+
 /// (x − mean) / √(variance + ε) over the last axis.
 fn standardised<B: Backend>(x: FloatTensor<B>, epsilon: f64) -> FloatTensor<B> {
     let axis = x.shape().num_dims() - 1;
@@ -115,7 +119,7 @@ impl Operator for GroupNorm {
     }
 
     fn compute(&self) -> Compute {
-        Compute::Normalised
+        Compute::Kernel
     }
 
     fn run<B: Backend>(
@@ -146,9 +150,11 @@ impl GroupNorm {
         let (groups, epsilon) = (self.groups, self.epsilon);
         let x = match fused::group_norm::<B>(x.float(), groups, epsilon, pair, activation) {
             Ok(output) => return Value::Float(output),
-            Err(x) => Value::<B>::Float(x),
+            Err(x) => widened::<B>(x),
         };
-        let mut tensors = affine.into_iter();
+        let mut tensors = affine
+            .into_iter()
+            .map(|tensor| widened::<B>(tensor).float());
         let rows = shape[0] * self.groups;
         let columns = shape.iter().product::<usize>() / rows;
         let flat = standardised::<B>(x.reshape(&[rows, columns]).float(), self.epsilon);
@@ -201,7 +207,7 @@ impl Operator for LayerNorm {
     }
 
     fn compute(&self) -> Compute {
-        Compute::Normalised
+        Compute::Kernel
     }
 
     fn run<B: Backend>(
@@ -224,9 +230,11 @@ impl Operator for LayerNorm {
         };
         let x = match by_kernel {
             Ok(output) => return Value::Float(output).reshape(shape),
-            Err(x) => x,
+            Err(x) => widened::<B>(x).float(),
         };
-        let mut affine = affine.into_iter();
+        let mut affine = affine
+            .into_iter()
+            .map(|tensor| widened::<B>(tensor).float());
         let normalised = match affine.next() {
             Some(scale) => B::layer_norm(x, scale, affine.next(), self.epsilon),
             None => standardised::<B>(x, self.epsilon),

@@ -3,7 +3,7 @@
 use burn::nn::PaddingConfig2d;
 use burn::nn::pool::MaxPool2d;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{FloatDType, Tensor, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
 use crate::fused::{global_average, max_pool};
@@ -151,7 +151,7 @@ impl Operator for AdaptiveAvgPool {
     }
 
     fn compute(&self) -> Compute {
-        Compute::Normalised
+        Compute::Kernel
     }
 
     fn run<B: Backend>(
@@ -165,7 +165,8 @@ impl Operator for AdaptiveAvgPool {
             let x = Tensor::<B, 4>::from_primitive(TensorPrimitive::Float(x.float()));
             return Value::Float(global_average(x).into_primitive().tensor());
         }
-        Value::Float(B::adaptive_avg_pool2d(x.float(), [shape[2], shape[3]]))
+        let wide = x.with_float_dtype(FloatDType::F32).float();
+        Value::Float(B::adaptive_avg_pool2d(wide, [shape[2], shape[3]]))
     }
 }
 

@@ -398,6 +398,28 @@ fn programs_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn answers_of_another_shape_or_kind_are_refused_in_words() {
+    for (body, named) in [
+        ("    return torch.select(x, 1, 0)", "[N, C, H, W]"),
+        ("    return torch.mean(x)", "[N, C, H, W]"),
+        ("    return torch.cat([x, x])", "[N, C, H, W]"),
+        (
+            "    return torch.argmax(x, 1, True)",
+            "whole numbers [2, 1, 32, 32]",
+        ),
+        ("    return torch.gt(x, 0)", "truth values [2, 6, 32, 32]"),
+    ] {
+        let body = with_program(body, "");
+        let workspace = Workspace::new();
+        std::fs::write(workspace.path("model.pt"), &body).unwrap();
+        let run = workspace.vascx(2, &["convert", "model.pt", "--out", "out"]);
+        run.error_names(&["the network answers with", named]);
+        // No names that programs have for things.
+        assert!(!run.stderr.contains("dtype"), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn every_unsupported_operator_is_named_with_its_place() {
     let body = "    a = torch.fft_rfft2(x)\n    b = torch.lstsq(x, a)\n    return torch.det(x)";
     refused(

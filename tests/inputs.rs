@@ -97,6 +97,28 @@ fn subfolders_are_taken_when_asked_for() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_subfolder_that_may_not_be_opened_is_left_out_and_said() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let workspace = with_photographs(&["disk/a.png", "disk/lost+found/b.png"]);
+    let closed = workspace.path("disk/lost+found");
+    let allow = |mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&closed, permissions).unwrap();
+    };
+    allow(0o000);
+    if std::fs::read_dir(&closed).is_ok() {
+        allow(0o755);
+        return eprintln!("skipped: this user may open every folder");
+    }
+    let run = preprocess(&workspace, 0, &["--recursive", "disk"]);
+    allow(0o755);
+    run.error_names(&["1 folder that may not be opened"]);
+    assert_eq!(workspace.list("out/rgb"), ["a.png"]);
+}
+
 #[test]
 fn lists_are_read_as_spreadsheets_write_them() {
     let utf16 = |text: &str, big: bool| -> Vec<u8> {
@@ -161,10 +183,23 @@ fn lists_are_read_as_spreadsheets_write_them() {
 #[test]
 fn the_manifest_of_an_earlier_run_is_a_list() {
     let workspace = with_photographs(&["photos/a.png", "photos/Müller 2.png"]);
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        // Written as URI, whose first letters are no relative path.
+        let name = std::ffi::OsStr::from_bytes(b"photos/100% M\xfcller.png");
+        std::fs::copy(
+            workspace.path("photos/a.png"),
+            workspace.path("").join(name),
+        )
+        .unwrap();
+    }
     preprocess(&workspace, 0, &["photos"]);
     std::fs::rename(workspace.path("out"), workspace.path("first")).unwrap();
     preprocess(&workspace, 0, &["first/manifest.csv"]);
-    assert_eq!(workspace.list("out/rgb"), ["Müller 2.png", "a.png"]);
+    assert_eq!(workspace.list("out/rgb"), workspace.list("first/rgb"));
+    let count = if cfg!(target_os = "linux") { 3 } else { 2 };
+    assert_eq!(workspace.list("out/rgb").len(), count);
 }
 
 #[test]

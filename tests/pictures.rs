@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use harness::bombs::bombs;
 use harness::{Workspace, fixture};
+use image::ImageFormat;
 use sha2::{Digest, Sha256};
 use vascx::inference::{DecodeLimits, Photograph};
 
@@ -96,17 +97,54 @@ fn cut_short_files_are_refused_at_every_length() {
         "tiff/jpeg_420_strips.tif",
         "field_of_view/round.png",
     ];
-    for name in files {
-        let bytes = std::fs::read(fixture(name)).unwrap();
+    let mut all: Vec<(String, Vec<u8>)> = files
+        .iter()
+        .map(|name| ((*name).to_owned(), std::fs::read(fixture(name)).unwrap()))
+        .collect();
+    let picture = image::RgbImage::from_fn(60, 40, |x, y| {
+        image::Rgb([x as u8 * 4, y as u8 * 6, (x * y) as u8])
+    });
+    for format in [ImageFormat::Bmp, ImageFormat::WebP] {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        all.push((format!("{format:?}"), bytes.into_inner()));
+    }
+    for (name, bytes) in all {
         let whole = Photograph::decode(bytes.clone(), DecodeLimits::default());
         assert!(whole.is_ok(), "{name}: {whole:?}");
-        for share in [0.1, 0.5, 0.6, 0.95, 0.999] {
+        for share in [0.1, 0.5, 0.6, 0.95, 0.999, 1.0] {
             let length = (bytes.len() as f64 * share) as usize;
-            let cut = bytes[..length].to_vec();
+            let cut = bytes[..length.min(bytes.len() - 1)].to_vec();
             let result = Photograph::decode(cut, DecodeLimits::default());
             assert!(result.is_err(), "{name} of {share} is read");
         }
     }
+}
+
+/// What follows the last pixel is part of the file, and so are the pictures after the first.
+#[test]
+fn of_several_pictures_the_first_is_used_and_the_others_are_noted() {
+    let round = std::fs::read(fixture("field_of_view/round.png")).unwrap();
+    // A chunk behind the header: its length, name, number of pictures and of repetitions, checksum.
+    let film = b"\0\0\0\x08acTL\0\0\0\x03\0\0\0\0\xce\xed\xba\xc0";
+    let film = [&round[..33], film, &round[33..]].concat();
+    let workspace = Workspace::new();
+    std::fs::write(workspace.path("film.png"), film).unwrap();
+    let arguments = [
+        "preprocess",
+        "--mode",
+        "resize",
+        "--size",
+        "32",
+        "--out",
+        "out",
+        "film.png",
+    ];
+    workspace
+        .vascx(0, &arguments)
+        .error_names(&["film", "3 pictures", "first"]);
+    let manifest = std::fs::read_to_string(workspace.path("out/manifest.csv")).unwrap();
+    assert!(manifest.contains("3 pictures"), "{manifest}");
 }
 
 /// Runs `preprocess` on one file that must be refused and checks the reason in the manifest.
@@ -222,14 +260,14 @@ fn pipes_are_not_opened() {
     workspace
         .vascx(2, &arguments)
         .error_names(&["pipe.jpg", "pipe"]);
-    // Beside photographs it is one of the other files.
+    // Beside photographs it is left out.
     image::RgbImage::from_pixel(30, 20, image::Rgb([90, 40, 20]))
         .save(workspace.path("good.png"))
         .unwrap();
     let arguments = ["preprocess", "--mode", "resize", "--out", "new", "."];
     workspace
         .vascx(0, &arguments)
-        .error_names(&["2 other files"]);
+        .error_names(&["1 pipe or device", "1 other file (1 .csv)"]);
 }
 
 #[test]

@@ -10,7 +10,8 @@ use vascx_models::graph::passes::{
     ConstantPart, fold_batch_norms, remove_dead_code, split_constants,
 };
 use vascx_models::graph::{
-    Arg, Cat, Graph, GraphBuilder, Literal, Meta, Node, Op, Reshape, Slice, Squeeze, Unsqueeze,
+    Arg, Cat, DType, Graph, GraphBuilder, Literal, Meta, Node, Op, Reshape, Slice, Squeeze,
+    Unsqueeze,
 };
 
 use crate::config::{ReleaseConfig, TransformClass};
@@ -47,6 +48,9 @@ pub(crate) fn members(
     config: &ReleaseConfig,
 ) -> Outcome<Vec<Member>> {
     let nodes = outputs(builder, output, answered(config))?;
+    for &node in &nodes {
+        check_answer(builder, node, output)?;
+    }
     nodes
         .into_iter()
         .map(|node| member(builder, node))
@@ -165,6 +169,35 @@ fn outputs(builder: &mut GraphBuilder, output: usize, answered: Answered) -> Out
         node(builder.call(Reshape, vec![Arg::Node(member), count, width])?)
     };
     members.into_iter().map(vector).collect()
+}
+
+/// Refuses what is no answer of a member: a map or a vector of floats for each image. `output` is what
+/// the whole program answers with.
+fn check_answer(builder: &GraphBuilder, node: usize, output: usize) -> Outcome<()> {
+    let Meta::Tensor { dtype, .. } = builder.meta(output) else {
+        return Err("the program answers with a number".into());
+    };
+    let (images, answer) = (shape(builder, 0)?, shape(builder, output)?);
+    let kind = match dtype {
+        DType::Float => None,
+        DType::Int => Some("whole numbers"),
+        DType::Bool => Some("truth values"),
+    };
+    if let Some(kind) = kind {
+        return Err(format!(
+            "the network answers with {kind} {answer:?}, not with floats; save it without the argmax \
+             or the threshold at its end"
+        ));
+    }
+    let member = shape(builder, node)?;
+    if !matches!(member.len(), 2 | 4) || member[0] != images[0] {
+        return Err(format!(
+            "the network answers with {answer:?}; expected are maps [N, C, H, W] or vectors [N, D] of \
+             each of the N images, or these of several members, [M, N, …]; a map of one class needs an \
+             axis for it (unsqueeze(1))"
+        ));
+    }
+    Ok(())
 }
 
 fn shape(builder: &GraphBuilder, node: usize) -> Outcome<Vec<usize>> {

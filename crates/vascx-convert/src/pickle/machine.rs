@@ -204,6 +204,7 @@ impl Machine<'_> {
                 }
                 b'R' => self.reduce()?,
                 b'b' => self.build()?,
+                b'P' => self.printed_persistent_id()?,
                 b'Q' => self.persistent_id()?,
                 opcode => {
                     self.input.position -= 1;

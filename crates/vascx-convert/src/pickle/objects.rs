@@ -220,6 +220,38 @@ impl Machine<'_> {
         }
     }
 
+    /// The same as Python prints it, which is what protocol 0 writes:
+    /// `('storage', <class 'torch.FloatStorage'>, '0', 'cpu', 6)`.
+    pub(super) fn printed_persistent_id(&mut self) -> Result<()> {
+        let line = self.input.line()?;
+        let parts = || {
+            let parts = line
+                .strip_prefix("('storage', <class '")?
+                .strip_suffix(')')?;
+            let (class, parts) = parts.split_once("'>, '")?;
+            let (key, parts) = parts.split_once("', '")?;
+            let (_device, numel) = parts.split_once("', ")?;
+            let numel = numel.strip_suffix(", None").unwrap_or(numel);
+            let (module, name) = class.rsplit_once('.')?;
+            Some((module, name, key, numel.parse().ok()?))
+        };
+        let Some((module, name, key, numel)) = parts() else {
+            return if self.is_lenient() {
+                self.push(Value::Opaque)
+            } else {
+                Err(self.input.error("a persistent id that is no storage"))
+            };
+        };
+        self.push(Value::Str("storage".into()))?;
+        self.global(module, name)?;
+        self.push(Value::Str(key.into()))?;
+        self.push(Value::None)?;
+        self.push(Value::Int(numel))?;
+        let parts = self.pop_many(5)?;
+        self.push(Value::Tuple(parts.into()))?;
+        self.persistent_id()
+    }
+
     /// `("storage", class, key, device, numel)`; the device it was saved from means nothing here.
     /// The legacy format adds a view into the storage, which is always `None` in state dicts, and
     /// has `("module", class, …)` for classes of modules.

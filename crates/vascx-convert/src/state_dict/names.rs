@@ -25,6 +25,8 @@ const BESIDE: [&str; 12] = [
     "discriminator",
     "critic",
 ];
+/// Where profilers (thop) count operations, in every module.
+const COUNTERS: [&str; 2] = ["total_ops", "total_params"];
 /// What torch.compile puts before the names of a module, wherever it stands.
 const COMPILED: &str = "_orig_mod";
 /// Levels of prefixes that are tried.
@@ -49,12 +51,18 @@ pub(crate) fn members(
         tensors.retain(|name, _| !beside(name));
         notes.push(format!("{left_out} tensors of losses and metrics left out"));
     }
+    let counters = tensors.len();
+    tensors.retain(|name, _| !COUNTERS.contains(&last(name)));
+    let counters = counters - tensors.len();
+    if counters > 0 {
+        notes.push(format!("{counters} counters of a profiler left out"));
+    }
     let mut stripped = String::new();
-    while let Some(prefix) = shared_prefix(&tensors, &WRAPPERS) {
+    while let Some(prefix) = shared_prefix(tensors.keys(), &WRAPPERS) {
         stripped.push_str(&prefix);
         tensors = below(tensors, &prefix);
     }
-    let members = if let Some(list) = shared_prefix(&tensors, &LISTS) {
+    let members = if let Some(list) = shared_prefix(tensors.keys(), &LISTS) {
         stripped.push_str(&list);
         split(below(tensors, &list))?
     } else {
@@ -68,7 +76,7 @@ pub(crate) fn members(
         notes.push(format!("prefix `{stripped}` stripped from all names"));
     }
     let members = members.into_iter().map(|mut tensors| {
-        while let Some(prefix) = shared_prefix(&tensors, &WRAPPERS) {
+        while let Some(prefix) = shared_prefix(tensors.keys(), &WRAPPERS) {
             tensors = below(tensors, &prefix);
         }
         tensors
@@ -125,7 +133,14 @@ fn by_fit(
             let name = name.strip_prefix(&prefix)?.to_owned();
             Some((name, tensor.shape.clone()))
         });
-        choice.fits_shapes(&group.collect())
+        let mut group: BTreeMap<String, Vec<usize>> = group.collect();
+        while let Some(prefix) = shared_prefix(group.keys(), &WRAPPERS) {
+            let inner = group.into_iter();
+            group = inner
+                .map(|(name, shape)| (name[prefix.len()..].to_owned(), shape))
+                .collect();
+        }
+        choice.fits_shapes(&group)
     };
     let fitting: Vec<&str> = groups
         .iter()
@@ -158,7 +173,10 @@ fn by_fit(
         }
         _ => {
             let names = tensors.keys().map(String::as_str);
-            let others = names.filter(|name| !fitting.iter().any(|group| name.contains(group)));
+            let others = names.filter(|name| {
+                let name = name.strip_prefix(&stripped).unwrap_or(name);
+                !fitting.contains(&first(name))
+            });
             let others: Vec<&str> = others.take(MAX_LISTED).collect();
             let others = match &others[..] {
                 [] => String::new(),
@@ -183,11 +201,18 @@ fn first(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
 }
 
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
 /// `known.`, if all names begin with the same known attribute.
-fn shared_prefix(tensors: &Tensors, known: &[&str]) -> Option<String> {
-    let name = first(tensors.keys().next()?);
+fn shared_prefix<'a>(
+    mut names: impl Iterator<Item = &'a String> + Clone,
+    known: &[&str],
+) -> Option<String> {
+    let name = first(names.clone().next()?);
     let prefix = format!("{name}.");
-    let shared = known.contains(&name) && tensors.keys().all(|name| name.starts_with(&prefix));
+    let shared = known.contains(&name) && names.all(|name| name.starts_with(&prefix));
     shared.then_some(prefix)
 }
 
@@ -262,6 +287,8 @@ mod tests {
         assert_eq!(names(&["a.w", "b.w"]).unwrap(), [["a.w", "b.w"]]);
         let wrapped = ["module.model.a.w", "module.model.b.w", "criterion.weight"];
         assert_eq!(names(&wrapped).unwrap(), [["a.w", "b.w"]]);
+        let counted = ["total_ops", "a.w", "a.total_ops", "a.total_params"];
+        assert_eq!(names(&counted).unwrap(), [["a.w"]]);
         // Only what all names share is a wrapper.
         assert_eq!(names(&["model.a", "b"]).unwrap(), [["b", "model.a"]]);
         let ensemble = ["ensemble.models.0.a.w", "ensemble.models.1.a.w"];

@@ -19,7 +19,7 @@ pub(crate) enum Kind {
 const READABLE: &str = "PNG, JPEG, TIFF, BMP, WebP and DICOM files are read";
 
 /// Beginnings of files that people take for photographs, and what to call them.
-const OTHERS: [(&[u8], &str); 26] = [
+const OTHERS: [(&[u8], &str); 21] = [
     (b"GIF8", "a GIF image"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 image"),
     (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
@@ -47,11 +47,15 @@ const OTHERS: [(&[u8], &str); 26] = [
         b"version https://git-lfs",
         "a Git LFS pointer; fetch the file itself with `git lfs pull`",
     ),
-    (b"<!DOCTYPE", "a web page, perhaps of a failed download"),
-    (b"<!doctype", "a web page, perhaps of a failed download"),
-    (b"<html", "a web page, perhaps of a failed download"),
-    (b"<svg", "an SVG drawing"),
-    (b"<?xml", "an XML document"),
+];
+
+/// Beginnings of texts, in lower case.
+const TEXTS: [(&str, &str); 5] = [
+    ("<!doctype", "a web page, perhaps of a failed download"),
+    ("<html", "a web page, perhaps of a failed download"),
+    ("<head", "a web page, perhaps of a failed download"),
+    ("<svg", "an SVG drawing"),
+    ("<?xml", "an XML document"),
 ];
 
 /// Brands of ISO media files (bytes 8 to 12, after `ftyp`).
@@ -97,16 +101,26 @@ impl Kind {
         if head.iter().all(|&byte| byte == 0) {
             return "the file holds zeros only, as after an interrupted copy".into();
         }
-        let text = head.trim_ascii_start();
-        let known = OTHERS.iter().find(|(magic, _)| text.starts_with(magic));
+        // Pages in any encoding, cut anywhere.
+        let text = String::from_utf8_lossy(head);
+        let text = text.trim_start_matches('\u{feff}').trim_start();
+        let start = text.chars().take(16).collect::<String>().to_lowercase();
+        let known = OTHERS
+            .iter()
+            .find(|(magic, _)| head.starts_with(magic))
+            .map(|(_, what)| what)
+            .or_else(|| {
+                let known = TEXTS.iter().find(|(tag, _)| start.starts_with(tag));
+                known.map(|(_, what)| what)
+            });
         let what = match known {
-            Some((_, what)) => what,
+            Some(what) => what,
             None if head.get(4..8) == Some(b"ftyp") => {
                 let brand = head.get(8..).unwrap_or_default();
                 let known = BRANDS.iter().find(|(magic, _)| brand.starts_with(magic));
                 known.map_or("a film", |(_, what)| what)
             }
-            None if std::str::from_utf8(head).is_ok_and(|text| !text.contains('\0')) => "text",
+            None if is_text(head) => "text",
             None => return format!("the content is of no known format; {READABLE}"),
         };
         format!("this is {what}; {READABLE}")
@@ -125,6 +139,16 @@ impl Kind {
     }
 }
 
+/// Text in UTF-8, perhaps cut inside of a letter.
+fn is_text(head: &[u8]) -> bool {
+    let text = match std::str::from_utf8(head) {
+        Ok(_) => head,
+        Err(error) if error.error_len().is_none() => &head[..error.valid_up_to()],
+        Err(_) => return false,
+    };
+    !text.contains(&0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +164,12 @@ mod tests {
             (b"\0\0\0\x18ftypheic\0\0", "HEIC"),
             (b"\0\0\0\x18ftypisom\0\0", "film"),
             (b"\n  <!DOCTYPE html>", "web page"),
+            (b"\xef\xbb\xbf<HTML>", "web page"),
+            (b"<!Doctype html><title>Mod\xe8le", "web page"),
+            (
+                "Befunde: M\u{fc}".as_bytes().split_last().unwrap().1,
+                "text",
+            ),
             (b"id,path\na,b\n", "text"),
             (b"\x01\x02\x03\xff", "no known format"),
         ] {

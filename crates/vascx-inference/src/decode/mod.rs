@@ -4,6 +4,7 @@
 //! touched, and an allocation that fails is an error of that file. Reasons are sentences without the
 //! file's name; [`Photograph`](crate::Photograph) adds it.
 
+mod chunks;
 mod declared;
 mod dicom;
 mod jpeg;

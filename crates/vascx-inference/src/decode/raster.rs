@@ -5,6 +5,7 @@ use std::io::{Cursor, ErrorKind};
 use image::error::LimitErrorKind;
 use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use super::chunks;
 use super::limits::{DecodeLimits, check_room, zeros};
 use super::pixels::{Samples, grey, rgb};
 use super::{Decoded, Kind, Result, upright};
@@ -53,9 +54,14 @@ pub(super) fn decode(kind: Kind, bytes: &[u8], limits: DecodeLimits) -> Result<D
     } else {
         rgb(width, height, channels, samples)?
     };
+    let pictures = chunks::pictures(kind, bytes)?;
+    let note = (pictures > 1).then(|| {
+        let name = kind.name();
+        format!("the {name} holds {pictures} pictures; the first one was used")
+    });
     Ok(Decoded {
         rgb: upright(rgb, Some(orientation.to_exif()))?,
-        note: None,
+        note,
     })
 }
 

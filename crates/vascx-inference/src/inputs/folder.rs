@@ -31,7 +31,15 @@ pub(super) fn read(root: &Path, options: InputOptions, inputs: &mut Inputs) -> R
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         let failed = |error: std::io::Error| Error::input(&folder, error);
-        for entry in fs::read_dir(&folder).map_err(failed)? {
+        let entries = match fs::read_dir(&folder) {
+            // Such as `lost+found` on a disk of somebody else.
+            Err(_) if folder != root => {
+                left_out.closed_folders += 1;
+                continue;
+            }
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
             let entry = entry.map_err(failed)?;
             let path = entry.path();
             let is_link = entry.file_type().map_err(failed)?.is_symlink();
@@ -50,7 +58,9 @@ pub(super) fn read(root: &Path, options: InputOptions, inputs: &mut Inputs) -> R
                 } else {
                     folders.push(path);
                 }
-            } else if kind.is_file() && is_photograph(&path) {
+            } else if !kind.is_file() {
+                left_out.special += 1;
+            } else if is_photograph(&path) {
                 files.push(path);
             } else {
                 left_out.add_other(&path);

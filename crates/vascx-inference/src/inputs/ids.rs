@@ -1,7 +1,7 @@
 //! Ids, which name output files on any file system.
 
 use std::collections::HashMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -34,6 +34,25 @@ pub(crate) fn percent_encoded(bytes: &[u8]) -> String {
         }
     });
     encoded.collect()
+}
+
+/// The path that [`percent_encoded`] wrote; none where this system has no such path.
+pub(super) fn percent_decoded(text: &str) -> Option<PathBuf> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| byte == b'%');
+        let code = digits
+            .and_then(|digits| str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(code.unwrap_or(byte));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    #[cfg(unix)]
+    let path = std::os::unix::ffi::OsStringExt::from_vec(bytes);
+    #[cfg(not(unix))]
+    let path = String::from_utf8(bytes).ok()?.into();
+    Some(PathBuf::from::<std::ffi::OsString>(path))
 }
 
 /// Why an id cannot name a file somewhere; none when it can.

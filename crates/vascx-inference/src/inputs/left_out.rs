@@ -17,6 +17,10 @@ pub struct LeftOut {
     pub hidden: usize,
     /// Links that lead nowhere.
     pub broken_links: usize,
+    /// Subfolders that may not be looked into.
+    pub closed_folders: usize,
+    /// Pipes, sockets and devices.
+    pub special: usize,
     /// Other files that are no photographs, by extension (in lower case; empty where there is none).
     pub others: BTreeMap<String, usize>,
 }
@@ -41,6 +45,8 @@ impl LeftOut {
         self.results += more.results;
         self.hidden += more.hidden;
         self.broken_links += more.broken_links;
+        self.closed_folders += more.closed_folders;
+        self.special += more.special;
         for (extension, count) in more.others {
             *self.others.entry(extension).or_default() += count;
         }
@@ -78,6 +84,12 @@ impl Display for LeftOut {
             counted(self.results, "folder of results", "folders of results"),
             counted(self.hidden, "hidden file", "hidden files"),
             counted(self.broken_links, "broken link", "broken links"),
+            counted(
+                self.closed_folders,
+                "folder that may not be opened",
+                "folders that may not be opened",
+            ),
+            counted(self.special, "pipe or device", "pipes or devices"),
             counted(others, "other file", "other files")
                 .map(|text| format!("{text} ({})", kinds.join(", "))),
         ];

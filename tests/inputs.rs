@@ -95,6 +95,14 @@ fn subfolders_are_taken_when_asked_for() {
         workspace.list("out/rgb"),
         ["Besuch 1__a.png", "Besuch 2__a.png"]
     );
+    // Those of this command are known, too.
+    std::fs::rename(workspace.path("out"), workspace.path("c/squares")).unwrap();
+    let run = preprocess(&workspace, 0, &["--recursive", "c"]);
+    run.error_names(&["2 folders of results"]);
+    assert_eq!(
+        workspace.list("out/rgb"),
+        ["Besuch 1__a.png", "Besuch 2__a.png"]
+    );
 }
 
 #[cfg(unix)]

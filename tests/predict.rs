@@ -330,6 +330,12 @@ fn nothing_runs_on_unusable_arguments() {
     predict(&["--model", &model, "--batch-size", "0", "photos"]).error_names(&["at least 1"]);
     predict(&["--model", &model, "photos", "photos/p0.png"]).error_names(&["p0", "id,path"]);
     assert!(!workspace.path("out").exists());
+    std::fs::write(workspace.path("file"), "precious").unwrap();
+    for out in ["file", "file/below"] {
+        let arguments = ["predict", "--model", &model, "--out", out, "photos"];
+        let run = workspace.vascx(2, &arguments);
+        run.error_names(&["file", "not a folder"]);
+    }
     let device = [
         "predict", "--model", &model, "--out", "out", "--device", "cuda:7", "photos",
     ];

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::model::Model;
 
 /// Largest index.
 const MAX_INDEX: u64 = 16 << 20;
@@ -57,6 +58,12 @@ fn of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
         names.push(name.to_string_lossy().into_owned());
     }
     names.sort();
+    if Model::is_directory(folder) {
+        return Err(Error::Foreign {
+            expected: "checkpoint",
+            reason: "it is a model directory, converted already, and can be used as it is".into(),
+        });
+    }
     let indexes: Vec<&String> = names
         .iter()
         .filter(|name| is_index(Path::new(name)))

@@ -191,6 +191,10 @@ pub(crate) fn create_folder(folder: &Path, durability: Durability) -> Result<()>
     }
     match fs::create_dir(folder) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let error = io::Error::new(error.kind(), "there is a file, not a folder");
+            return Err(Error::output(folder, error));
+        }
         Err(error) => return Err(Error::output(folder, error)),
         Ok(()) => {}
     }

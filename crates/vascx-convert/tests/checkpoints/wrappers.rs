@@ -171,6 +171,9 @@ fn folders_say_what_to_pass() {
     for part in ["2 checkpoints", "a.pt, b.pth"] {
         assert!(message.contains(part), "{message}");
     }
+    let converted = fixture("model_directories/version_1");
+    let message = convert(&converted, None).err().unwrap().to_string();
+    assert!(message.contains("converted already"), "{message}");
 }
 
 /// The files that training scripts left, where they are at hand.

@@ -53,7 +53,7 @@ pub(super) fn read(root: &Path, options: InputOptions, inputs: &mut Inputs) -> R
                 // A linked folder may hold the folder that it lies in.
                 if !options.recursive || is_link {
                     left_out.folders += 1;
-                } else if path.join("run.json").exists() && path.join("journal.jsonl").exists() {
+                } else if path.join("journal.jsonl").exists() {
                     left_out.results += 1;
                 } else {
                     folders.push(path);

@@ -217,6 +217,11 @@ fn damaged_and_odd_pictures_fail_alone_with_the_reason() {
         &["three grey pages"],
     );
     refused("zstd.tif", &file("tiff/zstd.tif"), &["Zstandard"]);
+    refused(
+        "planes.tif",
+        &file("tiff/planes_tiles.tif"),
+        &["each colour apart", "interleaved"],
+    );
     refused("lab.tif", &file("tiff/lab.tif"), &["CIE Lab"]);
 }
 

@@ -6,74 +6,35 @@ use tiff::tags::Tag;
 use super::super::Result;
 use super::super::limits::zeros;
 use super::super::pixels::{Samples, cmyk, grey, rgb, ycbcr_to_rgb, ycbcr_to_rgb_coarsely};
+use super::directory::Directory;
 use super::{Layout, Reader, words};
 
 /// The number of the format that says what samples mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Photometric(u16);
+pub(super) struct Photometric(usize);
 
 const TAG: u16 = 262;
 const UNCOMPRESSED: u16 = 1;
-const WHITE_IS_ZERO: u16 = 0;
-const BLACK_IS_ZERO: u16 = 1;
-const RGB: u16 = 2;
-const PALETTE: u16 = 3;
-const CMYK: u16 = 5;
-const YCBCR: u16 = 6;
+const WHITE_IS_ZERO: usize = 0;
+const BLACK_IS_ZERO: usize = 1;
+const RGB: usize = 2;
+const PALETTE: usize = 3;
+const CMYK: usize = 5;
+const YCBCR: usize = 6;
 
 impl Photometric {
     /// The first page's, which becomes "black is zero" in `file` where it was a palette or "white is
     /// zero".
     pub(super) fn make_plain(file: &mut [u8]) -> Result<Self> {
-        let big_endian = file.first() == Some(&b'M');
-        let big = file.get(if big_endian { 3 } else { 2 }) == Some(&43);
-        let number = |at: u64, bytes: usize| -> Option<u64> {
-            let at = usize::try_from(at).ok()?;
-            let bytes = file.get(at..at.checked_add(bytes)?)?;
-            let fold = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-            Some(if big_endian {
-                bytes.iter().fold(0, fold)
-            } else {
-                bytes.iter().rev().fold(0, fold)
-            })
-        };
-        let find = || -> Option<(u64, u16)> {
-            let (directory, count, first, entry) = if big {
-                let directory = number(8, 8)?;
-                (
-                    directory,
-                    number(directory, 8)?,
-                    directory.checked_add(8)?,
-                    20,
-                )
-            } else {
-                let directory = number(4, 4)?;
-                (
-                    directory,
-                    number(directory, 2)?,
-                    directory.checked_add(2)?,
-                    12,
-                )
-            };
-            debug_assert!(first > directory);
-            (0..count.min(1 << 16))
-                .map(|index| first.checked_add(index * entry))
-                .map_while(|at| Some((at?, number(at?, 2)?)))
-                .find(|&(_, tag)| tag == u64::from(TAG))
-                .and_then(|(at, _)| {
-                    let value = at + if big { 12 } else { 8 };
-                    Some((value, number(value, 2)? as u16))
-                })
-        };
-        let (at, photometric) =
-            find().ok_or("the TIFF file does not say what its colours are, or is cut short")?;
+        let found = Directory::read(file).and_then(|directory| {
+            let values = directory.find(file, TAG)?;
+            let photometric = directory.get(file, &values, 0)?;
+            Some((directory, values, photometric))
+        });
+        let (directory, values, photometric) =
+            found.ok_or("the TIFF file does not say what its colours are, or is cut short")?;
         if matches!(photometric, WHITE_IS_ZERO | PALETTE) {
-            let plain = if big_endian {
-                BLACK_IS_ZERO.to_be_bytes()
-            } else {
-                BLACK_IS_ZERO.to_le_bytes()
-            };
-            file[at as usize..][..2].copy_from_slice(&plain);
+            directory.set(file, &values, 0, BLACK_IS_ZERO);
         }
         Ok(Self(photometric))
     }

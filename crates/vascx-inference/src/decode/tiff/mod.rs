@@ -4,7 +4,9 @@
 //! decoder, and colours are ours, because the crate leaves them to its callers.
 
 mod colour;
+mod directory;
 mod jpeg;
+mod lzw;
 mod pages;
 mod samples;
 mod words;
@@ -39,6 +41,7 @@ pub(super) fn decode(mut file: Vec<u8>, limits: DecodeLimits) -> Result<Decoded>
     // The crate reads samples only of colours that it can describe, and palettes are none of them;
     // it is told that they are grey, which they are until the palette is applied.
     let photometric = Photometric::make_plain(&mut file)?;
+    lzw::lengthen(&mut file)?;
     let said = |error: TiffError| words(&error);
     // While it opens a file, the crate may reserve as much as its own limits say.
     check_room(Limits::default().decoding_buffer_size as u64)?;

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 use tiff::TiffError;
-use tiff::decoder::DecodingSampleType;
+use tiff::decoder::{ChunkType, DecodingSampleType};
 use tiff::tags::{PlanarConfiguration, Tag};
 
 use super::super::Result;
@@ -17,10 +17,6 @@ pub(super) fn decode(reader: &mut Reader, layout: &Layout) -> Result<RgbImage> {
         .sample_type
         .ok_or("the TIFF file holds samples of an unknown type")?;
     check_kind(kind, layout.bits)?;
-    let mut bytes = zeros(read.complete_len as u64)?;
-    reader.read_image_bytes(&mut bytes).map_err(said)?;
-    let channels = usize::from(reader.colortype().map_err(said)?.num_samples());
-
     let planar = reader
         .find_tag_unsigned::<u16>(Tag::PlanarConfiguration)
         .map_err(said)?;
@@ -28,6 +24,19 @@ pub(super) fn decode(reader: &mut Reader, layout: &Layout) -> Result<RgbImage> {
         Some(planar) if planar == PlanarConfiguration::Planar.to_u16() => read.planes,
         _ => 1,
     };
+    // Version 0.11 of the crate does not know the last row of tiles in the planes after the first.
+    let (_, tile_height) = reader.chunk_dimensions();
+    let partial = !layout.height.is_multiple_of(tile_height.max(1));
+    if planes > 1 && partial && reader.get_chunk_type() == ChunkType::Tile {
+        return Err(
+            "the TIFF file holds tiles of each colour apart, which are not read; save it with the \
+             colours of a pixel side by side (interleaved)"
+                .into(),
+        );
+    }
+    let mut bytes = zeros(read.complete_len as u64)?;
+    reader.read_image_bytes(&mut bytes).map_err(said)?;
+    let channels = usize::from(reader.colortype().map_err(said)?.num_samples());
     let samples = match kind {
         DecodingSampleType::U8 if layout.bits < 8 => {
             Samples::Bytes(unpack(&bytes, layout, channels)?)

@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::{ImageDecoder, ImageReader};
 
-use super::{DecodeLimits, HEAD, Kind, dicom, jpeg, tiff};
+use super::{DecodeLimits, HEAD, Kind, dicom, guarded, jpeg, tiff};
 
 /// Bytes per byte of a file whose header says nothing of its size: a JPEG of usual quality has a tenth
 /// of its pixels' bytes.
@@ -44,14 +43,14 @@ impl Declared {
             .ok()?;
         let kind = Kind::of(&head).ok()?;
         file.rewind().ok()?;
-        let frame = catch_unwind(AssertUnwindSafe(|| match kind {
+        let frame = guarded(|| match kind {
             Kind::Dicom => dicom::frame(file),
             Kind::Jpeg => jpeg::frame(&mut file),
             Kind::Tiff => tiff::frame(&mut file),
             Kind::Png | Kind::Bmp | Kind::WebP => raster(kind, file),
-        }));
+        });
         let length = metadata.len();
-        let Some(frame) = frame.ok().flatten() else {
+        let Some(frame) = frame.flatten() else {
             return Some(Self {
                 size: None,
                 bytes: length.saturating_mul(PER_FILE_BYTE),

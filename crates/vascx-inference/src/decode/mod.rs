@@ -14,6 +14,7 @@ mod pixels;
 mod raster;
 mod tiff;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -74,13 +75,30 @@ pub(crate) fn read(path: &Path, limits: DecodeLimits) -> Result<Vec<u8>> {
 /// Decodes a file's bytes. A decoder that panics is a damaged file.
 pub(crate) fn decode(bytes: Vec<u8>, limits: DecodeLimits) -> Result<Decoded> {
     let kind = Kind::of(&bytes)?;
-    let decoded = catch_unwind(AssertUnwindSafe(|| match kind {
+    let decoded = guarded(|| match kind {
         Kind::Dicom => dicom::decode(&bytes, limits),
         Kind::Jpeg => jpeg::decode(&bytes, limits),
         Kind::Tiff => tiff::decode(bytes, limits),
         Kind::Png | Kind::Bmp | Kind::WebP => raster::decode(kind, &bytes, limits),
-    }));
-    decoded.unwrap_or_else(|_| Err(format!("the {} is damaged", kind.name())))
+    });
+    decoded.unwrap_or_else(|| Err(format!("the {} is damaged", kind.name())))
+}
+
+thread_local! {
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside of a decoder, whose panic is told as the failure of its file.
+pub(crate) fn is_decoding() -> bool {
+    DECODING.get()
+}
+
+/// What a decoder gives; none where it panics.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    DECODING.set(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    DECODING.set(false);
+    done.ok()
 }
 
 /// Turns an image upright; `orientation` is the value of the EXIF or TIFF tag.
@@ -93,4 +111,16 @@ fn upright(rgb: RgbImage, orientation: Option<u8>) -> Result<RgbImage> {
     let mut image = DynamicImage::ImageRgb8(rgb);
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panics_of_decoders_are_known_for_what_they_are() {
+        assert_eq!(guarded(is_decoding), Some(true));
+        let panicked: Option<()> = guarded(|| panic!("the file is damaged"));
+        assert!(panicked.is_none() && !is_decoding());
+    }
 }

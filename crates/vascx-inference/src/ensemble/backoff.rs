@@ -8,6 +8,7 @@ use std::thread;
 
 use burn::tensor::backend::DeviceId;
 
+use crate::decode::is_decoding;
 use crate::error::Error;
 
 /// How much is computed at once; shrinks when memory runs out and stays so for the rest of a call.
@@ -83,7 +84,8 @@ static NOTICED: Mutex<BTreeMap<String, Alarms>> = Mutex::new(BTreeMap::new());
 
 /// Notes a panic on a thread of a GPU, from the panic hook of a program. CubeCL goes on after it, with
 /// numbers that may be wrong; ensembles compute again what it concerns, or say that it failed. Without
-/// such a hook they cannot tell. True for exhausted memory, which need not be printed: it is handled.
+/// such a hook they cannot tell. True for what need not be printed, because it is handled: exhausted
+/// memory, and the panic of a decoder, which is the failure of its photograph.
 ///
 /// ```
 /// let before = std::panic::take_hook();
@@ -96,7 +98,7 @@ static NOTICED: Mutex<BTreeMap<String, Alarms>> = Mutex::new(BTreeMap::new());
 pub fn notice_panic(panic: &PanicHookInfo) -> bool {
     let exhausted = message(panic.payload()).is_some_and(|reason| is_exhaustion(&reason));
     note(thread::current().name(), exhausted);
-    exhausted
+    exhausted || is_decoding()
 }
 
 /// burn's and CubeCL's threads are called `DSU-` or `DSD-` (device service, upstream or downstream) and

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use super::declared::Frame;
 use super::limits::{DecodeLimits, check_room};
-use super::{Decoded, HEAD, Kind, Result};
+use super::{Decoded, HEAD, Kind, Result, guarded};
 use data_set::{DataSet, File, PIXEL_DATA, Tag};
 
 /// What describes the pixels of an image.
@@ -110,9 +110,12 @@ pub(crate) fn instance_uid(path: &Path) -> Option<String> {
     if Kind::of(&start[..start.len().min(HEAD)]) != Ok(Kind::Dicom) {
         return None;
     }
-    let start = File::open(&start, ENOUGH).ok()?;
-    let data = start.elements(&[tags::SOP_INSTANCE_UID]).ok()?;
-    data.text(tags::SOP_INSTANCE_UID)
+    let uid = guarded(|| {
+        let start = File::open(&start, ENOUGH).ok()?;
+        let data = start.elements(&[tags::SOP_INSTANCE_UID]).ok()?;
+        data.text(tags::SOP_INSTANCE_UID)
+    });
+    uid.flatten()
 }
 
 impl Header {

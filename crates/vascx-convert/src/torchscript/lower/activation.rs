@@ -153,13 +153,23 @@ impl<'a> Evaluator<'a, '_> {
         self.emit(elu, vec![x])
     }
 
+    /// Above its threshold it is a straight line, which makes a difference where that is low.
     fn softplus(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        /// From here on, f32 has no digits for the difference.
+        const STRAIGHT: f64 = 20.0;
         let x = self.argument(&a.need(0, "self")?)?;
         let beta = a.get(1, "beta").unwrap_or(Value::int(1));
         let beta = self.argument(&beta)?;
+        let threshold = a.get(2, "threshold").unwrap_or(Value::float(STRAIGHT));
         let scaled = self.then(Binary(BinaryKind::Mul), vec![x, beta])?;
         let soft = self.then(Unary(UnaryKind::Softplus), vec![scaled])?;
-        self.emit(Binary(BinaryKind::Div), vec![soft, beta])
+        if self.number(&threshold)? >= STRAIGHT {
+            return self.emit(Binary(BinaryKind::Div), vec![soft, beta]);
+        }
+        let soft = self.then(Binary(BinaryKind::Div), vec![soft, beta])?;
+        let threshold = self.argument(&threshold)?;
+        let above = self.then(Binary(BinaryKind::Greater), vec![scaled, threshold])?;
+        self.emit(Where, vec![above, x, soft])
     }
 
     fn prelu(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {

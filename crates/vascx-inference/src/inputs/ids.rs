@@ -1,6 +1,7 @@
 //! Ids, which name output files on any file system.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
@@ -49,10 +50,10 @@ pub(super) fn percent_decoded(text: &str) -> Option<PathBuf> {
         rest = if code.is_some() { &after[2..] } else { after };
     }
     #[cfg(unix)]
-    let path = std::os::unix::ffi::OsStringExt::from_vec(bytes);
+    let path: OsString = std::os::unix::ffi::OsStringExt::from_vec(bytes);
     #[cfg(not(unix))]
-    let path = String::from_utf8(bytes).ok()?.into();
-    Some(PathBuf::from::<std::ffi::OsString>(path))
+    let path: OsString = String::from_utf8(bytes).ok()?.into();
+    Some(path.into())
 }
 
 /// Why an id cannot name a file somewhere; none when it can.

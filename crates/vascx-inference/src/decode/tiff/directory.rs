@@ -53,7 +53,7 @@ impl Directory {
             .map(|index| self.first.checked_add(index * entry))
             .map_while(|at| Some((at?, self.number(file, at?, 2)?)));
         let (at, _) = entries.find(|&(_, found)| found == usize::from(tag))?;
-        let size = match self.number(file, at + 2, 2)? {
+        let size: usize = match self.number(file, at + 2, 2)? {
             1 => 1,
             3 => 2,
             4 => 4,

@@ -1,7 +1,10 @@
 //! Ids, which name output files on any file system.
 
 use std::collections::HashMap;
+#[cfg(unix)]
 use std::ffi::OsString;
+#[cfg(unix)]
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
@@ -37,23 +40,31 @@ pub(crate) fn percent_encoded(bytes: &[u8]) -> String {
     encoded.collect()
 }
 
-/// The path that [`percent_encoded`] wrote; none where this system has no such path.
-pub(super) fn percent_decoded(text: &str) -> Option<PathBuf> {
+/// The path that [`percent_encoded`] wrote.
+pub(super) fn percent_decoded(text: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         let digits = after.get(..2).filter(|_| byte == b'%');
         let code = digits
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
             .and_then(|digits| str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         bytes.push(code.unwrap_or(byte));
         rest = if code.is_some() { &after[2..] } else { after };
     }
-    #[cfg(unix)]
-    let path: OsString = std::os::unix::ffi::OsStringExt::from_vec(bytes);
-    #[cfg(not(unix))]
-    let path: OsString = String::from_utf8(bytes).ok()?.into();
-    Some(path.into())
+    path_of(bytes)
+}
+
+#[cfg(unix)]
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    let name: OsString = OsStringExt::from_vec(bytes);
+    name.into()
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    String::from_utf8_lossy(&bytes).into_owned().into()
 }
 
 /// Why an id cannot name a file somewhere; none when it can.

@@ -154,8 +154,8 @@ impl<'a> Table<'a> {
 /// The file that a cell names: relative to the list, with the separators of any system, or as `file:`
 /// URI, which is what the manifest of an earlier run has where a path is no UTF-8.
 fn locate(base: &Path, cell: &str) -> PathBuf {
-    if let Some(path) = cell.strip_prefix("file://").and_then(ids::percent_decoded) {
-        return path;
+    if let Some(path) = cell.strip_prefix("file://") {
+        return ids::percent_decoded(path);
     }
     let path = base.join(cell);
     if cell.contains('\\') && !path.exists() {

@@ -89,7 +89,7 @@ fn the_whole_job_killed_at_twenty_moments_ends_as_if_nothing_had_happened() {
     killed_at_twenty_moments("run", &["--no-overlay"]);
 }
 
-/// A file that may not grow beyond some blocks stands for a full disk.
+/// A file that may not grow to the size of a crop (but to that of a model's weights) stands for a full disk.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_a_clear_error_and_what_is_done_stays() {
@@ -98,7 +98,7 @@ fn a_full_disk_is_a_clear_error_and_what_is_done_stays() {
     let expected = results(&cohort.path("whole"));
     let arguments = Cohort::command("run-models", "full", &["--quiet"]);
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\""]);
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1150; exec \"$0\" \"$@\""]);
     command.arg(env!("CARGO_BIN_EXE_vascx")).args(&arguments);
     command.env("XDG_CACHE_HOME", cohort.path("cache"));
     let output = command.current_dir(cohort.path(".")).output().unwrap();

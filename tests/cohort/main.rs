@@ -108,6 +108,9 @@ fn results(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.ends_with("report_files") {
+                continue;
+            }
             if path.is_dir() {
                 walk(root, &path, found);
                 continue;
@@ -119,7 +122,8 @@ fn results(folder: &Path) -> BTreeMap<String, Vec<u8>> {
                 .unwrap()
                 .to_owned();
             let content = match path.file_name().unwrap().to_str().unwrap() {
-                "journal.jsonl" | "report.json" => continue,
+                // They hold the folder's name and the time.
+                "journal.jsonl" | "report.json" | "report.html" => continue,
                 "manifest.csv" => {
                     let mut reader = csv::Reader::from_path(&path).unwrap();
                     let rows = reader.deserialize::<BTreeMap<String, String>>().map(|row| {

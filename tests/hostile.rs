@@ -405,9 +405,9 @@ fn answers_of_another_shape_or_kind_are_refused_in_words() {
         ("    return torch.cat([x, x])", "[N, C, H, W]"),
         (
             "    return torch.argmax(x, 1, True)",
-            "whole numbers [2, 1, 32, 32]",
+            "whole numbers [2, 1, ",
         ),
-        ("    return torch.gt(x, 0)", "truth values [2, 6, 32, 32]"),
+        ("    return torch.gt(x, 0)", "truth values [2, 6, "),
     ] {
         let body = with_program(body, "");
         let workspace = Workspace::new();

@@ -44,12 +44,14 @@ from ._native import (
 )
 from ._preprocess import Square, preprocess
 from ._retina import Retina, Variable, biomarkers, feature_sets, variables
+from ._run import Cohort, run
 from ._typing import Photograph
 
 __all__ = [
     "Answer",
     "Classification",
     "ClassificationEnsemble",
+    "Cohort",
     "DeviceError",
     "Embedding",
     "EmbeddingEnsemble",
@@ -80,6 +82,7 @@ __all__ = [
     "feature_sets",
     "load",
     "preprocess",
+    "run",
     "set_threads",
     "variables",
 ]

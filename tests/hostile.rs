@@ -407,7 +407,7 @@ fn answers_of_another_shape_or_kind_are_refused_in_words() {
             "    return torch.argmax(x, 1, True)",
             "whole numbers [2, 1, ",
         ),
-        ("    return torch.gt(x, 0)", "truth values [2, 6, "),
+        ("    return torch.gt(x, 0)", "truth values [2, 3, "),
     ] {
         let body = with_program(body, "");
         let workspace = Workspace::new();

@@ -101,7 +101,7 @@ fn killed_at_twenty_moments_a_run_ends_as_if_nothing_had_happened() {
     let mut state = 0x2545_f491_u32;
     for _ in 0..20 {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let moment = duration.mul_f64(0.12 * f64::from(state >> 8) / f64::from(1 << 24));
+        let moment = duration.mul_f64(0.2 * f64::from(state >> 8) / f64::from(1 << 24));
         let mut child = start(&workspace, &arguments(&model, "killed", &["--resume"]));
         std::thread::sleep(moment + Duration::from_millis(5));
         child.kill().unwrap();

@@ -80,7 +80,8 @@ pub(super) fn whole(job: &WholeJob, models: &Models, reporter: &Reporter, on_gpu
         ));
     }
     let all = Done::from(photographs);
-    let measured = biomarkers.map_or(no_biomarkers.is_none(), |measured| {
+    // Biomarkers that nobody asked for are not missing; those of a job that was stopped are.
+    let measured = biomarkers.map_or(no_biomarkers.is_some(), |measured| {
         measured.failed + measured.not_begun == 0
     });
     Ok(if all == Done::All && !measured {

@@ -64,7 +64,7 @@ impl Job {
     ///
     /// # Errors
     /// When there are no inputs or the folder may not be used: an output would be written over an
-    /// input, or it holds what [`Existing`] says must stay. [`Error::Stopped`] when the job ended
+    /// input, or it holds what [`Existing`] says must stay. [`Error::Stopped`](crate::Error::Stopped) when the job ended
     /// before its time, because the disk is full, say; what is done is then recorded.
     pub fn run(&self, ensemble: &AnyEnsemble, each: impl FnMut(Outcome) + Send) -> Result<Summary> {
         let runner = &ensemble.runner;

@@ -129,4 +129,42 @@ fn a_journal_that_points_outside_is_not_followed() {
     fs::write(cohort.path("secret.png"), "secret").unwrap();
     let run = cohort.workspace.vascx(0, &["merge", "--out", "all", "out"]);
     assert!(run.stdout.contains("1 done"), "{}", run.stdout);
+
+    let hostile = journal.replace("\"fovea.csv\"", "\"../mine.csv\"");
+    assert_ne!(hostile, journal);
+    fs::write(cohort.path("out/journal.jsonl"), hostile).unwrap();
+    fs::write(cohort.path("mine.csv"), "mine").unwrap();
+    for command in [&["tables", "out"][..], &["merge", "--out", "other", "out"]] {
+        let run = cohort.workspace.vascx(2, command);
+        run.error_names(&["outside of the folder"]);
+    }
+    assert_eq!(cohort.read("mine.csv"), "mine");
+}
+
+/// Not even where pictures may be replaced.
+#[test]
+fn no_overlay_is_drawn_over_what_it_is_drawn_from() {
+    let cohort = Cohort::new(2);
+    cohort.run(0, "run-models", "out", &["--quiet", "--native"]);
+    for folder in [
+        "photos",
+        "out/preprocessed_rgb",
+        "out/artery_vein",
+        "out/native/disc",
+    ] {
+        let before = results(&cohort.path(folder));
+        for native in [&["--native"][..], &[]] {
+            let command = ["overlay", "out", folder, "--overwrite"];
+            let run = cohort.workspace.vascx(2, &[&command, native].concat());
+            run.error_names(&["choose another output folder"]);
+        }
+        assert_same(&results(&cohort.path(folder)), &before);
+    }
+    let again = ["overlay", "out", "out/overlays"];
+    let run = cohort.workspace.vascx(2, &again);
+    run.error_names(&["--overwrite"]);
+    let run = cohort
+        .workspace
+        .vascx(0, &[&again[..], &["--overwrite"]].concat());
+    assert!(run.stdout.contains("2 drawn, 0 failed"), "{}", run.stdout);
 }

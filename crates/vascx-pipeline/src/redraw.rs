@@ -6,11 +6,17 @@ use std::path::{Path, PathBuf};
 
 use image::{GrayImage, RgbImage};
 use rayon::prelude::*;
-use vascx_inference::{EyeAnswers, FieldOfView, OverlayOptions, Photograph, Point};
+use vascx_inference::{EyeAnswers, FieldOfView, OverlayOptions, Photograph, Point, check_outputs};
 
 use crate::biomarkers::{Map, read_artery_vein, read_mask};
 use crate::error::{Error, Result};
 use crate::table::Table;
+
+/// Folder of crops.
+const CROPS: &str = "preprocessed_rgb";
+
+/// Folders of maps.
+const MAPS: [&str; 3] = ["artery_vein", "vessels", "disc"];
 
 /// Which overlays to draw again, from what a folder of results holds, and how.
 #[derive(Clone, Debug)]
@@ -54,28 +60,31 @@ impl Redraw {
     }
 
     /// Draws `<id>.png`, or in another format. `each` learns of every photograph, with the reason where
-    /// it cannot be drawn. Tells how many were drawn.
+    /// it cannot be drawn. Tells how many were drawn. No photograph, crop or map is ever replaced.
     ///
     /// # Errors
-    /// When there are no crops or one that was asked for is not there, a picture is there already, or
-    /// none can be written.
+    /// When there are no crops or one that was asked for is not there, a picture would be written over
+    /// something that it is drawn from or is there already, or none can be written.
     pub fn run(&self, mut each: impl FnMut(&str, Option<&str>)) -> Result<usize> {
         let ids = self.ids()?;
+        let known = self.known()?;
         let suffix = self.options.format.extension();
         let path = |id: &String| self.pictures.join(format!("{id}.{suffix}"));
-        if let Some(there) = ids
-            .iter()
-            .map(path)
-            .find(|path| path.symlink_metadata().is_ok())
+        let pictures: Vec<PathBuf> = ids.iter().map(path).collect();
+        let sources = self.sources(&ids, &known);
+        check_outputs(
+            sources.iter().map(PathBuf::as_path),
+            pictures.iter().map(PathBuf::as_path),
+        )?;
+        if let Some(there) = pictures.iter().find(|path| path.symlink_metadata().is_ok())
             && !self.overwrite
         {
             return Err(Error::input(
-                &there,
+                there,
                 "it is there already; --overwrite replaces it, or name another folder",
             ));
         }
         fs::create_dir_all(&self.pictures).map_err(|error| Error::output(&self.pictures, error))?;
-        let known = self.known()?;
         let mut drawn = 0;
         // As many at a time as there are threads: pictures are large.
         for some in ids.chunks(rayon::current_num_threads()) {
@@ -91,8 +100,27 @@ impl Redraw {
         Ok(drawn)
     }
 
+    /// Photographs, and whatever a folder of results may hold of them beside overlays.
+    fn sources(&self, ids: &[String], known: &Known) -> Vec<PathBuf> {
+        let folders = MAPS
+            .iter()
+            .flat_map(|map| [PathBuf::from(map), Path::new("native").join(map)]);
+        let results: Vec<PathBuf> = folders
+            .chain([CROPS.into()])
+            .map(|folder| self.results.join(folder))
+            .collect();
+        let of_results = ids.iter().flat_map(|id| {
+            results
+                .iter()
+                .map(move |folder| folder.join(format!("{id}.png")))
+        });
+        of_results
+            .chain(known.photographs.values().cloned())
+            .collect()
+    }
+
     fn ids(&self) -> Result<Vec<String>> {
-        let crops = self.results.join("preprocessed_rgb");
+        let crops = self.results.join(CROPS);
         let entries = fs::read_dir(&crops).map_err(|error| Error::input(&crops, error))?;
         let names = entries
             .flatten()
@@ -169,7 +197,7 @@ impl Redraw {
 
     fn draw(&self, id: &str, path: &Path, known: &Known) -> std::result::Result<(), String> {
         let file = |folder: &str| self.results.join(folder).join(format!("{id}.png"));
-        let crop = file("preprocessed_rgb");
+        let crop = file(CROPS);
         let map = |folder: &str, read: fn(&Path) -> std::result::Result<Map, String>| {
             let path = file(folder);
             path.exists()
@@ -177,9 +205,10 @@ impl Redraw {
                 .transpose()
         };
         let mut answers = EyeAnswers::default();
-        answers.artery_vein = map("artery_vein", read_artery_vein)?;
-        answers.vessels = map("vessels", read_mask)?;
-        answers.disc = map("disc", read_mask)?;
+        let [artery_vein, vessels, disc] = MAPS;
+        answers.artery_vein = map(artery_vein, read_artery_vein)?;
+        answers.vessels = map(vessels, read_mask)?;
+        answers.disc = map(disc, read_mask)?;
         answers.fovea = known.foveas.get(id).copied();
         let style = self.options.style;
         let drawn: RgbImage = if self.native {

@@ -191,6 +191,9 @@ impl Results {
         let Some(Ok(tables)) = tables else {
             return wrong("the job has no tables, or another version of this program wrote it");
         };
+        if !tables.stay_in_their_folder() {
+            return wrong("it names tables outside of the folder, as no job of this program does");
+        }
         let mut order = Vec::new();
         let mut by_id = HashMap::new();
         for record in earlier.records {

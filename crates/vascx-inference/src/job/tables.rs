@@ -75,6 +75,15 @@ impl Tables {
                 && record.summary.len() == self.summary.len())
     }
 
+    /// Whether all names are plain names of CSV files; a journal may come from anywhere.
+    pub(super) fn stay_in_their_folder(&self) -> bool {
+        self.numbers.iter().all(|table| {
+            let file = Path::new(&table.file);
+            file.file_name() == Some(file.as_os_str())
+                && file.extension().is_some_and(|extension| extension == "csv")
+        })
+    }
+
     /// All files.
     pub(super) fn files(&self) -> Vec<String> {
         let mut files = vec![RUN.to_owned(), MANIFEST.to_owned()];

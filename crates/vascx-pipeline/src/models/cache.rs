@@ -1,12 +1,13 @@
 //! Converted models, kept so that they are converted once.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
 use vascx_convert::Model;
+use vascx_inference::{Durability, write_whole};
 use vascx_models::Precision;
 
 use crate::error::Result;
@@ -89,7 +90,7 @@ impl ModelCache {
             .notes()
             .iter()
             .map(|note| format!("{}\n", one_line(note)));
-        write_atomically(&notes_of(&kept), notes.collect::<String>().as_bytes()).ok()?;
+        write(&notes_of(&kept), &notes.collect::<String>()).ok()?;
         // One that is there could not be read, or another process has just made it.
         let saved = model.save(&kept, Precision::F32, kept.exists());
         (saved.is_ok() || kept.exists()).then_some(kept)
@@ -125,8 +126,9 @@ impl ModelCache {
         }
         let content = hash_file(path).ok()?;
         // That it cannot be kept costs time only.
-        let _ =
-            fs::create_dir_all(&index).and_then(|()| write_atomically(&entry, content.as_bytes()));
+        if fs::create_dir_all(&index).is_ok() {
+            let _ = write(&entry, &content);
+        }
         Some(content)
     }
 }
@@ -134,6 +136,13 @@ impl ModelCache {
 /// Beside a converted model: what was assumed when it was converted, a line each.
 fn notes_of(kept: &Path) -> PathBuf {
     kept.with_extension("notes")
+}
+
+/// Writes a small file of the cache, whole or not at all; what a loss of power takes is made again.
+fn write(path: &Path, text: &str) -> vascx_inference::Result<()> {
+    write_whole(path, Durability::Fast, |file| {
+        file.write_all(text.as_bytes())
+    })
 }
 
 fn one_line(text: &str) -> String {
@@ -150,17 +159,6 @@ fn hash_file(path: &Path) -> io::Result<String> {
             count => hash.update(&buffer[..count]),
         }
     }
-}
-
-fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension(format!("{}.partial", std::process::id()));
-    let written = File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -185,10 +185,6 @@ pub(crate) struct PredictArguments {
     /// Folder for the results; created when missing.
     #[arg(short, long)]
     pub(crate) out: PathBuf,
-    /// Photographs per chunk, or `auto` for what fits a GPU [default: the model's]. Results do not
-    /// depend on it, memory does.
-    #[arg(long, value_name = "N|auto", value_parser = parse_batch_size)]
-    pub(crate) batch_size: Option<BatchSize>,
     /// Windows per forward pass [default: the model's].
     #[arg(long)]
     pub(crate) window_batch_size: Option<usize>,
@@ -201,15 +197,8 @@ pub(crate) struct PredictArguments {
     /// How the members' heat maps become keypoints.
     #[arg(long, default_value = "argmax_of_sum")]
     pub(crate) keypoints: KeypointsArgument,
-    /// cpu, ndarray, cuda[:index], wgpu, or several CUDA devices: cuda:0,cuda:1.
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: Devices,
     #[command(flatten)]
-    pub(crate) kernels: KernelArguments,
-    /// Element type of weights and feature maps; sums, softmax and blending stay in f32. `auto` is
-    /// bf16 on the CPU where it has tiles for it (AMX), f32 elsewhere.
-    #[arg(long, default_value = "f32")]
-    pub(crate) dtype: ComputeArgument,
+    pub(crate) computing: ComputingArguments,
     /// Also write class probabilities or heat maps as safetensors.
     #[arg(long)]
     pub(crate) save_probabilities: bool,
@@ -222,6 +211,24 @@ pub(crate) struct PredictArguments {
     pub(crate) output: OutputArguments,
     #[command(flatten)]
     pub(crate) verbosity: VerbosityArguments,
+}
+
+/// Of commands that compute the answers of photographs.
+#[derive(Debug, Args)]
+pub(crate) struct ComputingArguments {
+    /// Photographs per chunk, or `auto` for what fits a GPU [default: the model's]. Results do not
+    /// depend on it, memory does.
+    #[arg(long, value_name = "N|auto", value_parser = parse_batch_size)]
+    pub(crate) batch_size: Option<BatchSize>,
+    /// cpu, ndarray, cuda[:index], wgpu, or several CUDA devices: cuda:0,cuda:1.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: Devices,
+    #[command(flatten)]
+    pub(crate) kernels: KernelArguments,
+    /// Element type of weights and feature maps; sums, softmax and blending stay in f32. `auto` is
+    /// bf16 on the CPU where it has tiles for it (AMX), f32 elsewhere.
+    #[arg(long, default_value = "f32")]
+    pub(crate) dtype: ComputeArgument,
 }
 
 /// Of commands that compute on a GPU.

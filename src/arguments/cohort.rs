@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use vascx::biomarkers::FeatureSet;
-use vascx::inference::{
-    BatchSize, CohortJob, Devices, OverlayFormat, OverlayOptions, OverlayStyle, Role, Shard,
-};
+use vascx::inference::{CohortJob, OverlayFormat, OverlayOptions, OverlayStyle, Role, Shard};
 use vascx::pipeline::{Condition, ModelChoice};
 
-use super::KernelArguments;
-use super::choices::{ComputeArgument, at_least_one, parse_batch_size};
+use super::ComputingArguments;
+use super::choices::at_least_one;
 use super::photographs::{InputArguments, OutputArguments, VerbosityArguments};
 
 #[derive(Debug, Args)]
@@ -64,19 +62,8 @@ pub(crate) struct CohortArguments {
     /// Accepted for retinalysis-vascx's sake; --threads says on how many threads to work.
     #[arg(long, alias = "n_jobs", value_name = "N", value_parser = at_least_one, hide = true)]
     n_jobs: Option<usize>,
-    /// Photographs per chunk, or `auto` for what fits a GPU [default: the models']. Results do not
-    /// depend on it, memory does.
-    #[arg(long, value_name = "N|auto", value_parser = parse_batch_size)]
-    batch_size: Option<BatchSize>,
-    /// cpu, ndarray, cuda[:index], wgpu, or several CUDA devices: cuda:0,cuda:1.
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: Devices,
     #[command(flatten)]
-    pub(crate) kernels: KernelArguments,
-    /// Element type of weights and feature maps; sums, softmax and blending stay in f32. `auto` is
-    /// bf16 on the CPU where it has tiles for it (AMX), f32 elsewhere.
-    #[arg(long, default_value = "f32")]
-    pub(crate) dtype: ComputeArgument,
+    pub(crate) computing: ComputingArguments,
     #[command(flatten)]
     pub(crate) inputs: InputArguments,
     #[command(flatten)]
@@ -267,7 +254,7 @@ impl CohortArguments {
         let mut job = CohortJob::new(Vec::new(), &self.out);
         job.native = self.native;
         job.overlay = (!self.drawing.no_overlay).then(|| self.drawing.look.options());
-        job.batch_size = self.batch_size;
+        job.batch_size = self.computing.batch_size;
         job.limits = self.inputs.limits();
         job.existing = self.output.existing();
         job.durability = self.output.durability.into();

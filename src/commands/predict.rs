@@ -14,7 +14,7 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
     let Named { inputs, files } = names::resolve(&arguments.photographs)?;
     let model = locate(&arguments.model)?;
     let mut options = PredictOptions::default();
-    options.batch_size = arguments.batch_size;
+    options.batch_size = arguments.computing.batch_size;
     options.window_batch_size = arguments.window_batch_size;
     options.tta = arguments.tta.map(|switch| switch == Switch::On);
     options.preprocess = arguments.preprocess.into();
@@ -34,7 +34,10 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         keep: [files, model_files(&model)].concat(),
         build: BUILD.to_owned(),
     };
-    keep_kernels(&arguments.kernels, arguments.device.first())?;
+    keep_kernels(
+        &arguments.computing.kernels,
+        arguments.computing.device.first(),
+    )?;
     let reporter = Reporter::new(job.inputs.len(), arguments.verbosity.quiet)
         .verbose(arguments.verbosity.verbose);
     let model = Model::open(model)?;
@@ -43,12 +46,19 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         reporter.note(note);
     }
     let each = |outcome: Outcome| reporter.outcome(&outcome);
-    let precision = arguments.dtype.on(arguments.device.first());
+    let precision = arguments
+        .computing
+        .dtype
+        .on(arguments.computing.device.first());
     let ensemble =
-        AnyEnsemble::load(&model, arguments.device.clone())?.with_precision(precision)?;
+        AnyEnsemble::load(&model, arguments.computing.device.clone())?.with_precision(precision)?;
     // Until here ^C ends the program.
     job.options.cancel = interrupt()?;
     let summary = job.run(&ensemble, each)?;
-    reporter.finish(&summary, &job.out, arguments.device.first().is_gpu());
+    reporter.finish(
+        &summary,
+        &job.out,
+        arguments.computing.device.first().is_gpu(),
+    );
     Ok((&summary).into())
 }

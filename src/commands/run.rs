@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result {
         &job,
         &models,
         &reporter,
-        arguments.cohort.device.first().is_gpu(),
+        arguments.cohort.computing.device.first().is_gpu(),
     )
 }
 

@@ -12,7 +12,7 @@ use crate::signals::interrupt;
 pub(crate) fn run(arguments: &RunModelsArguments) -> Result {
     let (job, models, reporter) = prepare(&arguments.cohort, arguments.crops.are_there())?;
     let summary = job.run(&models, |outcome| reporter.outcome(&outcome))?;
-    let on_gpu = arguments.cohort.device.first().is_gpu();
+    let on_gpu = arguments.cohort.computing.device.first().is_gpu();
     reporter.finish(&summary, &job.out, on_gpu);
     reporter.stages(&summary, models.roles().map(Role::name).collect());
     Ok((&summary).into())
@@ -52,11 +52,17 @@ pub(super) fn prepare(
     let located = fetched(|progress| arguments.choice().locate(progress))?;
     let model_files = located.found.values().flat_map(|model| model_files(model));
     job.keep = data.iter().cloned().chain(model_files).collect();
-    keep_kernels(&arguments.kernels, arguments.device.first())?;
+    keep_kernels(
+        &arguments.computing.kernels,
+        arguments.computing.device.first(),
+    )?;
     let verbosity = &arguments.verbosity;
-    let precision = arguments.dtype.on(arguments.device.first());
+    let precision = arguments
+        .computing
+        .dtype
+        .on(arguments.computing.device.first());
     let cache = ModelCache::of_user(BUILD);
-    let loaded = located.load(arguments.device.clone(), precision, &cache)?;
+    let loaded = located.load(arguments.computing.device.clone(), precision, &cache)?;
     let reporter = Reporter::new(job.inputs.len(), verbosity.quiet).verbose(verbosity.verbose);
     reporter.left_out(&job.left_out);
     reporter.models(&loaded);

@@ -3,8 +3,9 @@
     python tools/compare/pipeline.py --work DIR --vascx target/release/vascx PHOTOGRAPH…
 
 Needs retinalysis-vascx 2.1.0 (AGPL; it is run as a program) in the environment of this Python. Both get
-the demonstration models in the layout that `--model-dir` has; the artery/vein model stands for the vessels
-model, too, of which there is none to demonstrate with. Compared are maps, points and logits of the two
+the demonstration models in the layout that `--model-dir` has; the disc model, which has two classes as well, stands
+for the vessels model, of which there is none to demonstrate with. It gets the artery/vein model's square, as the
+reference feeds both what it prepares for that one (the released two are of one size). Compared are maps, points and logits of the two
 `run-models`; each program's `calc-biomarkers` on the other's folder; and the time from photographs to
 table. Photographs may be repeated under other names (`--copies N`) to time a longer list.
 """
@@ -13,11 +14,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import math
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +30,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYOUT = {
     "quality/quality.pt": "quality",
     "artery_vein/av_wsoft_patches_02_finetune.pt": "artery_vein",
-    "vessels/vessels_may26.pt": "artery_vein",
     "disc/disc_may26.pt": "disc",
     "fovea/fovea_may26.pt": "fovea",
 }
+VESSELS = "vessels/vessels_may26.pt"
 SET = "full_v3"
 
 
@@ -50,11 +53,31 @@ def table(path: Path) -> dict[str, dict[str, float]]:
         return {row[0]: dict(zip(header[1:], map(number, row[1:]))) for row in reader}
 
 
+def stand_in(demo: Path, vessels: Path) -> None:
+    """The disc model with the artery/vein model's preprocessing, as a model of vessels."""
+
+    def configuration(archive: zipfile.ZipFile) -> tuple[str, dict]:
+        name = next(name for name in archive.namelist() if name.endswith("extra/config.yaml"))
+        return name, json.loads(archive.read(name))
+
+    vessels.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        zipfile.ZipFile(demo / "artery_vein.pt") as other,
+        zipfile.ZipFile(demo / "disc.pt") as source,
+        zipfile.ZipFile(vessels, "w") as target,
+    ):
+        name, settings = configuration(source)
+        settings["datamodule"] = configuration(other)[1]["datamodule"]
+        for entry in source.namelist():
+            target.writestr(entry, json.dumps(settings) if entry == name else source.read(entry))
+
+
 def prepare(work: Path, photographs: list[Path], copies: int) -> tuple[Path, Path]:
     models, data = work / "models", work / "photographs"
     for path, model in LAYOUT.items():
         (models / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / "weights" / "demo" / f"{model}.pt", models / path)
+    stand_in(ROOT / "weights" / "demo", models / VESSELS)
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True)
     for photograph in photographs:

@@ -26,16 +26,20 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/field_of_view")
 }
 
+fn references(file: &str) -> BTreeMap<String, Reference> {
+    let file = std::fs::File::open(fixtures().join(file)).unwrap();
+    serde_json::from_reader(file).unwrap()
+}
+
 #[test]
 fn every_kind_of_field_is_found_where_the_reference_finds_it() {
-    let file = std::fs::File::open(fixtures().join("reference.json")).unwrap();
-    let references: BTreeMap<String, Reference> = serde_json::from_reader(file).unwrap();
+    let references = references("reference.json");
     assert_eq!(references.len(), 12);
     for (name, reference) in references {
         let photograph = Photograph::open(fixtures().join(format!("{name}.png"))).unwrap();
         let found = FieldOfView::find(&photograph);
-        // The draws differ, and a pixel of the thumbnail is 0.8 % of such a radius.
         let difference = reference.difference(&found);
+        println!("{name}: {difference:e}");
         assert!(difference <= 0.01, "{name}: {difference:.4}, {found:?}");
         let rect = [
             found.rect.min_x,
@@ -51,6 +55,21 @@ fn every_kind_of_field_is_found_where_the_reference_finds_it() {
             );
         }
         assert_ne!(found.method, Method::NotFound, "{name}");
+    }
+}
+
+/// The same thumbnail to the bit, the same rim and the same draws, so that only the least-squares fit
+/// is computed in another way.
+#[test]
+fn circles_of_photographs_are_those_of_the_reference() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/images");
+    let references = references("bundled.json");
+    assert_eq!(references.len(), 4);
+    for (name, reference) in references {
+        let found = FieldOfView::find(&Photograph::open(folder.join(&name)).unwrap());
+        let difference = reference.difference(&found);
+        println!("{name}: {difference:e}");
+        assert!(difference <= 1e-9, "{name}: {difference:e}, {found:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The red channel on a small square, where the field of view is looked for.
 
-use crate::geometry::{Point, Size, Tap};
+use crate::geometry::{Point, Size, Tap, Warp};
 use crate::photograph::Photograph;
 
 use super::circle::Circle;
@@ -30,12 +30,12 @@ impl Thumbnail {
             x: (width / 2) as f64,
             y: (height / 2) as f64,
         };
-        let taps = |middle: f64| -> Vec<Tap> {
-            (0..SIDE)
-                .map(|index| Tap::warp((index as f64 - MIDDLE) / scale + middle))
-                .collect()
+        let warp = |source: f64| Warp {
+            scale,
+            source,
+            middle: MIDDLE,
         };
-        let (columns, rows) = (taps(middle.x), taps(middle.y));
+        let (columns, rows) = (warp(middle.x).columns(SIDE), warp(middle.y).rows(SIDE));
         let red = |x: isize, y: isize| {
             let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
             let inside = x < width && y < height;

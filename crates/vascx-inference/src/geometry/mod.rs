@@ -3,12 +3,14 @@
 //! Coordinates are continuous (x, y) in pixels; the centre of the first pixel is (0.5, 0.5).
 
 mod tap;
+mod warp;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::photograph::Photograph;
 pub(crate) use tap::Tap;
+pub(crate) use warp::Warp;
 
 /// A point in the photograph's pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,9 +104,9 @@ impl Axis {
     }
 
     /// For each pixel of a network input of `side` pixels, the photograph pixels that it is mixed
-    /// of; those outside the photograph are black.
-    pub(crate) fn taps_in_photograph(self, side: usize) -> Vec<Tap> {
-        let tap = |index: usize| match self {
+    /// of; those outside the photograph are black. `walk` goes along a warp.
+    fn taps_in_photograph(self, side: usize, walk: fn(Warp, usize) -> Vec<Tap>) -> Vec<Tap> {
+        match self {
             Self::Padded {
                 padding,
                 padded,
@@ -113,20 +115,23 @@ impl Axis {
                 ..
             } => {
                 let scale = padded as f32 / extent as f32;
-                match index.checked_sub(offset).filter(|&index| index < extent) {
-                    Some(index) => {
+                let tap = |index: usize| match index.checked_sub(offset) {
+                    Some(index) if index < extent => {
                         Tap::interpolated(index, scale, padded).shifted(-(padding as isize))
                     }
-                    None => Tap::NOTHING,
-                }
+                    _ => Tap::NOTHING,
+                };
+                (0..side).map(tap).collect()
             }
             Self::Cropped { centre, radius, .. } => {
-                let scale = side as f64 / (2.0 * radius);
-                let position = (index as f64 - side as f64 / 2.0) / scale + centre;
-                Tap::warp(position)
+                let warp = Warp {
+                    scale: side as f64 / (2.0 * radius),
+                    source: centre,
+                    middle: side as f64 / 2.0,
+                };
+                walk(warp, side)
             }
-        };
-        (0..side).map(tap).collect()
+        }
     }
 
     /// For each photograph pixel, the pixels of a network input of `side` pixels that it is mixed
@@ -343,6 +348,16 @@ impl Geometry {
 }
 
 impl Geometry {
+    /// For each column and each row of the network input, the photograph pixels that it is mixed of;
+    /// those outside the photograph are black.
+    pub(crate) fn taps_in_photograph(&self) -> (Vec<Tap>, Vec<Tap>) {
+        let Size { width, height } = self.input;
+        (
+            self.horizontal.taps_in_photograph(width, Warp::columns),
+            self.vertical.taps_in_photograph(height, Warp::rows),
+        )
+    }
+
     /// For each column and each row of the photograph, the pixels of the network input that it is
     /// mixed of; none outside it.
     pub(crate) fn taps_to_photograph(&self) -> (Vec<Option<Tap>>, Vec<Option<Tap>>) {

@@ -71,9 +71,9 @@ impl Tap {
         [steps(self.weight_first), steps(self.weight_second)]
     }
 
-    /// The neighbours of pixel index `position` on an axis without ends, in OpenCV's steps.
-    pub(crate) fn warp(position: f64) -> Self {
-        let position = (position * WARP_STEPS).round_ties_even() / WARP_STEPS;
+    /// The neighbours of pixel index `position / unit` on an axis without ends, in OpenCV's steps.
+    pub(super) fn warped(position: f64, unit: f64) -> Self {
+        let position = (position * (WARP_STEPS / unit)).round_ties_even() / WARP_STEPS;
         let first = position.floor();
         let weight_second = (position - first) as f32;
         Self {
@@ -92,7 +92,7 @@ impl Tap {
         self.weight_second
     }
 
-    /// The weights of a tap that [`Self::warp`] gave, in 1/32.
+    /// The weights of a tap that [`Self::warped`] gave, in 1/32.
     pub(crate) fn warp_steps(&self) -> [u16; 2] {
         let second = (self.weight_second * WARP_STEPS as f32) as u16;
         [WARP_STEPS as u16 - second, second]

@@ -7,9 +7,9 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::filter::{Border, RELATIVE_SIGMA, blur, contrast, gaussian_kernel};
-use super::sample::{warp, warp_taps};
+use super::sample::warp;
 use crate::field_of_view::{FieldOfView, Rectangle};
-use crate::geometry::{Point, Size};
+use crate::geometry::{Point, Size, Warp};
 
 /// The blur is taken on a crop of this side.
 const BLURRED_SIDE: usize = 256;
@@ -176,9 +176,13 @@ pub(super) fn enhance(image: &RgbImage, field: &FieldOfView, disc: Disc) -> RgbI
     let Point { x: cx, y: cy } = disc.centre;
     let middle = BLURRED_SIDE as f64 / 2.0;
     let scale = BLURRED_SIDE as f64 / (2.0 * disc.radius);
-    let shrink = 2.0 * disc.radius / BLURRED_SIDE as f64;
-    let down = [cx, cy].map(|centre| warp_taps(BLURRED_SIDE, middle, shrink, centre));
-    let small = warp(image, &down[0], &down[1]);
+    let down = [cx, cy].map(|source| Warp {
+        scale,
+        source,
+        middle,
+    });
+    let [columns, rows] = [down[0].columns(BLURRED_SIDE), down[1].rows(BLURRED_SIDE)];
+    let small = warp(image, &columns, &rows);
     let small = small.as_chunks::<3>().0;
     let small_disc = Disc::in_crop(field, BLURRED_SIDE);
     let mirror = Interior::new(small_disc, Size::square(BLURRED_SIDE)).mirror();
@@ -194,8 +198,9 @@ pub(super) fn enhance(image: &RgbImage, field: &FieldOfView, disc: Disc) -> RgbI
         .collect();
 
     let interior = Interior::new(disc, size);
-    let columns = warp_taps(size.width, cx, scale, middle);
-    let rows = warp_taps(size.height, cy, scale, middle);
+    let [up_x, up_y] = down.map(Warp::back);
+    let columns = up_x.columns(size.width);
+    let rows = up_y.rows(size.height);
     let units: Vec<f32> = (0..=255_u8).map(|level| f32::from(level) / 255.0).collect();
     let mut enhanced = vec![0_u8; 3 * size.area()];
     let lines = enhanced

@@ -14,24 +14,14 @@ pub(super) fn sample<T: Copy + Default + Send>(
     geometry: &Geometry,
     finish: impl Fn(f32) -> T + Sync,
 ) -> Vec<T> {
-    let columns = geometry.horizontal.taps_in_photograph(geometry.input.width);
-    let rows = geometry.vertical.taps_in_photograph(geometry.input.height);
+    let (columns, rows) = geometry.taps_in_photograph();
     resample(photograph, &columns, &rows, finish)
 }
 
 /// The crop of `geometry`, which is a circle's, in rounded grey levels, as OpenCV warps bytes.
 pub(super) fn crop(photograph: &RgbImage, geometry: &Geometry) -> Vec<u8> {
-    let columns = geometry.horizontal.taps_in_photograph(geometry.input.width);
-    let rows = geometry.vertical.taps_in_photograph(geometry.input.height);
+    let (columns, rows) = geometry.taps_in_photograph();
     warp(photograph, &columns, &rows)
-}
-
-/// For each of `count` pixels, the pixels of another image that OpenCV's warp mixes: `middle` lies at
-/// `source` there, and steps of one are steps of `scale`.
-pub(super) fn warp_taps(count: usize, middle: f64, scale: f64, source: f64) -> Vec<Tap> {
-    (0..count)
-        .map(|index| Tap::warp((index as f64 - middle) * scale + source))
-        .collect()
 }
 
 /// An image stretched to a square, as OpenCV resizes bytes.
@@ -45,8 +35,7 @@ pub(super) fn resize(image: &RgbImage, side: usize) -> RgbImage {
 
 /// The square of `geometry`, as OpenCV resizes bytes.
 pub(super) fn fit(photograph: &RgbImage, geometry: &Geometry) -> Vec<u8> {
-    let columns = geometry.horizontal.taps_in_photograph(geometry.input.width);
-    let rows = geometry.vertical.taps_in_photograph(geometry.input.height);
+    let (columns, rows) = geometry.taps_in_photograph();
     resize_bytes(photograph, &columns, &rows)
 }
 

@@ -6,14 +6,14 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 import { Browser, findChromium } from "./browser.mjs";
 import { draw, png, writeCohort, writeCsv } from "../../tools/report/cohort.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const vascx = process.env.VASCX ?? join(root, process.env.CARGO_TARGET_DIR ?? "target", "debug/vascx");
+const vascx = process.env.VASCX ?? resolve(root, process.env.CARGO_TARGET_DIR ?? "target", "debug/vascx");
 const missing = !findChromium() ? "Chromium is not installed (Debian: chromium)" : !existsSync(vascx) ? `${vascx} is not built` : false;
 if (missing) console.log(`skipped: ${missing}`);
 const check = (name, act) => test(name, { skip: missing }, act);

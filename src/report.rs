@@ -177,7 +177,7 @@ impl Reporter {
         let stages = &summary.stages;
         let named = stages.named(&models);
         let work: f64 = named.iter().map(|(_, time)| time.as_secs_f64()).sum();
-        if self.quiet || stages.decoded == 0 || work <= 0.0 {
+        if self.quiet || stages.photographs == 0 || work <= 0.0 {
             return;
         }
         let share = |(name, time): (&str, std::time::Duration)| {
@@ -186,7 +186,7 @@ impl Reporter {
         let shares: Vec<String> = named.into_iter().map(share).collect();
         print_result(format_args!(
             "{:.2} photographs a second; {}",
-            stages.decoded as f64 / stages.total.as_secs_f64(),
+            stages.photographs as f64 / stages.total.as_secs_f64(),
             shares.join(", ")
         ));
     }

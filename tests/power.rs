@@ -11,7 +11,7 @@ use std::process::Command;
 
 use harness::Workspace;
 use harness::small_job::{
-    arguments, check_same, check_whole, has_strace, model, photographs, results,
+    arguments, check_same, check_whole, has_strace, model, photographs, results, traced_calls,
 };
 
 /// A call that changes what is on the disk, or has it there.
@@ -25,23 +25,8 @@ enum Call {
 
 /// What `strace -f -y -xx` has recorded of a run, for files below a folder.
 fn recorded(trace: &str, root: &Path) -> Vec<Call> {
-    let mut begun: BTreeMap<&str, String> = BTreeMap::new();
-    let mut calls = Vec::new();
-    for line in trace.lines() {
-        let (process, rest) = line.trim_start().split_once(' ').unwrap();
-        let rest = rest.trim_start();
-        let whole = if let Some(start) = rest.strip_suffix(" <unfinished ...>") {
-            begun.insert(process, start.to_owned());
-            continue;
-        } else if rest.starts_with("<...") {
-            let end = rest.split_once("resumed>").unwrap().1;
-            begun.remove(process).unwrap_or_default() + end
-        } else {
-            rest.to_owned()
-        };
-        calls.extend(call(&whole, root));
-    }
-    calls
+    let lines = traced_calls(trace).into_iter();
+    lines.filter_map(|line| call(&line, root)).collect()
 }
 
 fn call(line: &str, root: &Path) -> Option<Call> {

@@ -26,6 +26,25 @@ pub(crate) fn has_strace() -> bool {
     works
 }
 
+/// The calls in the output of `strace -f`, a line each, in the order in which they returned.
+pub(crate) fn traced_calls(trace: &str) -> Vec<String> {
+    let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in trace.lines() {
+        let (process, rest) = line.trim_start().split_once(' ').unwrap();
+        let rest = rest.trim_start();
+        if let Some(start) = rest.strip_suffix(" <unfinished ...>") {
+            begun.insert(process, start);
+        } else if rest.starts_with("<...") {
+            let end = rest.split_once("resumed>").unwrap().1;
+            calls.push(begun.remove(process).unwrap_or_default().to_owned() + end);
+        } else {
+            calls.push(rest.to_owned());
+        }
+    }
+    calls
+}
+
 /// A model of little work.
 pub(crate) fn model() -> String {
     let path = fixture("models/unet_instance_bilinear_m2.pt");

@@ -219,7 +219,6 @@ fn record_of(summary: &Summary, models: &[&str]) -> Value {
         "failed": summary.failed,
         "resumed": summary.resumed,
         "left": summary.left,
-        "decoded": summary.stages.decoded,
         "seconds": summary.stages.to_json(models),
     })
 }

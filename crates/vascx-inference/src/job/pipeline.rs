@@ -254,7 +254,7 @@ impl<P: Products> Writer<'_, P> {
             let chunk: Vec<_> = std::iter::once(first).chain(waiting).collect();
             for (_, computed) in &chunk {
                 if let Ok(Computed { about, .. }) = computed {
-                    self.stages.decoded += usize::from(about.reading > std::time::Duration::ZERO);
+                    self.stages.photographs += 1;
                     self.stages.reading += about.reading;
                     self.stages.preparing += about.preparing;
                 }

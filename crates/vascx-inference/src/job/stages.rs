@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 pub struct Stages {
     /// From the beginning of the job to its end.
     pub total: Duration,
-    /// Photographs that were decoded.
-    pub decoded: usize,
+    /// Photographs that were computed.
+    pub photographs: usize,
     /// Reading and decoding files.
     pub reading: Duration,
     /// Finding the field of view, cropping, contrast.

@@ -1,6 +1,7 @@
 //! VascX retinal model ensembles in pure Rust: define, convert, run.
 //!
 //! This crate re-exports its parts:
+//! * [`graph`]: networks as graphs of operators, and the executor that runs them;
 //! * [`models`]: the networks in burn, generic over the backend;
 //! * [`convert`]: PyTorch checkpoints to model directories, offline;
 //! * [`inference`]: photographs in, answers out;
@@ -32,6 +33,7 @@ pub use burn;
 pub use image;
 pub use vascx_biomarkers as biomarkers;
 pub use vascx_convert as convert;
+pub use vascx_graph as graph;
 pub use vascx_inference as inference;
 pub use vascx_models as models;
 pub use vascx_pipeline as pipeline;

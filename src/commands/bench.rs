@@ -5,11 +5,9 @@ use std::time::Instant;
 use burn::tensor::{Distribution, Tensor, backend::Backend};
 use serde::Serialize;
 use vascx::convert::Model;
+use vascx::graph::{Peak, count_operations, measure_layers};
 use vascx::inference::{AnyEnsemble, DeviceWork, Inputs};
-use vascx::models::{
-    Architecture, Ensemble, Peak, Prediction, ResNetConfig, ResNetDepth, UNetConfig,
-    count_operations, measure_layers,
-};
+use vascx::models::{Architecture, Ensemble, Prediction, ResNetConfig, ResNetDepth, UNetConfig};
 
 use super::layers::{self, Row};
 use super::pull::locate;
@@ -146,13 +144,11 @@ impl DeviceWork for Bench<'_> {
         let (seconds, passes): (Vec<f64>, Vec<_>) = (0..arguments.runs)
             .map(|_| measure_layers(|| timed(|| pass(&ensemble, &image))))
             .unzip();
-        let peak = if arguments.layers {
-            let peak = Peak::measure().filter(|_| !passes[0].is_empty());
+        if arguments.layers && passes[0].is_empty() {
             let message = "--layers: no layer ran on this program's own CPU kernels";
-            Some(peak.ok_or_else(|| Failure::Other(message.into()))?)
-        } else {
-            None
-        };
+            return Err(Failure::Other(message.into()));
+        }
+        let peak = arguments.layers.then(Peak::measure);
         let layers = peak.map_or_else(Vec::new, |peak| layers::rows(&passes, &peak));
         let gflop = operations as f64 / 1e9;
         Ok(Report {

@@ -1,7 +1,7 @@
 //! `vascx bench --layers`: every layer's time against what the machine can do at most.
 
 use serde::Serialize;
-use vascx::models::{Layer, Peak};
+use vascx::graph::{Layer, Peak};
 
 /// A layer of a forward pass, or several alike.
 #[derive(Clone, Debug, Serialize)]

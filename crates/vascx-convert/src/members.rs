@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::backend::Flex;
-use vascx_models::Architecture;
-use vascx_models::graph::passes::{
-    ConstantPart, fold_batch_norms, remove_dead_code, split_constants,
-};
-use vascx_models::graph::{
+use vascx_graph::passes::{ConstantPart, fold_batch_norms, remove_dead_code, split_constants};
+use vascx_graph::{
     Arg, Cat, DType, Graph, GraphBuilder, Literal, Meta, Node, Op, Reshape, Slice, Squeeze,
     Unsqueeze,
 };
+use vascx_models::Architecture;
 
 use crate::config::{ReleaseConfig, TransformClass};
 use crate::error::Result;

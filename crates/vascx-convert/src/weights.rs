@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo as StoredInfo, View};
 use safetensors::{SafeTensors, serialize_to_file};
 use sha2::{Digest, Sha256};
-use vascx_models::{MappedFile, Precision};
+use vascx_graph::{MappedFile, Precision};
 
 use crate::error::{Error, Result};
 use crate::inspect::TensorInfo;

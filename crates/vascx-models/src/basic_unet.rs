@@ -6,9 +6,9 @@ use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfi
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
+use vascx_graph::{Arg, Graph};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
-use crate::graph::{Arg, Graph};
 use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 

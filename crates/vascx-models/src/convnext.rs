@@ -6,9 +6,9 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
+use vascx_graph::{Arg, Graph};
 
 use crate::conv_layer::ConvLayerConfig;
-use crate::graph::{Arg, Graph};
 use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
 

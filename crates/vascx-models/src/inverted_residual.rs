@@ -3,9 +3,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
+use vascx_graph::Arg;
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
-use crate::graph::Arg;
 use crate::squeeze_excitation::{SqueezeExcitation, SqueezeExcitationConfig};
 use crate::writer::{GraphWriter, Written};
 use crate::{Activation, Norm};

@@ -1,6 +1,6 @@
 //! The networks behind VascX retinal models, written in [burn](https://burn.dev) and generic over
-//! the backend: U-Nets and classifiers as typed modules, [`GraphNetwork`](graph::GraphNetwork)s
-//! for programs of any architecture, and the [`Ensemble`] that runs several of them on the same
+//! the backend: U-Nets and classifiers as typed modules, which write themselves down as
+//! [`Graph`](vascx_graph::Graph)s, and the [`Ensemble`] that runs several graphs on the same
 //! photograph. They know nothing of files, images or command lines.
 //!
 //! ```
@@ -20,45 +20,36 @@
 //! Networks train on an autodiff backend like any burn module; inference uses running statistics
 //! and ignores dropout and deep-supervision heads.
 
-mod activation;
 mod basic_unet;
 mod conv_layer;
 mod convnext;
 mod dyn_unet;
 mod efficientnet;
 mod ensemble;
-mod fused;
-pub mod graph;
 mod inverted_residual;
-mod mapped_file;
 mod mobilenet_v3;
 mod network;
 mod norm;
 mod parameters;
-mod precision;
 mod resnet;
 mod resnet_unet;
 mod squeeze_excitation;
 mod unet;
-mod work;
 mod writer;
 
-pub use activation::Activation;
 pub use basic_unet::{BasicUNet, BasicUNetConfig};
 pub use convnext::{ConvNeXt, ConvNeXtConfig};
 pub use dyn_unet::{DynUNet, DynUNetConfig, DynUNetLevel};
 pub use efficientnet::{EfficientNet, EfficientNetConfig, EfficientNetStage};
-pub use ensemble::{Ensemble, Prediction};
-pub use mapped_file::MappedFile;
+pub use ensemble::Ensemble;
 pub use mobilenet_v3::{MobileNetV3, MobileNetV3Block, MobileNetV3Config};
-pub use network::{Architecture, InputError, MemberOutput, Network};
+pub use network::{Architecture, InputError, Network};
 pub use norm::Norm;
 pub use parameters::{ParameterSpec, load_parameters, parameter_specs};
-pub use precision::Precision;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use resnet_unet::{ResNetUNet, ResNetUNetConfig};
 pub use unet::{UNet, UNetConfig, Upsampling};
-pub use work::{Layer, Peak, count_operations, measure_layers};
+pub use vascx_graph::{Activation, MemberOutput, Precision, Prediction, check_instruction_set};
 
 /// Most channels of any layer. Configurations come from files; this keeps their products far from
 /// overflow.
@@ -82,34 +73,4 @@ impl ConfigError {
             reason: reason.into(),
         }
     }
-}
-
-/// Whether the kernels for CPUs have the vector instructions that `VASCX_INSTRUCTION_SET` asks for, if
-/// it does; they take the best that there are when they have not.
-///
-/// # Errors
-/// A sentence that names those that this machine has.
-pub fn check_instruction_set() -> Result<(), String> {
-    #[cfg(feature = "flex")]
-    if let Some(asked) = std::env::var_os("VASCX_INSTRUCTION_SET") {
-        let available = vascx_kernels::InstructionSet::available();
-        let names: Vec<_> = available.iter().map(|set| set.name()).collect();
-        if !names.iter().any(|name| asked == **name) {
-            return Err(format!(
-                "VASCX_INSTRUCTION_SET is `{}`, but this machine has: {}",
-                asked.display(),
-                names.join(", ")
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Name of the vector instructions that the kernels for CPUs use here, on which the last bits of
-/// answers may depend; none in a build without those kernels.
-pub fn instruction_set() -> Option<&'static str> {
-    #[cfg(feature = "flex")]
-    return Some(vascx_kernels::InstructionSet::current().name());
-    #[cfg(not(feature = "flex"))]
-    None
 }

@@ -7,10 +7,10 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::graph::Graph;
 use crate::inverted_residual::{Feature, FeatureConfig, InvertedResidualConfig};
 use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
+use vascx_graph::Graph;
 
 /// Configuration of a [`MobileNetV3`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
+use vascx_graph::{Graph, GraphError, GraphNetwork, MemberOutput};
 
-use crate::graph::{Graph, GraphError, GraphNetwork};
 use crate::{
     BasicUNet, BasicUNetConfig, ConfigError, ConvNeXt, ConvNeXtConfig, DynUNet, DynUNetConfig,
     EfficientNet, EfficientNetConfig, MobileNetV3, MobileNetV3Config, ResNet, ResNetConfig,
@@ -272,7 +272,10 @@ fn validate_graphs(graphs: &[Arc<Graph>]) -> Result<(), ConfigError> {
             "members differ in input or output",
         ));
     }
-    graphs.iter().try_for_each(|graph| graph.validate())
+    let mut graphs = graphs.iter();
+    graphs
+        .try_for_each(|graph| graph.validate())
+        .map_err(|error| ConfigError::new("graph", error.to_string()))
 }
 
 fn first(graphs: &[Arc<Graph>]) -> Option<&Graph> {
@@ -321,13 +324,4 @@ impl<B: Backend> Network<B> {
             Self::Graph(network) => network.forward(image),
         }
     }
-}
-
-/// What one member answers.
-#[derive(Clone, Debug)]
-pub enum MemberOutput<B: Backend> {
-    /// Logits or heat maps `[N, C, H, W]`.
-    Spatial(Tensor<B, 4>),
-    /// Class logits or values `[N, D]`.
-    Vector(Tensor<B, 2>),
 }

@@ -181,7 +181,7 @@ where
     }
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
 mod tests {
     use burn::backend::Flex;
     use burn::nn::LinearConfig;

@@ -4,10 +4,10 @@
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Tensor, backend::Backend};
+use vascx_graph::Arg;
 
 use crate::Activation;
 use crate::conv_layer::{ConvLayerConfig, padded_conv};
-use crate::graph::Arg;
 use crate::writer::{GraphWriter, Written};
 
 /// What [`SqueezeExcitation`] is built from.

@@ -9,9 +9,9 @@ use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
+use vascx_graph::{Arg, Graph, ResizeMode};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
-use crate::graph::{Arg, Graph, ResizeMode};
 use crate::writer::{GraphWriter, Written};
 use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
 

@@ -1,11 +1,12 @@
 //! Writing networks down as graphs, layer by layer, with the names of their modules' parameters.
 
-use crate::conv_layer::ConvLayerConfig;
-use crate::graph::{
+use vascx_graph::{
     AdaptiveAvgPool, Arg, BatchNorm, Binary, BinaryKind, Cat, Conv, ConvTranspose, Graph,
     GraphBuilder, GroupNorm, LayerNorm, Linear, Literal, MaxPool, Meta, Op, Permute, Resize,
     ResizeMode, Squeeze,
 };
+
+use crate::conv_layer::ConvLayerConfig;
 use crate::{Activation, Norm};
 
 /// A layer's result, or why there can be no such layer.

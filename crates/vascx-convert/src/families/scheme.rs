@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vascx_models::graph::GraphParameter;
+use vascx_graph::GraphParameter;
 
 use super::shapes::ShapeMap;
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use vascx_models::graph::GraphBuilder;
+use vascx_graph::GraphBuilder;
 
 use super::importer::Importer;
 use super::message::{Model, Port, Tensor};

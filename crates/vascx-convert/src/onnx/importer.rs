@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Cast, Cat, Constant, DType, Full, GraphBuilder, Literal, Meta, Node as VertexNode, Op,
     Permute,
 };

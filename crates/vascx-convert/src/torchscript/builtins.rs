@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use vascx_models::graph::{Cast, DType, Meta};
+use vascx_graph::{Cast, DType, Meta};
 
 use super::evaluate::{Evaluator, MAX_LIST, Outcome, items};
 use super::lower::Arguments;

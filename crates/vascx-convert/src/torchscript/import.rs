@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek};
 
-use vascx_models::graph::{Arg, GraphBuilder};
+use vascx_graph::{Arg, GraphBuilder};
 
 use super::evaluate::{Evaluator, Source};
 use super::value::Value;

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Constant as Table, DType, Expand, Full, Literal, Meta, Op, Permute, Reshape, SliceAssign,
     Squeeze, Unsqueeze,
 };

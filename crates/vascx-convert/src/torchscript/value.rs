@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use vascx_models::graph::{Arg, Literal, Op};
+use vascx_graph::{Arg, Literal, Op};
 
 use crate::module_tree::ScriptModule;
 

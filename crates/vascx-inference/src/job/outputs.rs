@@ -78,7 +78,7 @@ pub(super) fn model_description(Call { runner, run }: &Call) -> Value {
         "tta_flips": inference.tta_flips,
         "keypoints": settings.keypoints.name(),
         "device": runner.devices,
-        "instruction_set": on_kernels.then(vascx_models::instruction_set).flatten(),
+        "instruction_set": on_kernels.then(vascx_graph::instruction_set),
         "dtype": runner.precision().name(),
     })
 }
@@ -212,7 +212,7 @@ fn record_of(summary: &Summary, models: &[&str]) -> Value {
     json!({
         "command_line": arguments.collect::<Vec<_>>(),
         "host": host.trim(),
-        "instruction_set": vascx_models::instruction_set(),
+        "instruction_set": vascx_graph::instruction_set(),
         "threads": rayon::current_num_threads(),
         "ended_unix": ended,
         "done": summary.succeeded,

@@ -7,10 +7,10 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, backend::Backend};
+use vascx_graph::Arg;
 
 use super::ResNetDepth;
 use crate::conv_layer::ConvLayerConfig;
-use crate::graph::Arg;
 use crate::writer::{GraphWriter, Written};
 use crate::{Activation, Norm};
 

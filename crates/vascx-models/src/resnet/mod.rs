@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use encoder::{ResNetEncoder, ResNetEncoderConfig};
 
-use crate::graph::Graph;
 use crate::writer::{GraphWriter, Written};
 use crate::{ConfigError, MAX_CHANNELS};
+use vascx_graph::Graph;
 
 /// Published depths of a [`ResNet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Activation functions.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Binary, BinaryKind, Clamp, Elu, LeakyRelu, Meta, Softmax, Unary, UnaryKind, Where,
 };
 

@@ -1,6 +1,6 @@
 //! Elementwise arithmetic, comparisons and logic, on tensors and on the numbers of shapes.
 
-use vascx_models::graph::{Arg, Binary, BinaryKind, DType, Literal, Meta, Unary, UnaryKind, Where};
+use vascx_graph::{Arg, Binary, BinaryKind, DType, Literal, Meta, Unary, UnaryKind, Where};
 
 use super::Outputs;
 use crate::onnx::importer::{Call, Importer, Outcome, Value};

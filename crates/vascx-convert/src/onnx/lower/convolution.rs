@@ -1,6 +1,6 @@
 //! Convolutions and pooling windows.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, AvgPool, Binary, BinaryKind, Conv, ConvTranspose, DType, Full, MaxPool, Pad, PadMode,
     Reduce, ReduceKind, Slice,
 };

@@ -1,6 +1,6 @@
 //! New tensors, constants, and changes of element type.
 
-use vascx_models::graph::{Arange, Arg, DType, Full, Literal};
+use vascx_graph::{Arange, Arg, DType, Full, Literal};
 
 use super::Outputs;
 use crate::onnx::importer::{Call, Importer, Outcome, Value, dtype_of, float, int};

@@ -1,6 +1,6 @@
 //! Picking by range or index.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Binary, BinaryKind, CumSum, Flip, Gather, IndexSelect, Literal, Reshape, ScatterRows,
     Slice, Squeeze,
 };

@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use vascx_models::graph::{Arg, Binary, BinaryKind, Linear, MatMul, Permute, Squeeze, Unsqueeze};
+use vascx_graph::{Arg, Binary, BinaryKind, Linear, MatMul, Permute, Squeeze, Unsqueeze};
 
 use super::Outputs;
 use crate::onnx::importer::{Call, Importer, Outcome, float};

@@ -1,6 +1,6 @@
 //! Normalisation.
 
-use vascx_models::graph::{Arg, BatchNorm, GroupNorm, LayerNorm};
+use vascx_graph::{Arg, BatchNorm, GroupNorm, LayerNorm};
 
 use super::Outputs;
 use crate::onnx::importer::{Call, Importer, Outcome};

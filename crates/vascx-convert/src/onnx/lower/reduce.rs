@@ -1,6 +1,6 @@
 //! Reductions.
 
-use vascx_models::graph::{Arg, ArgMax, Binary, BinaryKind, Reduce, ReduceKind, Unary, UnaryKind};
+use vascx_graph::{Arg, ArgMax, Binary, BinaryKind, Reduce, ReduceKind, Unary, UnaryKind};
 
 use super::Outputs;
 use crate::onnx::importer::{Call, Importer, Outcome, Value};

@@ -1,6 +1,6 @@
 //! Resampling and padding.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Binary, BinaryKind, DType, Literal, Meta, Pad, PadMode, Resize, ResizeMode, Unary,
     UnaryKind,
 };

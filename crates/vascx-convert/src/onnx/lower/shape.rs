@@ -1,6 +1,6 @@
 //! Other shapes, joining and taking apart.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Binary, BinaryKind, Cat, Expand, Literal, Meta, Permute, Reshape, Slice, Squeeze,
     Unsqueeze,
 };

@@ -5,7 +5,7 @@ mod expressions;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use vascx_models::graph::{Arg, GraphBuilder, Literal};
+use vascx_graph::{Arg, GraphBuilder, Literal};
 
 use super::Program;
 use super::syntax::{Function, Statement, StatementKind, Target};

@@ -1,6 +1,6 @@
 //! Activation functions.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Binary, BinaryKind, Clamp, Elu, LeakyRelu, Meta, Reshape, Slice, Softmax, Unary,
     UnaryKind, Where,
 };

@@ -1,8 +1,6 @@
 //! Elementwise arithmetic, comparisons and logic.
 
-use vascx_models::graph::{
-    Arg, Binary, BinaryKind, Cast, DType, Literal, Meta, Unary, UnaryKind, Where,
-};
+use vascx_graph::{Arg, Binary, BinaryKind, Cast, DType, Literal, Meta, Unary, UnaryKind, Where};
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome};

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Binary, BinaryKind, DType, Literal, MatMul, Meta, Permute, Reshape, Softmax, Unary,
     UnaryKind, Where,
 };

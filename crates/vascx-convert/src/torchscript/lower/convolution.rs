@@ -1,6 +1,6 @@
 //! Convolutions.
 
-use vascx_models::graph::{Conv, ConvTranspose, Meta, Pad, PadMode, Squeeze, Unsqueeze};
+use vascx_graph::{Conv, ConvTranspose, Meta, Pad, PadMode, Squeeze, Unsqueeze};
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome};

@@ -1,6 +1,6 @@
 //! What changes no value, changes of element type, and measuring.
 
-use vascx_models::graph::{Arg, Binary, BinaryKind, Cast, DType, Literal, Meta};
+use vascx_graph::{Arg, Binary, BinaryKind, Cast, DType, Literal, Meta};
 
 use super::Arguments;
 use super::operands::dtype_of;

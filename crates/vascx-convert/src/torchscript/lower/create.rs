@@ -1,6 +1,6 @@
 //! New tensors.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arange, Arg, Binary, BinaryKind, Cast, Cat, DType, Expand, Literal, Meta, Unsqueeze,
 };
 

@@ -1,6 +1,6 @@
 //! Sampling at the points of a grid, and grids of affine maps.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arange, Arg, Binary, BinaryKind, Cast, Cat, DType, Expand, Gather, Literal, Reshape, Slice,
     Unary, UnaryKind, Unsqueeze,
 };

@@ -1,6 +1,6 @@
 //! Joining tensors and taking them apart.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Binary, BinaryKind, Cast, Cat, DType, Meta, Slice, Squeeze, Unary, UnaryKind, Unsqueeze,
 };
 

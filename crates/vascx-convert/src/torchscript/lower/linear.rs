@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Binary, BinaryKind, Linear, MatMul, Permute, Reduce, ReduceKind, Squeeze, Unsqueeze,
 };
 

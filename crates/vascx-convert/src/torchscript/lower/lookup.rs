@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arange, Arg, ArgMax, Binary, BinaryKind, Cast, Cat, DType, Gather, IndexSelect, Literal, Meta,
     Reshape, Unary, UnaryKind, Unsqueeze, Where,
 };

@@ -1,6 +1,6 @@
 //! Normalisation.
 
-use vascx_models::graph::{Arg, BatchNorm, DType, GroupNorm, LayerNorm, Meta};
+use vascx_graph::{Arg, BatchNorm, DType, GroupNorm, LayerNorm, Meta};
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome};

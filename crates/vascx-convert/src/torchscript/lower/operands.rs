@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use vascx_models::graph::{Arg, DType, Meta, Op};
+use vascx_graph::{Arg, DType, Meta, Op};
 
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
 use crate::torchscript::value::{Tensor, Value};

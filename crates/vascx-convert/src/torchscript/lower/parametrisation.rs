@@ -1,7 +1,7 @@
 //! How weights are computed from other weights: weight norm, spectral norm, orthogonal matrices. Where
 //! only weights go in, they are computed once, at conversion.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Binary, BinaryKind, Literal, MatMul, Permute, Reduce, ReduceKind, Slice, Unary, UnaryKind,
     Unsqueeze, Where,
 };

@@ -2,9 +2,7 @@
 
 use std::rc::Rc;
 
-use vascx_models::graph::{
-    AdaptiveAvgPool, AdaptiveMaxPool, Arg, AvgPool, MaxPool, Squeeze, Unsqueeze,
-};
+use vascx_graph::{AdaptiveAvgPool, AdaptiveMaxPool, Arg, AvgPool, MaxPool, Squeeze, Unsqueeze};
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};

@@ -1,6 +1,6 @@
 //! Copies in another order.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Binary, BinaryKind, Expand, Flip, Literal, Meta, Permute, Reshape, Roll, Unsqueeze,
 };
 

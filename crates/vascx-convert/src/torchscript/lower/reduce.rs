@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, ArgMax, Binary, BinaryKind, Cast, CumSum, DType, Literal, Reduce, ReduceKind, Unary,
     UnaryKind,
 };

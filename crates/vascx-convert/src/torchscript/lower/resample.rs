@@ -1,6 +1,6 @@
 //! Resampling and padding.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Binary, BinaryKind, Cast, DType, Literal, Pad, PadMode, Resize, ResizeMode, Unary,
     UnaryKind,
 };

@@ -1,6 +1,6 @@
 //! Views, which share memory with their tensor.
 
-use vascx_models::graph::{
+use vascx_graph::{
     Arg, Binary, BinaryKind, Expand, Literal, Meta, Op, Permute, Reshape, Slice, Squeeze, Unsqueeze,
 };
 

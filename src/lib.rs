@@ -4,6 +4,7 @@
 //! * [`graph`]: networks as graphs of operators, and the executor that runs them;
 //! * [`models`]: the networks in burn, generic over the backend;
 //! * [`convert`]: PyTorch checkpoints to model directories, offline;
+//! * [`format`]: model directories, read and written;
 //! * [`inference`]: photographs in, answers out;
 //! * [`biomarkers`]: class maps and landmarks of an eye in, calibres, angles, tortuosity out;
 //! * [`pipeline`]: folders of maps in, tables, pictures and the report out;
@@ -33,6 +34,7 @@ pub use burn;
 pub use image;
 pub use vascx_biomarkers as biomarkers;
 pub use vascx_convert as convert;
+pub use vascx_format as format;
 pub use vascx_graph as graph;
 pub use vascx_inference as inference;
 pub use vascx_models as models;

@@ -1,8 +1,7 @@
 //! `vascx inspect`: what is inside a checkpoint or model directory.
 
-use vascx::convert::{
-    ConvertOptions, Inspection, ModelManifest, Normalisation, Preprocessing, Transform,
-};
+use vascx::convert::{ConvertOptions, Inspection};
+use vascx::format::{ModelManifest, Normalisation, Preprocessing, Transform};
 use vascx::models::Architecture;
 
 use super::pull::locate;

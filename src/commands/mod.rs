@@ -62,6 +62,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Convert(#[from] vascx::convert::Error),
     #[error(transparent)]
+    Format(#[from] vascx::format::Error),
+    #[error(transparent)]
     Inference(#[from] vascx::inference::Error),
     #[error(transparent)]
     Pipeline(#[from] vascx::pipeline::Error),

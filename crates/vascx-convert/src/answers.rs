@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use burn::backend::Flex;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor, TensorData};
+use vascx_format::HostTensor;
 use vascx_models::{Architecture, Ensemble, Prediction, load_parameters};
 
 use crate::error::{Error, Result};
-use crate::tensor::HostTensor;
 
 /// Largest difference, relative to the largest value, of a network written in two ways: f32
 /// rounding in another order, over a hundred layers.
@@ -97,7 +97,8 @@ pub(crate) fn relative_difference(reference: &[f32], answer: &[f32]) -> Result<f
 }
 
 fn ensemble(architecture: &Architecture, members: &Members) -> Result<Ensemble<Flex>> {
-    let ensemble = Ensemble::new(architecture, members.len(), &Default::default())?;
+    let ensemble = Ensemble::new(architecture, members.len(), &Default::default())
+        .map_err(vascx_format::Error::from)?;
     load_parameters(ensemble, |spec| {
         let missing = || Error::tensor(&spec.name, "is missing");
         // `members.<i>.<name>`

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
+use vascx_format::HostTensor;
 use vascx_models::Architecture;
 
 use crate::answers;
@@ -13,11 +14,10 @@ use crate::config::ReleaseConfig;
 use crate::error::{Error, Result};
 use crate::families::{ArchitectureChoice, Recognised, recognise};
 use crate::folder;
-use crate::manifest::ConvertOptions;
 use crate::onnx;
 use crate::release::Release;
+use crate::resolve::ConvertOptions;
 use crate::state_dict::{Choice, StateDict, Tensors, members_by_name, shapes};
-use crate::tensor::HostTensor;
 use crate::torchscript;
 
 /// What every kind of checkpoint becomes.

@@ -2,8 +2,8 @@
 
 mod section;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use vascx_format::Blend;
 
 use crate::error::{Error, Result};
 use section::{
@@ -78,17 +78,6 @@ pub(crate) enum Normalize {
     Diffusion,
     ZeroOne,
     Nothing,
-}
-
-/// How overlapping windows are weighted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Blend {
-    /// More weight to the middle of a window, less to its edge.
-    #[default]
-    Gaussian,
-    /// The same weight everywhere.
-    Constant,
 }
 
 impl ReleaseConfig {

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-/// Why a checkpoint or model directory could not be read, converted or written.
+/// Why a checkpoint could not be read or converted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Any other error, with the file it is about.
     #[error("{path}: {source}")]
     InFile {
-        /// The checkpoint or model directory.
+        /// The checkpoint.
         path: PathBuf,
         /// What is wrong with it.
         source: Box<Error>,
@@ -70,28 +70,22 @@ pub enum Error {
     /// The architecture was recognised, but a tensor is left over, missing or of another shape.
     #[error("weights do not match the recognised architecture: {0}")]
     Mismatch(String),
-    /// A network configuration contradicts itself.
-    #[error(transparent)]
-    Architecture(#[from] vascx_models::ConfigError),
     /// The task cannot be told or contradicts the network.
     #[error("{0}")]
     Task(String),
-    /// A model directory's `model.json` or `weights.safetensors` is unusable.
-    #[error("model directory: {0}")]
-    ModelDirectory(String),
+    /// A model directory cannot be read or written, or a model cannot be loaded.
+    #[error(transparent)]
+    Format(#[from] vascx_format::Error),
     /// A model directory is not what it was written from.
     #[error("verification failed: {0}")]
     Verification(String),
-    /// The output exists and overwriting was not asked for.
-    #[error("exists already; choose another output or pass --force to replace it")]
-    Exists,
 }
 
 impl Error {
     /// Attaches the file, unless one is attached already.
     pub(crate) fn in_file(self, path: &Path) -> Self {
         match self {
-            Self::InFile { .. } => self,
+            Self::InFile { .. } | Self::Format(vascx_format::Error::InFile { .. }) => self,
             other => Self::InFile {
                 path: path.to_owned(),
                 source: Box::new(other),

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use vascx_format::Model;
 
 use crate::error::{Error, Result};
-use crate::model::Model;
 
 /// Largest index.
 const MAX_INDEX: u64 = 16 << 20;

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use serde::Serialize;
+use vascx_format::{ModelManifest, TensorInfo};
 
 use crate::checkpoint::Kind;
 use crate::error::Result;
 use crate::families::{Candidate, candidates};
-use crate::manifest::{ConvertOptions, ModelManifest};
 use crate::model::Model;
 use crate::release::Release;
+use crate::resolve::ConvertOptions;
 use crate::state_dict::{Choice, StateDict, shapes};
 
 /// What `vascx inspect` tells.
@@ -29,17 +30,6 @@ pub struct Inspection {
     pub notes: Vec<String>,
 }
 
-/// One stored tensor.
-#[derive(Debug, Serialize)]
-pub struct TensorInfo {
-    /// Path in the file.
-    pub name: String,
-    /// Sizes per axis.
-    pub shape: Vec<usize>,
-    /// Stored element type, e.g. `f32`.
-    pub dtype: &'static str,
-}
-
 impl Inspection {
     /// Looks into a checkpoint or model directory.
     ///
@@ -56,8 +46,8 @@ impl Inspection {
     /// Those of [`Inspection::of`].
     pub fn with(path: impl AsRef<Path>, options: &ConvertOptions) -> Result<Self> {
         let path = path.as_ref();
-        if Model::is_directory(path) {
-            let model = Model::open_directory(path)?;
+        if vascx_format::Model::is_directory(path) {
+            let model = vascx_format::Model::open(path)?;
             return Ok(Self {
                 kind: "model directory",
                 tensors: model.stored_tensors(),

@@ -31,28 +31,22 @@ mod foreign;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod inspect;
-mod manifest;
 mod members;
 mod model;
 mod module_tree;
 mod onnx;
 mod pickle;
 mod release;
-mod replace;
+mod resolve;
 mod state_dict;
 mod tensor;
 mod torchscript;
 mod verify;
-mod weights;
 
-pub use config::Blend;
 pub use error::{Error, Result};
 pub use families::{ArchitectureChoice, Candidate};
-pub use inspect::{Inspection, TensorInfo};
-pub use manifest::{
-    ConvertOptions, FORMAT_VERSION, InferenceSettings, ModelManifest, Normalisation, Preprocessing,
-    Source, Task, Transform,
-};
+pub use inspect::Inspection;
 pub use model::Model;
-pub use replace::discard_unfinished;
+pub use resolve::ConvertOptions;
+pub use vascx_format::{Task, discard_unfinished};
 pub use verify::Verification;

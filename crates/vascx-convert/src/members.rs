@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::backend::Flex;
+use vascx_format::HostTensor;
 use vascx_graph::passes::{ConstantPart, fold_batch_norms, remove_dead_code, split_constants};
 use vascx_graph::{
     Arg, Cat, DType, Graph, GraphBuilder, Literal, Meta, Node, Op, Reshape, Slice, Squeeze,
@@ -14,8 +15,7 @@ use vascx_models::Architecture;
 
 use crate::config::{ReleaseConfig, TransformClass};
 use crate::error::Result;
-use crate::manifest::{Answered, answered, halo_sides};
-use crate::tensor::HostTensor;
+use crate::resolve::{Answered, answered, halo_sides};
 
 /// Sides that networks are commonly traced with, tried when the configuration's does not fit.
 const COMMON_SIDES: [usize; 10] = [512, 224, 256, 384, 1024, 299, 128, 96, 64, 32];

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
+use vascx_format::HostTensor;
 
 use crate::archive::Archive;
 use crate::config::ReleaseConfig;
 use crate::error::Result;
 use crate::module_tree::{Constant, ScriptModule};
 use crate::pickle::{self, Unknown};
-use crate::tensor::{HostTensor, LastStorage, TensorRef};
+use crate::tensor::{LastStorage, TensorRef};
 use crate::torchscript::Program;
 
 /// Largest `data.pkl`; 200 modules take about 50 kB.

@@ -1,6 +1,7 @@
 //! Tensors as a checkpoint describes them (a strided view of a storage) and as values.
 
 use half::{bf16, f16};
+use vascx_format::HostTensor;
 
 use crate::error::{Error, Result};
 
@@ -219,29 +220,6 @@ impl LastStorage {
 /// Fixed-size view of bytes whose length the caller has just set.
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("one element")
-}
-
-/// A contiguous f32 tensor on the host.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct HostTensor {
-    /// Sizes per axis.
-    pub(crate) shape: Vec<usize>,
-    /// Values in row-major order.
-    pub(crate) values: Vec<f32>,
-}
-
-impl HostTensor {
-    /// The matrix of `rows` × `columns` with its axes swapped.
-    pub(crate) fn transposed(self, rows: usize, columns: usize) -> Self {
-        let values = (0..columns).flat_map(|column| {
-            let values = &self.values;
-            (0..rows).map(move |row| values[row * columns + column])
-        });
-        Self {
-            values: values.collect(),
-            shape: vec![columns, rows],
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use vascx_models::Precision;
 use crate::answers::{answer, random_image, relative_difference};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::weights::rounded;
 
 /// Largest difference of the answers, relative to the largest: the same network with the same
 /// weights, so nothing but the order of sums can differ.
@@ -45,12 +44,16 @@ impl Model {
 
     fn compare(&self, directory: &Path, dtype: Precision) -> Result<Verification> {
         let failed = |reason: String| Err(Error::Verification(reason));
-        let written = Self::open_directory(directory)?;
+        let written = vascx_format::Model::open(directory)?;
         if written.manifest() != self.manifest() {
             return failed("`model.json` says something else than the checkpoint".into());
         }
-        let rounded = self.map_weights(|value| rounded(value, dtype))?;
-        let (expected, found) = (rounded.weight_names(), written.weight_names());
+        let rounded = self.rounded(dtype)?;
+        let names = |model: &vascx_format::Model| -> Vec<String> {
+            let tensors = model.stored_tensors().into_iter();
+            tensors.map(|tensor| tensor.name).collect()
+        };
+        let (expected, found) = (names(&rounded), names(&written));
         if expected != found {
             return failed("the tensors have other names than the checkpoint's".into());
         }
@@ -68,7 +71,7 @@ impl Model {
         let image = random_image(&self.manifest().architecture);
         let shape = image.shape.to_vec();
         let device = Default::default();
-        let answers = [&written, &rounded, self]
+        let answers = [&written, &rounded, &**self]
             .map(|model| answer(&model.load::<Flex>(&device)?, image.clone()));
         let [found, expected, exact] = answers;
         let (found, expected, exact) = (found?, expected?, exact?);

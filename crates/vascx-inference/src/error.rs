@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use vascx_convert::Task;
+use vascx_format::Task;
 use vascx_models::Precision;
 
 use crate::inputs::LeftOut;
@@ -16,7 +16,7 @@ use crate::inputs::LeftOut;
 pub enum Error {
     /// The model could not be opened or loaded.
     #[error(transparent)]
-    Model(#[from] vascx_convert::Error),
+    Model(#[from] vascx_format::Error),
     /// The model is for another task than the ensemble it was loaded into.
     #[error("the model does {found}, not {expected}", found = found.name(), expected = expected.name())]
     WrongTask {

@@ -1,7 +1,7 @@
 //! How much of a model a device's memory holds at a time.
 
 use burn::tensor::backend::Backend;
-use vascx_convert::{InferenceSettings, ModelManifest};
+use vascx_format::{InferenceSettings, ModelManifest};
 use vascx_models::Ensemble;
 
 /// What is computed at a time.

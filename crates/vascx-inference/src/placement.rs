@@ -1,7 +1,7 @@
 //! Which work around the networks is done on the device.
 
 use burn::tensor::{DType, backend::Backend};
-use vascx_convert::Task;
+use vascx_format::Task;
 
 /// Where inputs are normalised and answers are reduced: the one place where that is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
-use vascx_convert::Preprocessing;
+use vascx_format::Preprocessing;
 
 use crate::decode::DecodeLimits;
 use crate::error::{Error, Result, alone};

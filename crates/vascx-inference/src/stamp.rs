@@ -39,12 +39,8 @@ impl Stamp {
             (&*file).take(length).read_to_end(&mut block)?;
             hash.update(&block);
         }
-        let digits = hash.finalize();
-        let sample = digits[..16].iter().map(|byte| format!("{byte:02x}"));
-        Ok(Self {
-            bytes,
-            sample: sample.collect(),
-        })
+        let sample = vascx_format::hexadecimal(&hash.finalize()[..16]);
+        Ok(Self { bytes, sample })
     }
 
     /// Of the file at a path; none where there is no regular file that can be read.

@@ -28,6 +28,9 @@ pub enum Error {
         /// What the system says.
         reason: String,
     },
+    /// A model that cannot be read.
+    #[error(transparent)]
+    Model(#[from] vascx_convert::Error),
     /// A file that cannot be written whole, or a folder that another run writes to.
     #[error(transparent)]
     Unwritten(#[from] vascx_inference::Error),

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
+use vascx_format::Blend;
 
-use super::{Blend, Normalize, TransformClass};
+use super::{Normalize, TransformClass};
 use crate::error::{Error, Result};
 
 /// Keys that mean something here, of the sections whose other keys are reported. The other sections

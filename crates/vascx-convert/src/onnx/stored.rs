@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path};
+use vascx_format::HostTensor;
 
 use super::message::Tensor;
 use crate::error::{Error, Result};
-use crate::tensor::{DType, HostTensor, StorageRef, TensorRef};
+use crate::tensor::{DType, StorageRef, TensorRef};
 
 /// A tensor of the file whose size is known to be possible.
 #[derive(Debug)]

@@ -11,15 +11,15 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
+use vascx_format::{HostTensor, TensorInfo};
 
 use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::families::{self, ArchitectureChoice, ShapeMap};
 use crate::folder;
 use crate::foreign;
-use crate::inspect::TensorInfo;
 use crate::pickle::{self, Pickle, Unknown};
-use crate::tensor::{HostTensor, TensorRef};
+use crate::tensor::TensorRef;
 pub(crate) use names::members as members_by_name;
 use storages::Storages;
 use tree::Tree;

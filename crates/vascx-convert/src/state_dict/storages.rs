@@ -5,11 +5,12 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use safetensors::{Dtype, SafeTensors};
+use vascx_format::HostTensor;
 
 use super::Tensors;
 use crate::archive::Archive;
 use crate::error::{Error, Result};
-use crate::tensor::{DType, HostTensor, LastStorage, StorageRef, TensorRef};
+use crate::tensor::{DType, LastStorage, StorageRef, TensorRef};
 
 /// The bytes of storages by key.
 pub(super) struct Storages<R> {

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Seek};
 
+use vascx_format::HostTensor;
 use vascx_graph::{Arg, GraphBuilder};
 
 use super::evaluate::{Evaluator, Source};
@@ -11,7 +12,6 @@ use crate::error::{Error, Result};
 use crate::members::{Imported, Member, assemble, examples, members};
 use crate::module_tree::ScriptModule;
 use crate::release::Release;
-use crate::tensor::HostTensor;
 
 /// Stack of the thread that evaluates: calls and expressions nest as deep as their limits allow.
 const STACK: usize = 256 << 20;

@@ -132,7 +132,7 @@ pub(crate) fn check(checkpoint: &str, task: Task, members: usize) {
     assert_eq!(relative_error(&reopened, &reference), error, "{checkpoint}");
     let manifest = std::fs::read_to_string(directory.join("model.json")).unwrap();
     let weights = std::fs::read(directory.join("weights.safetensors")).unwrap();
-    let embedded = Model::from_bytes(&manifest, &weights).unwrap();
+    let embedded = vascx_format::Model::from_bytes(&manifest, &weights).unwrap();
     assert_eq!(embedded.manifest(), model.manifest(), "{checkpoint}");
     assert_eq!(embedded.weights_sha256(), reopened.weights_sha256());
 }

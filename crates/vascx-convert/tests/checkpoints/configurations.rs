@@ -2,9 +2,8 @@
 //! whose answers make no sense are refused.
 
 use crate::comparison::fixture;
-use vascx_convert::{
-    Blend, ConvertOptions, FORMAT_VERSION, Model, ModelManifest, Normalisation, Task, Transform,
-};
+use vascx_convert::{ConvertOptions, Model, Task};
+use vascx_format::{Blend, FORMAT_VERSION, ModelManifest, Normalisation, Transform};
 
 fn convert(file: &str, config: Option<&str>) -> Result<Model, String> {
     let options = ConvertOptions {

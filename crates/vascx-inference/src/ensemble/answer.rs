@@ -1,7 +1,7 @@
 //! Answers of any task.
 
 use serde::{Deserialize, Serialize};
-use vascx_convert::Task;
+use vascx_format::Task;
 
 use super::{
     Classification, Embedding, FromMembers, Keypoints, Landmarks, Maps, Overlaps, Reading,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::backend::DeviceOps;
 use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData, backend::Backend};
-use vascx_convert::{InferenceSettings, Model, ModelManifest, Normalisation, Preprocessing, Task};
+use vascx_format::{InferenceSettings, Model, ModelManifest, Normalisation, Preprocessing, Task};
 use vascx_models::{Ensemble, MemberOutput, Precision, Prediction};
 
 use super::backoff::{Alarms, Limits};

@@ -42,7 +42,7 @@ use std::thread;
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
-use vascx_convert::{Model, ModelManifest, Task};
+use vascx_format::{Model, ModelManifest, Task};
 use vascx_models::Precision;
 
 use crate::control::{Cancel, Warnings};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
-use vascx_convert::{InferenceSettings, Model, ModelManifest};
+use vascx_format::{InferenceSettings, Model, ModelManifest};
 use vascx_models::{Architecture, Precision};
 
 use super::engine::{self, Engine};

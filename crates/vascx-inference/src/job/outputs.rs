@@ -6,7 +6,7 @@ use std::time::Duration;
 use image::ExtendedColorType;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use vascx_convert::{ModelManifest, Task};
+use vascx_format::{ModelManifest, Task};
 
 use super::folder::{Existing, Layout};
 use super::tables::Tables;
@@ -84,8 +84,7 @@ pub(super) fn model_description(Call { runner, run }: &Call) -> Value {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    let digits = Sha256::digest(bytes);
-    digits.iter().map(|byte| format!("{byte:02x}")).collect()
+    vascx_format::hexadecimal(&Sha256::digest(bytes))
 }
 
 /// Makes the files of one photograph, in the order of [`layout`].

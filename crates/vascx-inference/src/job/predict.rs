@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use vascx_convert::{ModelManifest, Task};
+use vascx_format::{ModelManifest, Task};
 
 use super::folder::{Existing, Request};
 use super::outputs;

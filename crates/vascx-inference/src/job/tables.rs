@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vascx_convert::{ModelManifest, Task};
+use vascx_format::{ModelManifest, Task};
 
 use super::record::{Record, Status};
 use crate::error::{Error, Result};

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 use rayon::prelude::*;
-use vascx_convert::{Preprocessing, Transform};
+use vascx_format::{Preprocessing, Transform};
 
 use crate::error::{Error, Result};
 use crate::field_of_view::FieldOfView;

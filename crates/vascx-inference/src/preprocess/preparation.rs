@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use image::RgbImage;
-use vascx_convert::{Normalisation, Preprocessing};
+use vascx_format::{Normalisation, Preprocessing};
 
 use super::sample::{image_to_planes, pixels_to_planes, sample};
 use super::{Bounds, PreprocessMode, is_square, local_contrast, square_of, to_side};

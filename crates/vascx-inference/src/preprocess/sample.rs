@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 use rayon::prelude::*;
-use vascx_convert::Normalisation;
+use vascx_format::Normalisation;
 
 use crate::geometry::{Geometry, Tap};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 
-use vascx_convert::Normalisation;
+use vascx_format::Normalisation;
 
 use super::*;
 use crate::geometry::{Geometry, InputPoint, Point, Size};

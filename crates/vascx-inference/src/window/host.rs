@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rayon::prelude::*;
-use vascx_convert::Normalisation;
+use vascx_format::Normalisation;
 
 use super::{Members, WindowAxis, WindowPlan};
 use crate::preprocess::{Pixels, level_tables};

@@ -8,7 +8,7 @@ mod device;
 mod host;
 
 use burn::tensor::{Tensor, backend::Backend};
-use vascx_convert::{Blend, InferenceSettings};
+use vascx_format::{Blend, InferenceSettings};
 
 pub(crate) use device::DeviceWindows;
 pub(crate) use host::{HostMaps, HostWindows};

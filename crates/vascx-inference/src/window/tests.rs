@@ -89,7 +89,7 @@ fn run_on_host(
         .map(|image| Pixels::Floats(image.into_data().to_vec().unwrap()))
         .collect();
     let pixels: Vec<&Pixels> = pixels.iter().collect();
-    let normalisation = vascx_convert::Normalisation::NONE;
+    let normalisation = vascx_format::Normalisation::NONE;
     let plan = WindowPlan::new([height, width], settings, weighting);
     let windows = HostWindows::new(&plan, normalisation);
     let flips = &settings.tta_flips;

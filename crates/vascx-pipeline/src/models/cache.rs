@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
-use vascx_convert::Model;
+use vascx_format::{Model, hexadecimal};
 use vascx_inference::{Durability, write_whole};
 use vascx_models::Precision;
 
@@ -65,25 +65,25 @@ impl ModelCache {
         if let Some(found) = self.open_kept(path) {
             return Ok(found);
         }
-        let model = Model::open(path).map_err(vascx_inference::Error::from)?;
+        let model = vascx_convert::Model::open(path)?;
         let notes = model.notes().to_vec();
         let kept = self.keep(path, &model);
         // From the copy now as later, so that all runs have the same file of weights.
-        match kept.and_then(|kept| Model::open_directory(kept).ok()) {
+        match kept.and_then(|kept| Model::open(kept).ok()) {
             Some(copy) => Ok((copy, notes)),
-            None => Ok((model, notes)),
+            None => Ok((model.into(), notes)),
         }
     }
 
     fn open_kept(&self, path: &Path) -> Option<(Model, Vec<String>)> {
         let kept = self.place(path)?;
-        let model = Model::open_directory(&kept).ok()?;
+        let model = Model::open(&kept).ok()?;
         let notes = fs::read_to_string(notes_of(&kept)).ok()?;
         Some((model, notes.lines().map(str::to_owned).collect()))
     }
 
     /// Writes the converted copy, unless somebody else has meanwhile.
-    fn keep(&self, path: &Path, model: &Model) -> Option<PathBuf> {
+    fn keep(&self, path: &Path, model: &vascx_convert::Model) -> Option<PathBuf> {
         let kept = self.place(path)?;
         fs::create_dir_all(kept.parent()?).ok()?;
         let notes = model
@@ -102,7 +102,7 @@ impl ModelCache {
         let content = self.content_of(path)?;
         let version = env!("CARGO_PKG_VERSION");
         let name = format!("{content} {version} {}", self.build);
-        Some(folder.join(hex(&Sha256::digest(name.as_bytes()))))
+        Some(folder.join(hexadecimal(&Sha256::digest(name.as_bytes()))))
     }
 
     /// SHA-256 of a file. Since that takes as long as loading a large model, it is looked up by path,
@@ -118,7 +118,7 @@ impl ModelCache {
             changed.as_nanos()
         );
         let index = self.folder.as_deref()?.join("known");
-        let entry = index.join(hex(&Sha256::digest(file.as_bytes())));
+        let entry = index.join(hexadecimal(&Sha256::digest(file.as_bytes())));
         let is_digest =
             |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         if let Some(known) = fs::read_to_string(&entry).ok().filter(is_digest) {
@@ -155,12 +155,8 @@ fn hash_file(path: &Path) -> io::Result<String> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
+            0 => return Ok(hexadecimal(&hash.finalize())),
             count => hash.update(&buffer[..count]),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

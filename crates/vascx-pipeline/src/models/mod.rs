@@ -8,7 +8,7 @@ pub use cache::{ModelCache, cache_folder};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use vascx_convert::Model;
+use vascx_format::Model;
 use vascx_hub::{Hub, HubName, Progress};
 use vascx_inference::{AnyEnsemble, Devices, Models, Role};
 use vascx_models::Precision;

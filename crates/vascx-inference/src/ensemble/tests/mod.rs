@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use safetensors::SafeTensors;
-use vascx_convert::Normalisation;
+use vascx_convert::Model;
+use vascx_format::Normalisation;
 use vascx_models::MemberOutput;
 
 use super::*;

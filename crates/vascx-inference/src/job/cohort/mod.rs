@@ -11,7 +11,7 @@ pub use role::{Models, Role};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use vascx_convert::Transform;
+use vascx_format::Transform;
 
 use super::folder::{Existing, Layout, Request};
 use super::outputs::model_description;
@@ -248,7 +248,7 @@ impl CohortJob {
             let outputs = manifest.architecture.outputs() as u64;
             let maps = match (manifest.task.is_spatial(), manifest.task) {
                 (false, _) => 0,
-                (true, vascx_convert::Task::Heatmap) => (manifest.members as u64 + 1) * outputs,
+                (true, vascx_format::Task::Heatmap) => (manifest.members as u64 + 1) * outputs,
                 (true, _) => 2 * outputs,
             };
             fixed += side * side * float * (manifest.preprocessing.channels() as u64 + maps);

@@ -178,7 +178,7 @@ impl<'j> Products<'j> {
                     });
                 }
                 Role::ArteryVein | Role::Vessels | Role::Disc => {
-                    let overlap = reading.task == vascx_convert::Task::Overlaps;
+                    let overlap = reading.task == vascx_format::Task::Overlaps;
                     let probability = |number: usize| {
                         // Classes that overlap have no background among them.
                         let class = if overlap { number } else { number + 1 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-use vascx_convert::{ModelManifest, Task};
+use vascx_format::{ModelManifest, Task};
 
 use crate::ensemble::AnyEnsemble;
 use crate::error::{Error, Result};

@@ -1,14 +1,9 @@
 //! `model.json`: everything about a converted model but its weights.
 
 mod older;
-mod resolve;
 
 use serde::{Deserialize, Serialize};
 use vascx_models::Architecture;
-
-use crate::config::Blend;
-use crate::families::ArchitectureChoice;
-pub(crate) use resolve::{Answered, answered, halo_sides};
 
 /// Version of the model-directory format that this crate writes. It reads this and older ones.
 pub const FORMAT_VERSION: u32 = 2;
@@ -86,7 +81,7 @@ impl Task {
     ///
     /// # Errors
     /// When the task has no use for so many.
-    fn answers(self, outputs: usize) -> std::result::Result<usize, String> {
+    pub fn answers(self, outputs: usize) -> Result<usize, String> {
         let none = |reason: &str| Err(reason.to_owned());
         match self {
             Self::Segmentation if outputs == 1 => none(
@@ -229,6 +224,17 @@ impl InferenceSettings {
     pub const RELATIVE_SIGMA: f64 = 0.125;
 }
 
+/// How overlapping windows are weighted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Blend {
+    /// More weight to the middle of a window, less to its edge.
+    #[default]
+    Gaussian,
+    /// The same weight everywhere.
+    Constant,
+}
+
 /// Where the weights come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -239,30 +245,12 @@ pub struct Source {
     pub sha256: String,
 }
 
-/// What the user may decide where the checkpoint is silent.
-#[derive(Clone, Debug, Default)]
-pub struct ConvertOptions {
-    /// Task, for a release that does not name its ensemble class.
-    pub task: Option<Task>,
-    /// Names of classes, keypoints or values, for a release that does not name them.
-    pub names: Vec<String>,
-    /// The network of a state dict, where its tensors do not tell; for a release, the typed
-    /// network to use instead of its program.
-    pub architecture: Option<ArchitectureChoice>,
-    /// Configuration as JSON text in the release's format, for a checkpoint that has none; takes
-    /// the place of the one it has.
-    pub config: Option<String>,
-    /// Where the weights of a state dict lie among others: keys of dictionaries and beginnings of
-    /// names, separated by points, such as `state_dict_ema` or `state_dict.student`.
-    pub key: Option<String>,
-}
-
 /// Largest image side, and most photographs or windows at once.
 const MOST: usize = 16_384;
 
 impl ModelManifest {
     /// Reads `model.json`, of this or an older format version.
-    pub(crate) fn from_json(text: &str) -> std::result::Result<Self, String> {
+    pub(crate) fn from_json(text: &str) -> Result<Self, String> {
         let value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let value = older::upgrade(value)?;
         let manifest: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
@@ -283,7 +271,10 @@ impl ModelManifest {
     }
 
     /// Checks what the types cannot: sizes, ranges and agreement between task and network.
-    pub(crate) fn validate(&self) -> std::result::Result<(), String> {
+    ///
+    /// # Errors
+    /// With what does not fit.
+    pub fn validate(&self) -> Result<(), String> {
         let invalid = Err::<(), String>;
         self.architecture
             .validate()
@@ -346,7 +337,7 @@ impl ModelManifest {
     }
 
     /// That the network takes its windows, or the whole image, and answers for all of them.
-    fn validate_windows(&self) -> std::result::Result<(), String> {
+    fn validate_windows(&self) -> Result<(), String> {
         let InferenceSettings {
             window,
             halo,

@@ -1,54 +1,71 @@
 //! From a release's configuration and the user's options to a description.
 
+use vascx_format::{
+    FORMAT_VERSION, InferenceSettings, ModelManifest, Normalisation, Preprocessing, Source, Task,
+    Transform,
+};
 use vascx_models::Architecture;
 
-use super::{
-    ConvertOptions, FORMAT_VERSION, InferenceSettings, ModelManifest, Normalisation, Preprocessing,
-    Source, Task, Transform,
-};
 use crate::config::{Normalize, ReleaseConfig, TransformClass};
 use crate::error::{Error, Result};
+use crate::families::ArchitectureChoice;
+
+/// What the user may decide where the checkpoint is silent.
+#[derive(Clone, Debug, Default)]
+pub struct ConvertOptions {
+    /// Task, for a release that does not name its ensemble class.
+    pub task: Option<Task>,
+    /// Names of classes, keypoints or values, for a release that does not name them.
+    pub names: Vec<String>,
+    /// The network of a state dict, where its tensors do not tell; for a release, the typed
+    /// network to use instead of its program.
+    pub architecture: Option<ArchitectureChoice>,
+    /// Configuration as JSON text in the release's format, for a checkpoint that has none; takes
+    /// the place of the one it has.
+    pub config: Option<String>,
+    /// Where the weights of a state dict lie among others: keys of dictionaries and beginnings of
+    /// names, separated by points, such as `state_dict_ema` or `state_dict.student`.
+    pub key: Option<String>,
+}
 
 /// The class of models whose windows have a halo.
 const HALO_CLASS: &str = "HaloSegmentationEnsemble";
 
-impl ModelManifest {
-    /// Resolves configuration, options and the recognised network. Decisions that the user should
-    /// know of are added to `notes`.
-    pub(crate) fn resolve(
-        config: &ReleaseConfig,
-        options: &ConvertOptions,
-        architecture: Architecture,
-        members: usize,
-        source: Source,
-        notes: &mut Vec<String>,
-    ) -> Result<Self> {
-        let task = task(config, options, &architecture, notes)?;
-        let outputs = architecture.outputs();
-        let answers = task.answers(outputs).map_err(Error::Task)?;
-        if let Some(n_class) = config.lightningmodule.n_class
-            && !matches!(task, Task::Regression | Task::Keypoints | Task::Embedding)
-            && n_class != outputs
-        {
-            notes.push(format!(
-                "lightningmodule.n_class is {n_class}, the network has {outputs}"
-            ));
-        }
-        let manifest = Self {
-            format_version: FORMAT_VERSION,
-            name: config.name.clone(),
-            task,
-            members,
-            output_names: output_names(config, options, task, answers, notes)?,
-            inference: inference(config, task, architecture.fixed_sides(), notes)?,
-            preprocessing: preprocessing(config, task, &architecture, notes)?,
-            architecture,
-            source,
-            notice: config.notice.clone(),
-        };
-        manifest.validate().map_err(Error::Config)?;
-        Ok(manifest)
+/// Resolves configuration, options and the recognised network. Decisions that the user should
+/// know of are added to `notes`.
+pub(crate) fn resolve(
+    config: &ReleaseConfig,
+    options: &ConvertOptions,
+    architecture: Architecture,
+    members: usize,
+    source: Source,
+    notes: &mut Vec<String>,
+) -> Result<ModelManifest> {
+    let task = task(config, options, &architecture, notes)?;
+    let outputs = architecture.outputs();
+    let answers = task.answers(outputs).map_err(Error::Task)?;
+    if let Some(n_class) = config.lightningmodule.n_class
+        && !matches!(task, Task::Regression | Task::Keypoints | Task::Embedding)
+        && n_class != outputs
+    {
+        notes.push(format!(
+            "lightningmodule.n_class is {n_class}, the network has {outputs}"
+        ));
     }
+    let manifest = ModelManifest {
+        format_version: FORMAT_VERSION,
+        name: config.name.clone(),
+        task,
+        members,
+        output_names: output_names(config, options, task, answers, notes)?,
+        inference: inference(config, task, architecture.fixed_sides(), notes)?,
+        preprocessing: preprocessing(config, task, &architecture, notes)?,
+        architecture,
+        source,
+        notice: config.notice.clone(),
+    };
+    manifest.validate().map_err(Error::Config)?;
+    Ok(manifest)
 }
 
 /// What a release's class says of its networks' answers beyond their shapes.

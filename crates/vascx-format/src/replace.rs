@@ -24,7 +24,7 @@ fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes whatever conversions of this process have written that is not finished. To be called before
+/// Removes whatever model directories this process has written that is not finished. To be called before
 /// the process ends in the middle of one, because of a signal, say.
 pub fn discard_unfinished() {
     // Held while folders change places, so that none is removed in between.

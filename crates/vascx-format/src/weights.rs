@@ -14,9 +14,8 @@ use sha2::{Digest, Sha256};
 use vascx_graph::{MappedFile, Precision};
 
 use crate::error::{Error, Result};
-use crate::inspect::TensorInfo;
-use crate::model::hexadecimal;
-use crate::tensor::HostTensor;
+use crate::hash::hexadecimal;
+use crate::tensor::{HostTensor, TensorInfo};
 
 /// What [`TensorInfo::dtype`] says of a type that no model directory has.
 const UNSUPPORTED: &str = "unsupported";

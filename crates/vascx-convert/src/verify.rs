@@ -31,7 +31,7 @@ pub struct Verification {
 }
 
 impl Model {
-    /// Reads a directory that this model was [saved](Model::save) to, and compares every tensor
+    /// Reads a directory that this model was [saved](vascx_format::Model::save) to, and compares every tensor
     /// and the answers to a random image with this model's own.
     ///
     /// # Errors

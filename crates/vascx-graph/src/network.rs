@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor, TensorPrimitive};
 
-use super::operator::Compute;
+use super::operator::{Call, Compute};
 use super::ops::binary::{Binary, BinaryKind};
 use super::ops::linear::Linear;
 use super::plan::{Layer, Plan, Step};
@@ -118,7 +118,11 @@ impl<B: Backend> GraphNetwork<B> {
                             let compute = compute(op, arguments);
                             let arguments = self.arguments(index, arguments, &mut values);
                             let arguments = compute.arguments(network, arguments);
-                            let value = op.run(arguments, shape, &device);
+                            let value = op.run(Call {
+                                arguments,
+                                shape,
+                                device: &device,
+                            });
                             Some(compute.result(network, value))
                         }
                         Step::Layer { layer, arguments } => {

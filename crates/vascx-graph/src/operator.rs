@@ -38,13 +38,16 @@ pub(crate) trait Operator {
         Compute::Arguments
     }
 
-    /// Computes. `shape` is what `infer` gave; numbers never reach this.
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B>;
+    /// Computes a tensor; numbers never reach this.
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B>;
+}
+
+/// What an operator computes from.
+pub(crate) struct Call<'a, B: Backend> {
+    pub(crate) arguments: Vec<Value<B>>,
+    /// Shape of the result, as [`Operator::infer`] gave it.
+    pub(crate) shape: &'a [usize],
+    pub(crate) device: &'a B::Device,
 }
 
 /// In which element type an operator computes. It matters in half precision only: f16 ends at
@@ -120,13 +123,8 @@ macro_rules! operators {
                 match self { $(Self::$name(op) => op.compute()),* }
             }
 
-            pub(crate) fn run<B: Backend>(
-                &self,
-                arguments: Vec<Value<B>>,
-                shape: &[usize],
-                device: &B::Device,
-            ) -> Value<B> {
-                match self { $(Self::$name(op) => op.run(arguments, shape, device)),* }
+            pub(crate) fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+                match self { $(Self::$name(op) => op.run(call)),* }
             }
         }
 

@@ -5,7 +5,7 @@ use burn::tensor::TensorData;
 use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensorOps};
 
 use super::meta::Meta;
-use super::operator::Op;
+use super::operator::{Call, Op};
 use super::value::Value;
 
 type B = Flex;
@@ -51,7 +51,11 @@ pub(crate) fn check(
     let meta = op.infer(&metas).unwrap();
     assert_eq!(meta.shape().unwrap(), shape, "{op:?}");
     let device = Default::default();
-    let value = op.run(values, shape, &device);
+    let value = op.run(Call {
+        arguments: values,
+        shape,
+        device: &device,
+    });
     assert_eq!(value.shape(), shape, "{op:?}");
     let Value::Float(tensor) = value.cast(super::DType::Float, &device) else {
         unreachable!("cast to floats")

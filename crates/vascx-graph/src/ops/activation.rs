@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Activation;
 use crate::engine::{activate, in_memory_order};
 use crate::meta::{DType, Literal, Meta};
-use crate::operator::{Compute, Operator, exactly, take};
+use crate::operator::{Call, Compute, Operator, exactly, take};
 use crate::value::Value;
 
 /// A function without settings, of a tensor or a number.
@@ -213,16 +213,11 @@ impl Operator for Unary {
         }
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
         match (self.0, x) {
             (UnaryKind::Not, x) => {
-                let Value::Bool(x) = x.cast(DType::Bool, device) else {
+                let Value::Bool(x) = x.cast(DType::Bool, call.device) else {
                     unreachable!("cast to truth values")
                 };
                 Value::Bool(B::bool_not(x))
@@ -233,7 +228,7 @@ impl Operator for Unary {
             (UnaryKind::Relu, Value::Int(x)) => Value::Int(B::int_clamp_min(x, Scalar::Int(0))),
             (kind, Value::Int(x)) if kind.keeps_integers() => Value::Int(x),
             (kind, x) => {
-                let x = x.cast(DType::Float, device).float();
+                let x = x.cast(DType::Float, call.device).float();
                 let by_kernel = match kind.activation() {
                     Some(activation) => activate::<B>(activation, x),
                     None => Err(x),
@@ -259,13 +254,8 @@ impl Operator for LeakyRelu {
         float_like(arguments)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments).map(Value::float);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments).map(Value::float);
         let activation = Activation::LeakyRelu {
             negative_slope: self.slope,
         };
@@ -290,13 +280,8 @@ impl Operator for Elu {
         float_like(arguments)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments).map(Value::float);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments).map(Value::float);
         let scalar = Scalar::Float;
         Value::Float(in_memory_order::<B>(x, |x| {
             // The two halves are zero where the other is not.
@@ -329,13 +314,8 @@ impl Operator for Clamp {
         }
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
         match x {
             Value::Float(mut x) => {
                 if let Some(min) = self.min {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Arithmetic, Fused, arithmetic, in_memory_order};
 use crate::meta::{DType, Literal, Meta, broadcast};
-use crate::operator::{Compute, Operator, exactly, take};
+use crate::operator::{Call, Compute, Operator, exactly, take};
 use crate::value::Value;
 
 /// A function of two tensors or numbers; two numbers give a number.
@@ -264,13 +264,8 @@ impl Operator for Binary {
         }
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let [a, b] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [a, b] = take(call.arguments);
         let dtype = |value: &Value<B>| match value {
             Value::Float(_) => DType::Float,
             Value::Int(_) => DType::Int,
@@ -278,12 +273,13 @@ impl Operator for Binary {
             Value::Number(number) => number.dtype(),
         };
         let float = dtype(&a) == DType::Float || dtype(&b) == DType::Float;
-        let rank = shape.len().max(1);
+        let rank = call.shape.len().max(1);
         if self.0.is_logical() {
-            let expand = |value: Value<B>| match value.cast(DType::Bool, device).expand(shape) {
-                Value::Bool(tensor) => tensor,
-                _ => unreachable!("cast to truth values"),
-            };
+            let expand =
+                |value: Value<B>| match value.cast(DType::Bool, call.device).expand(call.shape) {
+                    Value::Bool(tensor) => tensor,
+                    _ => unreachable!("cast to truth values"),
+                };
             let (a, b) = (expand(a), expand(b));
             return Value::Bool(if self.0 == BinaryKind::And {
                 B::bool_and(a, b)
@@ -292,17 +288,17 @@ impl Operator for Binary {
             });
         }
         if float || self.0 == BinaryKind::Div {
-            let a = a.cast(DType::Float, device).with_rank(rank);
+            let a = a.cast(DType::Float, call.device).with_rank(rank);
             let b = match b {
                 Value::Number(number) => Value::Number(number),
-                tensor => tensor.cast(DType::Float, device).with_rank(rank),
+                tensor => tensor.cast(DType::Float, call.device).with_rank(rank),
             };
-            self.0.of_floats(a, b, device)
+            self.0.of_floats(a, b, call.device)
         } else {
             // Masks and indices: small, so that spelling the broadcast out costs nothing.
-            let a = a.cast(DType::Int, device).expand(shape);
-            let b = b.cast(DType::Int, device).expand(shape);
-            self.0.of_ints(a, b, device)
+            let a = a.cast(DType::Int, call.device).expand(call.shape);
+            let b = b.cast(DType::Int, call.device).expand(call.shape);
+            self.0.of_ints(a, b, call.device)
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::{
     global_average,
 };
 use crate::meta::{DType, Meta};
-use crate::operator::{Compute, Operator, at_least, take};
+use crate::operator::{Call, Compute, Operator, at_least, take};
 use crate::value::Value;
 
 /// Largest stride, padding or dilation; keeps sizes far from overflow.
@@ -257,15 +257,10 @@ impl Operator for Conv {
         Compute::Network
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let network = arguments[0].float_dtype();
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let network = call.arguments[0].float_dtype();
         let network = network.expect("inference checked for floats");
-        FusedConv::from(self.clone()).run(arguments, Maps::Parts(1), false, network)
+        FusedConv::from(self.clone()).run(call.arguments, Maps::Parts(1), false, network)
     }
 }
 
@@ -343,13 +338,8 @@ impl Operator for ConvTranspose {
         Compute::Network
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        self.run_packed(&Packed::default(), arguments)
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        self.run_packed(&Packed::default(), call.arguments)
     }
 }
 

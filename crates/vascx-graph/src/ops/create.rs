@@ -5,7 +5,7 @@ use burn::tensor::{TensorData, get_device_settings};
 use serde::{Deserialize, Serialize};
 
 use crate::meta::{DType, Literal, Meta};
-use crate::operator::{Operator, at_least, exactly, take};
+use crate::operator::{Call, Operator, at_least, exactly, take};
 use crate::value::Value;
 
 /// A tensor of integers or truth values that is part of the graph, such as an index table.
@@ -33,18 +33,13 @@ impl Operator for Constant {
         Ok(meta)
     }
 
-    fn run<B: Backend>(
-        &self,
-        _arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let settings = get_device_settings::<B>(device);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let settings = get_device_settings::<B>(call.device);
         let data = TensorData::new(self.values.clone(), [self.values.len()])
             .convert_dtype(settings.int_dtype.into());
-        Value::Int(B::int_from_data(data, device))
-            .reshape(shape)
-            .cast(self.dtype, device)
+        Value::Int(B::int_from_data(data, call.device))
+            .reshape(call.shape)
+            .cast(self.dtype, call.device)
     }
 }
 
@@ -63,13 +58,8 @@ impl Operator for Full {
         Meta::tensor(self.0, sizes)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        Value::full(shape, self.0, arguments[0].number(), device)
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        Value::full(call.shape, self.0, call.arguments[0].number(), call.device)
     }
 }
 
@@ -90,29 +80,25 @@ impl Operator for Arange {
         Meta::tensor(self.0, [count as usize])
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let settings = get_device_settings::<B>(device);
-        let [start, step] = [arguments[0].number(), arguments[2].number()];
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let settings = get_device_settings::<B>(call.device);
+        let [start, step] = [call.arguments[0].number(), call.arguments[2].number()];
         let float = self.0 == DType::Float;
         let data = if float {
-            let values = (0..shape[0]).map(|i| start.as_f64() + i as f64 * step.as_f64());
-            TensorData::new(values.collect::<Vec<f64>>(), [shape[0]])
+            let values = (0..call.shape[0]).map(|i| start.as_f64() + i as f64 * step.as_f64());
+            TensorData::new(values.collect::<Vec<f64>>(), [call.shape[0]])
                 .convert_dtype(settings.float_dtype.into())
         } else {
             let (start, step) = (start.as_f64() as i64, step.as_f64() as i64);
-            let values = (0..shape[0]).map(|i| start.wrapping_add(step.wrapping_mul(i as i64)));
-            TensorData::new(values.collect::<Vec<i64>>(), [shape[0]])
+            let values =
+                (0..call.shape[0]).map(|i| start.wrapping_add(step.wrapping_mul(i as i64)));
+            TensorData::new(values.collect::<Vec<i64>>(), [call.shape[0]])
                 .convert_dtype(settings.int_dtype.into())
         };
         if float {
-            Value::Float(B::float_from_data(data, device))
+            Value::Float(B::float_from_data(data, call.device))
         } else {
-            Value::Int(B::int_from_data(data, device)).cast(self.0, device)
+            Value::Int(B::int_from_data(data, call.device)).cast(self.0, call.device)
         }
     }
 }
@@ -134,14 +120,9 @@ impl Operator for Cast {
         }
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
-        x.cast(self.0, device)
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
+        x.cast(self.0, call.device)
     }
 }
 

@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::meta::{DType, Meta, broadcast};
-use crate::operator::{Operator, at_least, check_axis, exactly, take};
+use crate::operator::{Call, Operator, at_least, check_axis, exactly, take};
 use crate::value::Value;
 
 /// A range with PyTorch's conventions, within `0..=size`: negative bounds count from the end, and
@@ -52,13 +52,8 @@ impl Operator for Slice {
         Meta::tensor(x.dtype(), shape)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x, start, end] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x, start, end] = take(call.arguments);
         let sizes = x.shape();
         let bound = |value: Value<B>| value.number().as_i64().unwrap_or(0);
         let (start, end) = range(bound(start), bound(end), sizes[self.axis]);
@@ -89,13 +84,8 @@ impl Operator for SliceAssign {
         Meta::tensor(x.dtype(), shape)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let [x, value, start, end] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x, value, start, end] = take(call.arguments);
         let Slice { axis, step } = self.0;
         let mut part = x.shape();
         let bound = |value: Value<B>| value.number().as_i64().unwrap_or(0);
@@ -109,7 +99,7 @@ impl Operator for SliceAssign {
             Value::Bool(_) => DType::Bool,
             _ => DType::Float,
         };
-        let value = value.cast(dtype, device).expand(&part);
+        let value = value.cast(dtype, call.device).expand(&part);
         x.slice_assign(axis, start, end, step, value)
     }
 }
@@ -132,18 +122,13 @@ impl Operator for IndexSelect {
         Meta::tensor(x.dtype(), result)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x, indices] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x, indices] = take(call.arguments);
         let count = indices.shape().iter().product();
         let size = x.shape()[self.0] as i64;
         let indices = indices.reshape(&[count]).int();
         x.select(self.0, in_range::<B>(indices, size))
-            .reshape(shape)
+            .reshape(call.shape)
     }
 }
 
@@ -174,19 +159,14 @@ impl Operator for Gather {
         Meta::tensor(x.dtype(), wanted)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let [x, indices] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x, indices] = take(call.arguments);
         let indices = in_range::<B>(indices.int(), x.shape()[self.0] as i64);
         match x {
             Value::Float(x) => Value::Float(B::float_gather(self.0, x, indices)),
             x => Value::Int(B::int_gather(
                 self.0,
-                x.cast(DType::Int, device).int(),
+                x.cast(DType::Int, call.device).int(),
                 indices,
             )),
         }
@@ -216,16 +196,11 @@ impl Operator for Roll {
         Meta::tensor(x.dtype(), shape)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let mut arguments = arguments.into_iter();
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let mut arguments = call.arguments.into_iter();
         let x = arguments.next().expect("inference checked for a tensor");
         self.0.iter().zip(arguments).fold(x, |x, (&axis, shift)| {
-            let size = shape[axis];
+            let size = call.shape[axis];
             let shift = shift.number().as_i64().unwrap_or(0);
             let shift = shift.rem_euclid(size as i64) as usize;
             if shift == 0 {
@@ -252,13 +227,8 @@ impl Operator for Where {
         Meta::tensor(result_type(yes.dtype(), no.dtype()), shape)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let [mask, yes, no] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [mask, yes, no] = take(call.arguments);
         let dtype = |value: &Value<B>| match value {
             Value::Float(_) => DType::Float,
             Value::Int(_) => DType::Int,
@@ -266,11 +236,11 @@ impl Operator for Where {
             Value::Number(number) => number.dtype(),
         };
         let dtype = result_type(dtype(&yes), dtype(&no));
-        let Value::Bool(mask) = mask.cast(DType::Bool, device).expand(shape) else {
+        let Value::Bool(mask) = mask.cast(DType::Bool, call.device).expand(call.shape) else {
             unreachable!("cast to truth values")
         };
-        let no = no.cast(dtype, device).expand(shape);
-        let yes = yes.cast(dtype, device).expand(shape);
+        let no = no.cast(dtype, call.device).expand(call.shape);
+        let yes = yes.cast(dtype, call.device).expand(call.shape);
         match (no, yes) {
             (Value::Float(no), Value::Float(yes)) => {
                 Value::Float(B::float_mask_where(no, mask, yes))

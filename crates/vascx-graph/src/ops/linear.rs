@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Packed, multiply};
 use crate::meta::{DType, Meta, broadcast};
-use crate::operator::{Compute, Operator, at_least, exactly, take};
+use crate::operator::{Call, Compute, Operator, at_least, exactly, take};
 use crate::value::Value;
 use crate::{Activation, work};
 
@@ -34,14 +34,9 @@ impl Operator for MatMul {
         Compute::Network
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [a, b] = take(arguments);
-        let leading = &shape[..shape.len() - 2];
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [a, b] = take(call.arguments);
+        let leading = &call.shape[..call.shape.len() - 2];
         let spread = |x: Value<B>| {
             let own = x.shape();
             let target: Vec<usize> = leading
@@ -52,7 +47,7 @@ impl Operator for MatMul {
             x.expand(&target).float()
         };
         work::note(
-            shape.iter().product(),
+            call.shape.iter().product(),
             a.shape().last().copied().unwrap_or(1),
         );
         Value::Float(B::float_matmul(spread(a), spread(b)))
@@ -86,13 +81,8 @@ impl Operator for Linear {
         Compute::Network
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        Self::run_fused(&Packed::default(), arguments, shape, None)
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        Self::run_fused(&Packed::default(), call.arguments, call.shape, None)
     }
 }
 

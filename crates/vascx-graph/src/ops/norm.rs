@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Activation;
 use crate::engine::{self, Arithmetic};
 use crate::meta::{DType, Meta};
-use crate::operator::{Compute, Operator, at_least, take};
+use crate::operator::{Call, Compute, Operator, at_least, take};
 use crate::value::Value;
 
 /// Normalises channels (axis 1) with stored statistics; arguments are the tensor, mean, variance,
@@ -37,19 +37,14 @@ impl Operator for BatchNorm {
         Compute::Normalised
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x, mean, variance, scale, shift] = take(arguments).map(Value::float);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x, mean, variance, scale, shift] = take(call.arguments).map(Value::float);
         let spread = B::float_sqrt(B::float_add_scalar(variance, Scalar::Float(self.epsilon)));
         let scale = B::float_div(scale, spread);
         let shift = B::float_sub(shift, B::float_mul(mean, scale.clone()));
         let (scale, shift) = (
-            per_channel::<B>(scale, shape.len()),
-            per_channel::<B>(shift, shape.len()),
+            per_channel::<B>(scale, call.shape.len()),
+            per_channel::<B>(shift, call.shape.len()),
         );
         let product = engine::arithmetic::<B>(Arithmetic::Multiply, [x, scale])
             .unwrap_or_else(|[x, scale]| B::float_mul(x, scale));
@@ -122,13 +117,8 @@ impl Operator for GroupNorm {
         Compute::Kernel
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        self.run_fused(arguments, shape, None)
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        self.run_fused(call.arguments, call.shape, None)
     }
 }
 
@@ -210,16 +200,11 @@ impl Operator for LayerNorm {
         Compute::Kernel
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let mut tensors = arguments.into_iter();
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let mut tensors = call.arguments.into_iter();
         let x = tensors.next().expect("inference checked for a tensor");
-        let columns = shape[shape.len() - self.axes..].iter().product();
-        let rows = shape.iter().product::<usize>() / columns;
+        let columns = call.shape[call.shape.len() - self.axes..].iter().product();
+        let rows = call.shape.iter().product::<usize>() / columns;
         let x = x.reshape(&[rows, columns]).float();
         let affine: Vec<_> = tensors
             .map(|tensor| tensor.reshape(&[columns]).float())
@@ -229,7 +214,7 @@ impl Operator for LayerNorm {
             _ => Err(x),
         };
         let x = match by_kernel {
-            Ok(output) => return Value::Float(output).reshape(shape),
+            Ok(output) => return Value::Float(output).reshape(call.shape),
             Err(x) => widened::<B>(x).float(),
         };
         let mut affine = affine
@@ -239,7 +224,7 @@ impl Operator for LayerNorm {
             Some(scale) => B::layer_norm(x, scale, affine.next(), self.epsilon),
             None => standardised::<B>(x, self.epsilon),
         };
-        Value::Float(normalised).reshape(shape)
+        Value::Float(normalised).reshape(call.shape)
     }
 }
 

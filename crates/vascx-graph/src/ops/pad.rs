@@ -4,7 +4,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::meta::{DType, Meta};
-use crate::operator::{Operator, at_least};
+use crate::operator::{Call, Operator, at_least};
 use crate::value::Value;
 
 /// Adds elements at both ends of the last axes; arguments are the tensor, the fill, and pairs of
@@ -61,13 +61,8 @@ impl Operator for Pad {
         Meta::tensor(x.dtype(), shape)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let mut arguments = arguments.into_iter();
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let mut arguments = call.arguments.into_iter();
         let (Some(mut x), Some(fill)) = (arguments.next(), arguments.next()) else {
             unreachable!("inference checked the number of arguments")
         };
@@ -76,7 +71,7 @@ impl Operator for Pad {
             .map(|count| count.number().as_i64().unwrap_or(0))
             .collect();
         for (index, pair) in counts.chunks(2).enumerate() {
-            let axis = shape.len() - 1 - index;
+            let axis = call.shape.len() - 1 - index;
             let [before, after] = [pair[0], pair[1]];
             let size = x.shape()[axis] as i64;
             if before < 0 || after < 0 {
@@ -85,7 +80,7 @@ impl Operator for Pad {
             }
             let (before, after) = (before.max(0) as usize, after.max(0) as usize);
             if before + after > 0 {
-                x = self.extend(x, axis, before, after, fill, device);
+                x = self.extend(x, axis, before, after, fill, call.device);
             }
         }
         x

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{global_average, max_pool};
 use crate::meta::{DType, Meta};
-use crate::operator::{Compute, Operator, exactly, take};
+use crate::operator::{Call, Compute, Operator, exactly, take};
 use crate::value::Value;
 
 /// The largest value per window.
@@ -81,13 +81,8 @@ impl Operator for MaxPool {
         Meta::tensor(DType::Float, [n, c, side(0, height)?, side(1, width)?])
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
         let [vertical, horizontal] = self.padding;
         let pool = MaxPool2d {
             stride: self.stride,
@@ -116,13 +111,8 @@ impl Operator for AvgPool {
         Compute::Normalised
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
         Value::Float(B::avg_pool2d(
             x.float(),
             self.kernel,
@@ -154,19 +144,14 @@ impl Operator for AdaptiveAvgPool {
         Compute::Kernel
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x, _, _] = take(arguments);
-        if shape[2..] == [1, 1] {
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x, _, _] = take(call.arguments);
+        if call.shape[2..] == [1, 1] {
             let x = Tensor::<B, 4>::from_primitive(TensorPrimitive::Float(x.float()));
             return Value::Float(global_average(x).into_primitive().tensor());
         }
         let wide = x.with_float_dtype(FloatDType::F32).float();
-        Value::Float(B::adaptive_avg_pool2d(wide, [shape[2], shape[3]]))
+        Value::Float(B::adaptive_avg_pool2d(wide, [call.shape[2], call.shape[3]]))
     }
 }
 
@@ -179,16 +164,11 @@ impl Operator for AdaptiveMaxPool {
         adaptive(arguments)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x, _, _] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x, _, _] = take(call.arguments);
         // Maxima over rows, then over columns.
         [2, 3].into_iter().fold(x, |x, axis| {
-            let (size, count) = (x.shape()[axis], shape[axis]);
+            let (size, count) = (x.shape()[axis], call.shape[axis]);
             let parts = (0..count).map(|index| {
                 let start = index * size / count;
                 let end = ((index + 1) * size).div_ceil(count);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::global_average;
 use crate::meta::{DType, Meta};
-use crate::operator::{Compute, Operator, check_axis, exactly, take};
+use crate::operator::{Call, Compute, Operator, check_axis, exactly, take};
 use crate::value::Value;
 
 /// One value per line along the axes.
@@ -68,19 +68,14 @@ impl Operator for Reduce {
         }
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
         let x = match x {
-            Value::Bool(_) => x.cast(DType::Int, device),
+            Value::Bool(_) => x.cast(DType::Int, call.device),
             other => other,
         };
         let x = match self.kind {
-            ReduceKind::Mean => x.cast(DType::Float, device),
+            ReduceKind::Mean => x.cast(DType::Float, call.device),
             _ => x,
         };
         let reduced = match x {
@@ -102,7 +97,7 @@ impl Operator for Reduce {
                 ReduceKind::Sum | ReduceKind::Mean => B::int_sum_dim(x, axis),
             })),
         };
-        reduced.reshape(shape)
+        reduced.reshape(call.shape)
     }
 }
 
@@ -124,15 +119,10 @@ impl Operator for ArgMax {
         Meta::tensor(DType::Int, reduced(x.shape()?, &[self.axis], self.keep)?)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
-        let ints = get_device_settings::<B>(device).int_dtype;
-        Value::Int(B::float_argmax(x.float(), self.axis, ints)).reshape(shape)
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
+        let ints = get_device_settings::<B>(call.device).int_dtype;
+        Value::Int(B::float_argmax(x.float(), self.axis, ints)).reshape(call.shape)
     }
 }
 
@@ -155,15 +145,10 @@ impl Operator for CumSum {
         Compute::Wide
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        match take::<1, _>(arguments) {
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        match take::<1, _>(call.arguments) {
             [Value::Float(x)] => Value::Float(B::float_cumsum(x, self.0)),
-            [x] => Value::Int(B::int_cumsum(x.cast(DType::Int, device).int(), self.0)),
+            [x] => Value::Int(B::int_cumsum(x.cast(DType::Int, call.device).int(), self.0)),
         }
     }
 }
@@ -191,13 +176,8 @@ impl Operator for Softmax {
         Compute::Normalised
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
         Value::Float(if self.log {
             B::log_softmax(x.float(), self.axis)
         } else {

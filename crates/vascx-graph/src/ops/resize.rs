@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine;
 use crate::meta::{DType, Meta};
-use crate::operator::{Operator, exactly, take};
+use crate::operator::{Call, Operator, exactly, take};
 use crate::value::Value;
 
 /// Resamples to another height and width, which are the arguments after the tensor.
@@ -50,17 +50,12 @@ impl Operator for Resize {
         Meta::tensor(DType::Float, [n, c, height.size()?, width.size()?])
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let [mut x, _, _] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [mut x, _, _] = take(call.arguments);
         let input = x.shape();
         // burn derives the scale from the sizes; another one is spelt out as a matrix product.
         let by_sizes = (0..2).all(|axis| {
-            let ratio = shape[2 + axis] as f64 / input[2 + axis] as f64;
+            let ratio = call.shape[2 + axis] as f64 / input[2 + axis] as f64;
             self.align_corners || self.factors.is_none_or(|factors| factors[axis] == ratio)
         });
         let mode = match self.mode {
@@ -70,12 +65,12 @@ impl Operator for Resize {
             // burn's cubic kernel and exact centres are not PyTorch's.
             ResizeMode::Bicubic | ResizeMode::NearestExact => None,
         };
-        if input == shape && by_sizes {
+        if input == call.shape && by_sizes {
             return x;
         }
         if self.mode != ResizeMode::Bicubic && !self.antialias {
             let axis = |axis: usize| {
-                let (input, output) = (input[2 + axis], shape[2 + axis]);
+                let (input, output) = (input[2 + axis], call.shape[2 + axis]);
                 let scale = self.scale(axis, input, output);
                 let mix = self.mode == ResizeMode::Bilinear;
                 engine::neighbours(input, output, |index| (self.position(index, scale), mix))
@@ -87,11 +82,15 @@ impl Operator for Resize {
         }
         if let (Some(mode), true) = (mode, by_sizes) {
             let options = InterpolateOptions::new(mode).with_align_corners(self.align_corners);
-            return Value::Float(B::interpolate(x.float(), [shape[2], shape[3]], options));
+            return Value::Float(B::interpolate(
+                x.float(),
+                [call.shape[2], call.shape[3]],
+                options,
+            ));
         }
-        let rows = self.matrix::<B>(0, input[2], shape[2], device);
+        let rows = self.matrix::<B>(0, input[2], call.shape[2], call.device);
         let columns = self
-            .matrix::<B>(1, input[3], shape[3], device)
+            .matrix::<B>(1, input[3], call.shape[3], call.device)
             .permute(&[1, 0]);
         let images = input[0] * input[1];
         let [height, width] = [input[2], input[3]];
@@ -99,9 +98,9 @@ impl Operator for Resize {
             x.reshape(&[images * height, width]).float(),
             columns.float(),
         );
-        let wide = Value::<B>::Float(wide).reshape(&[images, height, shape[3]]);
-        let rows = rows.expand(&[images, shape[2], height]);
-        Value::Float(B::float_matmul(rows.float(), wide.float())).reshape(shape)
+        let wide = Value::<B>::Float(wide).reshape(&[images, height, call.shape[3]]);
+        let rows = rows.expand(&[images, call.shape[2], height]);
+        Value::Float(B::float_matmul(rows.float(), wide.float())).reshape(call.shape)
     }
 }
 

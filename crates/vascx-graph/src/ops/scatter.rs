@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::index::in_range;
 use crate::meta::{DType, Literal, Meta};
-use crate::operator::{Operator, exactly, take};
+use crate::operator::{Call, Operator, exactly, take};
 use crate::value::Value;
 
 /// The matrix with some rows replaced; arguments are the matrix `[D, K]`, the indices `[Q]` of the
@@ -30,25 +30,25 @@ impl Operator for ScatterRows {
         Meta::tensor(DType::Float, [height, width])
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        device: &B::Device,
-    ) -> Value<B> {
-        let [x, indices, rows] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x, indices, rows] = take(call.arguments);
         let count = indices.shape()[0];
-        let indices = in_range::<B>(indices.int(), shape[0] as i64);
+        let indices = in_range::<B>(indices.int(), call.shape[0] as i64);
         let filled = |height: usize, fill: i64| {
-            let shape = [height, shape[1]];
-            Value::<B>::full(&shape, DType::Int, Literal::Int(fill), device).int()
+            let shape = [height, call.shape[1]];
+            Value::<B>::full(&shape, DType::Int, Literal::Int(fill), call.device).int()
         };
-        let counts = B::int_select_add(filled(shape[0], 0), 0, indices.clone(), filled(count, 1));
-        let Value::Bool(replaced) = Value::<B>::Int(counts).cast(DType::Bool, device) else {
+        let counts = B::int_select_add(
+            filled(call.shape[0], 0),
+            0,
+            indices.clone(),
+            filled(count, 1),
+        );
+        let Value::Bool(replaced) = Value::<B>::Int(counts).cast(DType::Bool, call.device) else {
             unreachable!("cast to truth values")
         };
-        let x = x.cast(DType::Float, device).float();
-        let rows = rows.cast(DType::Float, device).float();
+        let x = x.cast(DType::Float, call.device).float();
+        let rows = rows.cast(DType::Float, call.device).float();
         let rest = B::float_mask_fill(x, replaced, Scalar::Float(0.0));
         Value::Float(B::float_select_add(rest, 0, indices, rows))
     }

@@ -4,7 +4,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::meta::Meta;
-use crate::operator::{Operator, at_least, check_axis, exactly, take};
+use crate::operator::{Call, Operator, at_least, check_axis, exactly, take};
 use crate::value::Value;
 
 /// The size of one axis, as a number.
@@ -19,12 +19,7 @@ impl Operator for Size {
         Ok(Meta::int(shape[self.0] as i64))
     }
 
-    fn run<B: Backend>(
-        &self,
-        _arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
+    fn run<B: Backend>(&self, _: Call<B>) -> Value<B> {
         unreachable!("inference gives the number")
     }
 }
@@ -66,13 +61,8 @@ impl Operator for Reshape {
         Meta::tensor(x.dtype(), result)
     }
 
-    fn run<B: Backend>(
-        &self,
-        mut arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        arguments.swap_remove(0).reshape(shape)
+    fn run<B: Backend>(&self, mut call: Call<B>) -> Value<B> {
+        call.arguments.swap_remove(0).reshape(call.shape)
     }
 }
 
@@ -93,13 +83,8 @@ impl Operator for Permute {
         Meta::tensor(x.dtype(), shape)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
         x.permute(&self.0)
     }
 }
@@ -134,13 +119,8 @@ impl Operator for Expand {
         Meta::tensor(x.dtype(), result)
     }
 
-    fn run<B: Backend>(
-        &self,
-        mut arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        arguments.swap_remove(0).expand(shape)
+    fn run<B: Backend>(&self, mut call: Call<B>) -> Value<B> {
+        call.arguments.swap_remove(0).expand(call.shape)
     }
 }
 
@@ -162,14 +142,9 @@ impl Operator for Squeeze {
         Meta::tensor(x.dtype(), kept.map(|axis| shape[axis]).collect::<Vec<_>>())
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
-        x.reshape(shape)
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
+        x.reshape(call.shape)
     }
 }
 
@@ -186,14 +161,9 @@ impl Operator for Unsqueeze {
         Meta::tensor(x.dtype(), shape)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
-        x.reshape(shape)
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
+        x.reshape(call.shape)
     }
 }
 
@@ -227,13 +197,8 @@ impl Operator for Cat {
         Meta::tensor(first.dtype(), shape)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        Value::cat(arguments, self.0)
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        Value::cat(call.arguments, self.0)
     }
 }
 
@@ -251,13 +216,8 @@ impl Operator for Flip {
         Meta::tensor(x.dtype(), shape)
     }
 
-    fn run<B: Backend>(
-        &self,
-        arguments: Vec<Value<B>>,
-        _shape: &[usize],
-        _device: &B::Device,
-    ) -> Value<B> {
-        let [x] = take(arguments);
+    fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
+        let [x] = take(call.arguments);
         x.flip(&self.0)
     }
 }

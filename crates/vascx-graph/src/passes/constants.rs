@@ -3,6 +3,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{TensorData, TensorPrimitive};
 
+use crate::operator::Call;
 use crate::value::Value;
 use crate::{Arg, Cast, DType, Graph, GraphError, GraphParameter, Meta, Node, Op};
 
@@ -236,7 +237,11 @@ impl ConstantPart {
                             Arg::Node(used) => values[used].clone().expect("computed before"),
                         })
                         .collect();
-                    op.run(arguments, shape, device)
+                    op.run(Call {
+                        arguments,
+                        shape,
+                        device,
+                    })
                 }
                 (Node::Input, _) => unreachable!("constants do not depend on the image"),
             };

@@ -1,6 +1,7 @@
 //! Inputs of one or several networks, made of one photograph.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use image::RgbImage;
@@ -70,8 +71,21 @@ struct Square<'p> {
     mode: PreprocessMode,
     side: usize,
     bounds: Bounds,
-    rgb: Cow<'p, RgbImage>,
-    enhanced: Option<RgbImage>,
+    rgb: OnceCell<Cow<'p, RgbImage>>,
+    enhanced: OnceCell<RgbImage>,
+}
+
+impl<'p> Square<'p> {
+    fn rgb(&self, photograph: &'p Photograph) -> &RgbImage {
+        self.rgb
+            .get_or_init(|| square_of(photograph, self.mode, &self.bounds, self.side))
+    }
+
+    /// Its local contrast.
+    fn enhanced(&self, photograph: &'p Photograph) -> &RgbImage {
+        self.enhanced
+            .get_or_init(|| local_contrast(self.rgb(photograph), &self.bounds))
+    }
 }
 
 /// What an input is made for.
@@ -133,22 +147,23 @@ impl<'p> Preparation<'p> {
     ) -> Prepared {
         let side = preprocessing.input_size();
         let normalisation = preprocessing.normalisation;
-        let enhances = preprocessing.contrast_enhance;
         let photograph = self.photograph;
-        let square = self.square(mode, preprocessing.square_size, enhances);
+        let square = self.square(mode, preprocessing.square_size);
+        let enhanced = preprocessing
+            .contrast_enhance
+            .then(|| square.enhanced(photograph));
         let geometry = square.bounds.geometry(square.side, side);
         let resized = mode == PreprocessMode::Resize && !is_square(photograph, square.side);
         let pixels = if resized && side == square.side {
             // The reference, vascx_simplify, keeps the fractions of grey levels here.
             let pixels = sample(photograph.rgb(), &geometry, |value| value);
             let mut values = pixels_to_planes(&pixels, normalisation);
-            if let Some(enhanced) = square.enhanced.as_ref().filter(|_| enhances) {
+            if let Some(enhanced) = enhanced {
                 values.extend(image_to_planes(enhanced, normalisation));
             }
             Pixels::Floats(values)
         } else {
-            let enhanced = square.enhanced.as_ref().filter(|_| enhances);
-            let images: Vec<Cow<RgbImage>> = std::iter::once(&*square.rgb)
+            let images: Vec<Cow<RgbImage>> = std::iter::once(square.rgb(photograph))
                 .chain(enhanced)
                 .map(|image| to_side(image, side).map_or(Cow::Borrowed(image), Cow::Owned))
                 .collect();
@@ -161,8 +176,8 @@ impl<'p> Preparation<'p> {
         }
     }
 
-    /// The photograph's square of a side; with its contrast, if that is wanted now or was before.
-    fn square(&mut self, mode: PreprocessMode, side: usize, enhances: bool) -> &Square<'p> {
+    /// The photograph's square of a side.
+    fn square(&mut self, mode: PreprocessMode, side: usize) -> &Square<'p> {
         let known = self
             .squares
             .iter()
@@ -175,20 +190,15 @@ impl<'p> Preparation<'p> {
                     .clone()
             };
             let bounds = mode.bounds(photograph, field);
-            let rgb = square_of(photograph, mode, &bounds, side);
             self.squares.push(Square {
                 mode,
                 side,
                 bounds,
-                rgb,
-                enhanced: None,
+                rgb: OnceCell::new(),
+                enhanced: OnceCell::new(),
             });
             self.squares.len() - 1
         });
-        let square = &mut self.squares[index];
-        if enhances && square.enhanced.is_none() {
-            square.enhanced = Some(local_contrast(&square.rgb, &square.bounds));
-        }
-        square
+        &self.squares[index]
     }
 }

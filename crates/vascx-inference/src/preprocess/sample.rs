@@ -203,12 +203,15 @@ fn mix_in_line(line: &[u8], column: &Tap) -> [f32; 3] {
 /// A square image as normalised planes `[3, side, side]`.
 pub(super) fn image_to_planes(image: &RgbImage, normalisation: Normalisation) -> Vec<f32> {
     let pixels = image.as_raw().as_chunks::<3>().0;
-    let tables = level_tables(normalisation);
-    let plane = |(channel, table): (usize, &Vec<f32>)| {
-        let levels = pixels.iter().map(|pixel| usize::from(pixel[channel]));
-        levels.map(|level| table[level]).collect::<Vec<_>>()
-    };
-    tables.iter().enumerate().flat_map(plane).collect()
+    let mut planes = Vec::with_capacity(3 * pixels.len());
+    for (channel, table) in level_tables(normalisation).iter().enumerate() {
+        planes.extend(
+            pixels
+                .iter()
+                .map(|pixel| table[usize::from(pixel[channel])]),
+        );
+    }
+    planes
 }
 
 /// What the grey levels of every colour are to the network.
@@ -223,9 +226,10 @@ pub(crate) fn level_tables(normalisation: Normalisation) -> [Vec<f32>; 3] {
 /// Interleaved grey levels as normalised planes `[3, …]`.
 pub(super) fn pixels_to_planes(pixels: &[f32], normalisation: Normalisation) -> Vec<f32> {
     let pixels = pixels.as_chunks::<3>().0;
-    let plane = |channel: usize| {
-        let values = pixels.iter();
-        values.map(move |pixel| normalisation.apply(pixel[channel], channel))
-    };
-    (0..3).flat_map(plane).collect()
+    let mut planes = Vec::with_capacity(3 * pixels.len());
+    for channel in 0..3 {
+        let values = pixels.iter().map(|pixel| pixel[channel]);
+        planes.extend(values.map(|value| normalisation.apply(value, channel)));
+    }
+    planes
 }

@@ -2,8 +2,11 @@
 
     python tools/compare/one_run.py --vascx target/release/vascx --work DIR --copies 20 PHOTOGRAPH…
 
-Photographs are repeated under other names. Without `--overlays` neither side draws; with it, both do: a run
-per model on the photographs in their own size, as `predict --overlay` does, one run of all on the crops.
+Photographs are repeated under other names. The demonstration model of the disc stands in for that of the
+vessels, of which there is none. Without `--overlays` neither side draws; with it, both do: a run per model on
+the photographs in their own size, as `predict --overlay` does, one run of all on the crops. With `--before`,
+another build of the program, from before it could run all models at once, does the runs per model, with the
+models that it can read in `--before-models`.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS = ("quality", "artery_vein", "disc", "fovea")
+# Steps, and the demonstration model of each.
+MODELS = {"quality": "quality", "artery_vein": "artery_vein", "vessels": "disc", "disc": "disc", "fovea": "fovea"}
 
 
 def run(*command: object) -> tuple[float, float]:
@@ -36,6 +40,8 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=20)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--overlays", action="store_true")
+    parser.add_argument("--before", metavar="PROGRAM")
+    parser.add_argument("--before-models", type=Path, default=ROOT / "weights" / "demo")
     parser.add_argument("photographs", type=Path, nargs="+")
     arguments = parser.parse_args()
     data = arguments.work / "photographs"
@@ -44,18 +50,23 @@ def main() -> None:
     for photograph in arguments.photographs:
         for copy in range(arguments.copies):
             shutil.copyfile(photograph, data / f"{photograph.stem}_{copy}{photograph.suffix}")
-    models = ROOT / "weights" / "demo"
+    models = arguments.work / "models"
+    for step, model in MODELS.items():
+        (models / step).mkdir(parents=True)
+        shutil.copyfile(ROOT / "weights" / "demo" / f"{model}.pt", models / step / f"{model}.pt")
+    separate_models = arguments.before_models if arguments.before else ROOT / "weights" / "demo"
     results: dict[str, list[tuple[float, float]]] = {}
     # Once before, to convert the models.
     one = arguments.work / "first"
     run(arguments.vascx, "run-models", next(data.iterdir()), one, "--model-dir", models, "--quiet")
     for _ in range(arguments.runs):
-        for model in MODELS:
-            out = arguments.work / model
+        for step, model in MODELS.items():
+            out = arguments.work / step
             shutil.rmtree(out, ignore_errors=True)
             overlay = ["--overlay"] if arguments.overlays else []
-            results.setdefault(model, []).append(
-                run(arguments.vascx, "predict", "--quiet", "--model", models / f"{model}.pt", "--out", out,
+            program = arguments.before or arguments.vascx
+            results.setdefault(step, []).append(
+                run(program, "predict", "--quiet", "--model", separate_models / f"{model}.pt", "--out", out,
                     *overlay, data)
             )
         out = arguments.work / "all"

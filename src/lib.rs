@@ -4,7 +4,7 @@
 //! * [`graph`]: networks as graphs of operators, and the executor that runs them;
 //! * [`models`]: the networks in burn, generic over the backend;
 //! * [`convert`]: PyTorch checkpoints to model directories, offline;
-//! * [`format`]: model directories, read and written;
+//! * [`mod@format`]: model directories, read and written;
 //! * [`inference`]: photographs in, answers out;
 //! * [`biomarkers`]: class maps and landmarks of an eye in, calibres, angles, tortuosity out;
 //! * [`pipeline`]: folders of maps in, tables, pictures and the report out;

@@ -31,6 +31,7 @@ mod foreign;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod inspect;
+mod lowering;
 mod members;
 mod model;
 mod module_tree;

@@ -77,15 +77,44 @@ impl GraphBuilder {
         self.add(Node::Call(op, arguments), meta).map(Arg::Node)
     }
 
+    /// Sizes of a tensor for the example.
+    ///
+    /// # Errors
+    /// When it is a number.
+    pub fn shape(&self, tensor: impl Into<Arg>) -> Result<Vec<usize>, String> {
+        match self.argument(tensor.into()) {
+            Meta::Tensor { shape, .. } => Ok(shape),
+            Meta::Number(_) => Err("a number stands where a tensor is needed".into()),
+        }
+    }
+
+    /// Element type of a tensor or number.
+    pub fn dtype(&self, argument: impl Into<Arg>) -> DType {
+        self.argument(argument.into()).dtype()
+    }
+
+    /// The sizes of all axes; see [`Self::size`].
+    ///
+    /// # Errors
+    /// When it is a number.
+    pub fn sizes(&mut self, tensor: impl Into<Arg>) -> Result<Vec<Arg>, String> {
+        let tensor = tensor.into();
+        let rank = self.shape(tensor)?.len();
+        (0..rank).map(|axis| self.size(tensor, axis)).collect()
+    }
+
     /// The size of an axis: a literal for a weight, else a number of the graph.
     ///
     /// # Errors
     /// When there is no such axis.
-    pub fn size(&mut self, node: usize, axis: usize) -> Result<Arg, String> {
+    pub fn size(&mut self, tensor: impl Into<Arg>, axis: usize) -> Result<Arg, String> {
+        let Arg::Node(node) = tensor.into() else {
+            return Err("a number has no size".into());
+        };
         if let (Node::Parameter(_), Some(&size)) =
             (&self.nodes[node], self.metas[node].shape()?.get(axis))
         {
-            return Ok(Arg::Literal(Literal::Int(size as i64)));
+            return Ok(Arg::int(size as i64));
         }
         if let Some(&known) = self.sizes.get(&(node, axis)) {
             return Ok(Arg::Node(known));

@@ -82,6 +82,25 @@ pub enum Arg {
     Literal(Literal),
 }
 
+impl Arg {
+    /// An integer.
+    pub fn int(value: i64) -> Self {
+        Self::Literal(Literal::Int(value))
+    }
+
+    /// A float.
+    pub fn float(value: f64) -> Self {
+        Self::Literal(Literal::Float(value))
+    }
+}
+
+/// The value of the node of this number.
+impl From<usize> for Arg {
+    fn from(node: usize) -> Self {
+        Self::Node(node)
+    }
+}
+
 /// A number that must have this value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,7 +9,7 @@ use burn::tensor::{Distribution, Tensor};
 
 use super::{
     AdaptiveAvgPool, Arg, AvgPool, BatchNorm, Binary, BinaryKind, GraphBuilder, GraphNetwork,
-    GroupNorm, LayerNorm, Literal, Op, Reduce, ReduceKind, Softmax, Unary, UnaryKind,
+    GroupNorm, LayerNorm, Op, Reduce, ReduceKind, Softmax, Unary, UnaryKind,
 };
 use crate::{MemberOutput, Precision};
 
@@ -21,14 +21,6 @@ type Tested = fn(&mut GraphBuilder, Arg) -> Arg;
 
 fn call(graph: &mut GraphBuilder, op: impl Into<Op>, arguments: &[Arg]) -> Arg {
     graph.call(op, arguments.to_vec()).unwrap()
-}
-
-fn int(value: i64) -> Arg {
-    Arg::Literal(Literal::Int(value))
-}
-
-fn float(value: f64) -> Arg {
-    Arg::Literal(Literal::Float(value))
 }
 
 fn weights<const N: usize>(
@@ -59,7 +51,11 @@ fn written_out(graph: &mut GraphBuilder, x: Arg, square: fn(&mut GraphBuilder, A
     let centred = call(graph, Binary(BinaryKind::Sub), &[x, average]);
     let squares = square(graph, centred);
     let variance = call(graph, mean(vec![1]), &[squares]);
-    let variance = call(graph, Binary(BinaryKind::Add), &[variance, float(1e-5)]);
+    let variance = call(
+        graph,
+        Binary(BinaryKind::Add),
+        &[variance, Arg::float(1e-5)],
+    );
     let spread = call(graph, Unary(UnaryKind::Sqrt), &[variance]);
     call(graph, Binary(BinaryKind::Div), &[centred, spread])
 }
@@ -97,7 +93,7 @@ const TESTED: [(&str, Tested); 11] = [
     }),
     ("norm of powers", |graph, x| {
         written_out(graph, x, |graph, x| {
-            call(graph, Binary(BinaryKind::Pow), &[x, int(2)])
+            call(graph, Binary(BinaryKind::Pow), &[x, Arg::int(2)])
         })
     }),
     ("norm of products", |graph, x| {
@@ -130,7 +126,7 @@ const TESTED: [(&str, Tested); 11] = [
             count_padding: true,
         };
         let pooled = call(graph, pool, &[x]);
-        let whole = call(graph, AdaptiveAvgPool, &[pooled, int(1), int(1)]);
+        let whole = call(graph, AdaptiveAvgPool, &[pooled, Arg::int(1), Arg::int(1)]);
         call(graph, Binary(BinaryKind::Sub), &[pooled, whole])
     }),
 ];

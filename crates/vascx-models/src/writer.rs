@@ -2,8 +2,7 @@
 
 use vascx_graph::{
     AdaptiveAvgPool, Arg, BatchNorm, Binary, BinaryKind, Cat, Conv, ConvTranspose, Graph,
-    GraphBuilder, GroupNorm, LayerNorm, Linear, Literal, MaxPool, Meta, Op, Permute, Resize,
-    ResizeMode, Squeeze,
+    GraphBuilder, GroupNorm, LayerNorm, Linear, MaxPool, Op, Permute, Resize, ResizeMode, Squeeze,
 };
 
 use crate::conv_layer::ConvLayerConfig;
@@ -26,10 +25,7 @@ impl GraphWriter {
 
     /// Channels of a map.
     pub(crate) fn channels(&self, map: Arg) -> usize {
-        match self.0.argument(map) {
-            Meta::Tensor { shape, .. } => shape[1],
-            Meta::Number(_) => unreachable!("layers are given maps"),
-        }
+        self.0.shape(map).expect("layers are given maps")[1]
     }
 
     /// A parameter; also one that inference does not use, but weights hold.
@@ -192,8 +188,7 @@ impl GraphWriter {
 
     /// The means of channels, `[N, C, 1, 1]`.
     pub(crate) fn global_average(&mut self, map: Arg) -> Written {
-        let one = Arg::Literal(Literal::Int(1));
-        self.call(AdaptiveAvgPool, &[map, one, one])
+        self.call(AdaptiveAvgPool, &[map, Arg::int(1), Arg::int(1)])
     }
 
     /// `[N, C, 1, 1]` as `[N, C]`.
@@ -216,14 +211,10 @@ impl GraphWriter {
 
     /// A map of twice the height and width.
     pub(crate) fn doubled(&mut self, map: Arg, mode: ResizeMode, align_corners: bool) -> Written {
-        let Arg::Node(node) = map else {
-            unreachable!("layers are given maps")
-        };
         let mut arguments = vec![map];
         for axis in [2, 3] {
-            let size = self.0.size(node, axis)?;
-            let two = Arg::Literal(Literal::Int(2));
-            arguments.push(self.call(Binary(BinaryKind::Mul), &[size, two])?);
+            let size = self.0.size(map, axis)?;
+            arguments.push(self.call(Binary(BinaryKind::Mul), &[size, Arg::int(2)])?);
         }
         let resize = Resize {
             mode,

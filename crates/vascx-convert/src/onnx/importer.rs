@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use vascx_graph::{
-    Arg, Cast, Cat, Constant, DType, Full, GraphBuilder, Literal, Meta, Node as VertexNode, Op,
-    Permute,
+    Arg, Cast, Cat, DType, Full, GraphBuilder, Literal, Meta, Node as VertexNode, Op, Permute,
 };
 
 use super::message::{Graph, Node, Port};
 use super::stored::Stored;
+use crate::lowering;
 use crate::tensor::{DType as Element, shortest};
 
 /// Why a graph cannot be imported.
@@ -17,8 +17,6 @@ pub(super) type Outcome<T> = std::result::Result<T, String>;
 
 /// Longest list of numbers that is followed one by one; shapes are a handful.
 pub(super) const MAX_NUMBERS: usize = 64;
-/// Longest table of integers that is read into the graph.
-const MAX_TABLE: usize = 1 << 22;
 /// Unsupported operators that are listed.
 const MAX_LISTED: usize = 100;
 
@@ -221,12 +219,17 @@ impl<'m> Importer<'m> {
         Ok(Vec::new())
     }
 
+    /// Calls an operator and gives the argument for the next.
+    pub(super) fn then(&mut self, op: impl Into<Op>, arguments: Vec<Arg>) -> Outcome<Arg> {
+        self.builder.call(op, arguments)
+    }
+
     pub(super) fn emit(
         &mut self,
         op: impl Into<Op>,
         arguments: Vec<Arg>,
     ) -> Outcome<Vec<Value<'m>>> {
-        let argument = self.builder.call(op, arguments)?;
+        let argument = self.then(op, arguments)?;
         Ok(vec![self.value(argument)])
     }
 
@@ -255,32 +258,23 @@ impl<'m> Importer<'m> {
     }
 
     pub(super) fn node(&mut self, op: impl Into<Op>, arguments: Vec<Arg>) -> Outcome<usize> {
-        match self.builder.call(op, arguments)? {
+        match self.then(op, arguments)? {
             Arg::Node(node) => Ok(node),
             Arg::Literal(_) => Err("a number stands where a tensor is needed".into()),
         }
     }
 
     pub(super) fn dtype(&self, argument: Arg) -> DType {
-        match self.builder.argument(argument) {
-            Meta::Tensor { dtype, .. } => dtype,
-            Meta::Number(number) => number.dtype(),
-        }
+        self.builder.dtype(argument)
     }
 
     pub(super) fn shape(&self, node: usize) -> Outcome<Vec<usize>> {
-        match self.builder.meta(node) {
-            Meta::Tensor { shape, .. } => Ok(shape.clone()),
-            Meta::Number(_) => Err("a number has no shape".into()),
-        }
+        self.builder.shape(node)
     }
 
     /// The sizes of a tensor as numbers of the graph.
     pub(super) fn sizes(&mut self, node: usize) -> Outcome<Vec<Arg>> {
-        let rank = self.shape(node)?.len();
-        (0..rank)
-            .map(|axis| self.builder.size(node, axis))
-            .collect()
+        self.builder.sizes(node)
     }
 
     /// The value as an argument of an operator: scalars stay numbers.
@@ -295,9 +289,9 @@ impl<'m> Importer<'m> {
                 let mut parts = Vec::with_capacity(items.len());
                 for &item in items {
                     let dtype = self.dtype(item);
-                    parts.push(Arg::Node(self.node(Full(dtype), vec![item, int(1)])?));
+                    parts.push(Arg::Node(self.node(Full(dtype), vec![item, Arg::int(1)])?));
                 }
-                self.builder.call(Cat(0), parts)
+                self.then(Cat(0), parts)
             }
             Value::Stored(stored) if stored.shape.is_empty() => {
                 let numbers = self.numbers(value)?;
@@ -329,22 +323,12 @@ impl<'m> Importer<'m> {
             self.sources.push(stored);
             node
         } else {
-            if stored.elements > MAX_TABLE {
-                return Err(format!(
-                    "`{name}` is a table of {} integers",
-                    stored.elements
-                ));
-            }
-            let values = stored
-                .integers(self.folder)
-                .map_err(|error| error.to_string())?;
-            let is_bool = stored.dtype == Element::Bool;
-            let table = Constant {
-                dtype: if is_bool { DType::Bool } else { DType::Int },
-                shape: stored.shape.clone(),
-                values,
+            let integers = || {
+                let integers = stored.integers(self.folder);
+                integers.map_err(|error| error.to_string())
             };
-            self.node(table, Vec::new())?
+            let is_bool = stored.dtype == Element::Bool;
+            lowering::table(&mut self.builder, name, is_bool, &stored.shape, integers)?
         };
         self.loaded.insert(key, node);
         Ok(node)
@@ -410,13 +394,7 @@ impl<'m> Importer<'m> {
     /// An axis counted from the front.
     #[allow(clippy::unused_self)] // Reads like the other conversions.
     pub(super) fn axis(&self, axis: i64, rank: usize) -> Outcome<usize> {
-        let from_front = if axis < 0 {
-            axis.saturating_add(rank as i64)
-        } else {
-            axis
-        };
-        let valid = usize::try_from(from_front).ok().filter(|&axis| axis < rank);
-        valid.ok_or_else(|| format!("axis {axis} of {rank}"))
+        lowering::axis(axis, rank)
     }
 
     /// The axes of an attribute or, in later versions, of an input.
@@ -439,17 +417,8 @@ impl<'m> Importer<'m> {
         if self.dtype(argument) == dtype {
             return Ok(argument);
         }
-        self.builder.call(Cast(dtype), vec![argument])
+        self.then(Cast(dtype), vec![argument])
     }
-}
-
-/// An integer literal.
-pub(super) fn int(value: i64) -> Arg {
-    Arg::Literal(Literal::Int(value))
-}
-
-pub(super) fn float(value: f64) -> Arg {
-    Arg::Literal(Literal::Float(value))
 }
 
 /// The standard's numbers for element types.

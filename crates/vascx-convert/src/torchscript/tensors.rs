@@ -8,12 +8,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use vascx_graph::{
-    Arg, Constant as Table, DType, Expand, Full, Literal, Meta, Op, Permute, Reshape, SliceAssign,
-    Squeeze, Unsqueeze,
+    Arg, DType, Expand, Full, Meta, Op, Permute, Reshape, SliceAssign, Squeeze, Unsqueeze,
 };
 
 use super::evaluate::{Evaluator, Outcome, Source};
 use super::value::{Tensor, Value};
+use crate::lowering;
 use crate::tensor::{DType as Stored, TensorRef, shortest};
 
 /// Memory that tensors share.
@@ -22,9 +22,6 @@ pub(super) struct Storage {
     node: usize,
     version: usize,
 }
-
-/// Longest table of integers that is read into the graph.
-const MAX_TABLE: usize = 1 << 22;
 
 impl<'a> Evaluator<'a, '_> {
     /// A new tensor, or the number if there is no tensor to it.
@@ -64,31 +61,27 @@ impl<'a> Evaluator<'a, '_> {
         }
         let elements = tensor.validate()?;
         if !float {
-            if elements > MAX_TABLE {
-                return Err(format!(
-                    "`{}` is a table of {elements} integers",
-                    source.path
-                ));
-            }
-            let values = (self.read)(&source)?;
-            let values: Vec<i64> = values.into_iter().map(|value| value as i64).collect();
             let is_bool = tensor.storage.dtype == Stored::Bool;
-            if let ([value], true) = (&values[..], tensor.shape.is_empty()) {
+            let mut integers = || -> Outcome<Vec<i64>> {
+                let values = (self.read)(&source)?.into_iter();
+                Ok(values.map(|value| value as i64).collect())
+            };
+            if tensor.shape.is_empty()
+                && let [value] = integers()?[..]
+            {
                 return Ok(if is_bool {
-                    Value::bool(*value != 0)
+                    Value::bool(value != 0)
                 } else {
-                    Value::int(*value)
+                    Value::int(value)
                 });
             }
-            let dtype = if is_bool { DType::Bool } else { DType::Int };
-            let table = Table {
-                dtype,
-                shape: tensor.shape.clone(),
-                values,
-            };
-            let Arg::Node(node) = self.builder.call(table, Vec::new())? else {
-                return Err("a table without a value".into());
-            };
+            let node = lowering::table(
+                &mut self.builder,
+                &source.path,
+                is_bool,
+                &tensor.shape,
+                integers,
+            )?;
             self.weights.insert(key, node);
             return Ok(self.fresh(Arg::Node(node)));
         }
@@ -161,25 +154,16 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     pub(super) fn node_shape(&self, node: usize) -> Outcome<Vec<usize>> {
-        match self.builder.meta(node) {
-            Meta::Tensor { shape, .. } => Ok(shape.clone()),
-            Meta::Number(_) => Err("a number has no shape".into()),
-        }
+        self.builder.shape(node)
     }
 
     pub(super) fn dtype(&self, node: usize) -> DType {
-        match self.builder.meta(node) {
-            Meta::Tensor { dtype, .. } => *dtype,
-            Meta::Number(number) => number.dtype(),
-        }
+        self.builder.dtype(node)
     }
 
     /// The sizes of a node as numbers of the graph.
     pub(super) fn sizes(&mut self, node: usize) -> Outcome<Vec<Arg>> {
-        let rank = self.node_shape(node)?.len();
-        (0..rank)
-            .map(|axis| self.builder.size(node, axis))
-            .collect()
+        self.builder.sizes(node)
     }
 
     /// Changes a tensor in place; `value` is broadcast to it.
@@ -267,7 +251,7 @@ impl<'a> Evaluator<'a, '_> {
 
     /// A tensor of one number.
     pub(super) fn full(&mut self, value: Arg, sizes: Vec<Arg>, dtype: DType) -> Outcome<Value<'a>> {
-        if sizes.contains(&int(0)) {
+        if sizes.contains(&Arg::int(0)) {
             return Ok(Value::Empty);
         }
         let mut all = vec![value];
@@ -275,9 +259,4 @@ impl<'a> Evaluator<'a, '_> {
         let node = self.builder.call(Full(dtype), all)?;
         Ok(self.fresh(node))
     }
-}
-
-/// An integer literal.
-pub(super) fn int(value: i64) -> Arg {
-    Arg::Literal(Literal::Int(value))
 }

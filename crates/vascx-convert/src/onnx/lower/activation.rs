@@ -1,11 +1,10 @@
 //! Activation functions.
 
-use vascx_graph::{
-    Arg, Binary, BinaryKind, Clamp, Elu, LeakyRelu, Meta, Softmax, Unary, UnaryKind, Where,
-};
+use vascx_graph::{Arg, Binary, BinaryKind, Clamp, Elu, LeakyRelu, Softmax, Unary, UnaryKind};
 
 use super::Outputs;
-use crate::onnx::importer::{Call, Importer, float, int};
+use crate::lowering;
+use crate::onnx::importer::{Call, Importer};
 
 /// What an operator of this family becomes.
 pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
@@ -32,40 +31,18 @@ impl<'m> Importer<'m> {
     }
 
     fn clip(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
-        let mut x = self.argument(call.need(0)?)?;
-        if call
-            .node
-            .attributes
-            .iter()
-            .any(|a| matches!(a.name, "min" | "max"))
-        {
-            let (min, max) = (call.float("min", f32::MIN), call.float("max", f32::MAX));
+        let x = self.argument(call.need(0)?)?;
+        let mut attributes = call.node.attributes.iter();
+        if attributes.any(|a| matches!(a.name, "min" | "max")) {
             let clamp = Clamp {
-                min: Some(min),
-                max: Some(max),
+                min: Some(call.float("min", f32::MIN)),
+                max: Some(call.float("max", f32::MAX)),
             };
             return self.emit(clamp, vec![x]);
         }
-        let mut limits = [None, None];
-        for (index, limit) in limits.iter_mut().enumerate() {
-            if let Some(value) = call.get(1 + index) {
-                *limit = Some(self.argument(value)?);
-            }
-        }
-        let literal = |limit: Option<Arg>| match limit {
-            None => Some(None),
-            Some(Arg::Literal(literal)) => Some(Some(literal.as_f64())),
-            Some(Arg::Node(_)) => None,
-        };
-        let tensor = matches!(self.builder.argument(x), Meta::Tensor { .. });
-        if let (Some(min), Some(max), true) = (literal(limits[0]), literal(limits[1]), tensor) {
-            return self.emit(Clamp { min, max }, vec![x]);
-        }
-        for (limit, kind) in limits.into_iter().zip([BinaryKind::Max, BinaryKind::Min]) {
-            if let Some(limit) = limit {
-                x = self.builder.call(Binary(kind), vec![x, limit])?;
-            }
-        }
+        let mut limit = |index| call.get(index).map(|v| self.argument(v)).transpose();
+        let limits = [limit(1)?, limit(2)?];
+        let x = lowering::clamped(&mut self.builder, x, limits)?;
         Ok(vec![self.value(x)])
     }
 
@@ -101,23 +78,18 @@ impl<'m> Importer<'m> {
     fn prelu(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let x = self.argument(call.need(0)?)?;
         let slope = self.argument(call.need(1)?)?;
-        let negative = self.builder.call(Binary(BinaryKind::Mul), vec![x, slope])?;
-        let positive = self
-            .builder
-            .call(Binary(BinaryKind::Greater), vec![x, int(0)])?;
-        self.emit(Where, vec![positive, x, negative])
+        let y = lowering::prelu(&mut self.builder, x, slope)?;
+        Ok(vec![self.value(y)])
     }
 
     fn hard_sigmoid(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let x = self.argument(call.need(0)?)?;
         let (alpha, beta) = (
-            float(call.float("alpha", 0.2)),
-            float(call.float("beta", 0.5)),
+            Arg::float(call.float("alpha", 0.2)),
+            Arg::float(call.float("beta", 0.5)),
         );
-        let scaled = self.builder.call(Binary(BinaryKind::Mul), vec![x, alpha])?;
-        let shifted = self
-            .builder
-            .call(Binary(BinaryKind::Add), vec![scaled, beta])?;
+        let scaled = self.then(Binary(BinaryKind::Mul), vec![x, alpha])?;
+        let shifted = self.then(Binary(BinaryKind::Add), vec![scaled, beta])?;
         let clamp = Clamp {
             min: Some(0.0),
             max: Some(1.0),

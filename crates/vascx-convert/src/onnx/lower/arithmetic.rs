@@ -1,6 +1,6 @@
 //! Elementwise arithmetic, comparisons and logic, on tensors and on the numbers of shapes.
 
-use vascx_graph::{Arg, Binary, BinaryKind, DType, Literal, Meta, Unary, UnaryKind, Where};
+use vascx_graph::{Arg, Binary, BinaryKind, DType, Meta, Unary, UnaryKind, Where};
 
 use super::Outputs;
 use crate::onnx::importer::{Call, Importer, Outcome, Value};
@@ -73,7 +73,7 @@ impl<'m> Importer<'m> {
             let x = self.argument(x)?;
             return self.emit(Unary(kind), vec![x]);
         };
-        let map = |&item: &Arg| self.builder.call(Unary(kind), vec![item]);
+        let map = |&item: &Arg| self.then(Unary(kind), vec![item]);
         let items = items.iter().map(map).collect::<Outcome<_>>()?;
         Ok(vec![Value::Numbers {
             items,
@@ -122,7 +122,7 @@ impl<'m> Importer<'m> {
             BinaryKind::Div if whole => BinaryKind::FloorDiv,
             kind => kind,
         };
-        self.builder.call(Binary(kind), vec![x, y])
+        self.then(Binary(kind), vec![x, y])
     }
 
     fn choose(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
@@ -159,10 +159,8 @@ impl<'m> Importer<'m> {
             return Err("asks whether a number is NaN".into());
         }
         // Not by comparing with itself: NdArray's equality has NaN equal NaN on AVX2.
-        let infinity = Arg::Literal(Literal::Float(f64::INFINITY));
-        let number = self
-            .builder
-            .call(Binary(BinaryKind::LessEqual), vec![x, infinity])?;
+        let infinity = Arg::float(f64::INFINITY);
+        let number = self.then(Binary(BinaryKind::LessEqual), vec![x, infinity])?;
         self.emit(Unary(UnaryKind::Not), vec![number])
     }
 }

@@ -6,7 +6,7 @@ use vascx_graph::{
 };
 
 use super::Outputs;
-use crate::onnx::importer::{Call, Importer, Outcome, float, int};
+use crate::onnx::importer::{Call, Importer, Outcome};
 
 /// What an operator of this family becomes.
 pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
@@ -84,7 +84,8 @@ impl<'m> Importer<'m> {
                     |value: i64| usize::try_from(value).map_err(|_| format!("pads of {value}"));
                 return Ok((x, [size(before[0])?, size(before[1])?]));
             }
-            let pads = [[before[0], after[0]], [before[1], after[1]]].map(|pads| pads.map(int));
+            let pads =
+                [[before[0], after[0]], [before[1], after[1]]].map(|pads| pads.map(Arg::int));
             return Ok((self.widened(x, pads, fill)?, [0, 0]));
         }
         let Arg::Node(node) = x else {
@@ -95,19 +96,22 @@ impl<'m> Importer<'m> {
         if window.stride == [1, 1] && even == [true, true] {
             return Ok((x, reach.map(|reach| reach / 2)));
         }
-        let mut pads = [[int(0); 2]; 2];
+        let mut pads = [[Arg::int(0); 2]; 2];
         for axis in 0..2 {
             let size = self.builder.size(node, 2 + axis)?;
-            let (stride, reach) = (int(window.stride[axis] as i64), int(reach[axis] as i64));
-            let mut calculate = |kind, x, y| self.builder.call(Binary(kind), vec![x, y]);
+            let (stride, reach) = (
+                Arg::int(window.stride[axis] as i64),
+                Arg::int(reach[axis] as i64),
+            );
+            let mut calculate = |kind, x, y| self.then(Binary(kind), vec![x, y]);
             // (⌈size / stride⌉ − 1) · stride + reach + 1 − size.
-            let before = calculate(BinaryKind::Sub, size, int(1))?;
+            let before = calculate(BinaryKind::Sub, size, Arg::int(1))?;
             let steps = calculate(BinaryKind::FloorDiv, before, stride)?;
             let last = calculate(BinaryKind::Mul, steps, stride)?;
             let needed = calculate(BinaryKind::Add, last, reach)?;
             let total = calculate(BinaryKind::Sub, needed, before)?;
-            let total = calculate(BinaryKind::Max, total, int(0))?;
-            let less = calculate(BinaryKind::FloorDiv, total, int(2))?;
+            let total = calculate(BinaryKind::Max, total, Arg::int(0))?;
+            let less = calculate(BinaryKind::FloorDiv, total, Arg::int(2))?;
             let more = calculate(BinaryKind::Sub, total, less)?;
             pads[axis] = match automatic {
                 "SAME_UPPER" => [less, more],
@@ -119,8 +123,15 @@ impl<'m> Importer<'m> {
 
     /// Pads rows before and after, then columns.
     fn widened(&mut self, x: Arg, [rows, columns]: [[Arg; 2]; 2], fill: f64) -> Outcome<Arg> {
-        let all = vec![x, float(fill), columns[0], columns[1], rows[0], rows[1]];
-        self.builder.call(Pad(PadMode::Constant), all)
+        let all = vec![
+            x,
+            Arg::float(fill),
+            columns[0],
+            columns[1],
+            rows[0],
+            rows[1],
+        ];
+        self.then(Pad(PadMode::Constant), all)
     }
 
     fn convolution(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
@@ -148,10 +159,8 @@ impl<'m> Importer<'m> {
             dilation: window.dilation,
             groups,
         };
-        self.emit(
-            conv,
-            [x, Arg::Node(weight)].into_iter().chain(bias).collect(),
-        )
+        let all = [x, Arg::Node(weight)].into_iter().chain(bias);
+        self.emit(conv, all.collect())
     }
 
     fn transposed(
@@ -198,7 +207,7 @@ impl<'m> Importer<'m> {
             output_padding,
         };
         let all = [x, weight].into_iter().chain(bias).collect();
-        let mut y = self.builder.call(conv, all)?;
+        let mut y = self.then(conv, all)?;
         // What is to be cut away on one side more than on the other is cut from the whole.
         for axis in (0..2).filter(|_| !symmetric) {
             let (start, end) = (size(before[axis])? as i64, size(after[axis])? as i64);
@@ -207,7 +216,7 @@ impl<'m> Importer<'m> {
                 step: 1,
             };
             let end = if end == 0 { i64::MAX } else { -end };
-            y = self.builder.call(slice, vec![y, int(start), int(end)])?;
+            y = self.then(slice, vec![y, Arg::int(start), Arg::int(end)])?;
         }
         Ok(vec![self.value(y)])
     }
@@ -256,29 +265,23 @@ impl<'m> Importer<'m> {
         // Only pixels inside count: the mean with zeros, divided by the share of the pixels.
         let sizes = self.tensor(call.need(0)?)?;
         let mut shape = self.sizes(sizes)?;
-        shape[..2].fill(int(1));
-        let ones = [float(1.0)].into_iter().chain(shape).collect();
-        let ones = self.builder.call(Full(DType::Float), ones)?;
+        shape[..2].fill(Arg::int(1));
+        let ones = [Arg::float(1.0)].into_iter().chain(shape).collect();
+        let ones = self.then(Full(DType::Float), ones)?;
         let inside = Call {
             node: call.node,
             inputs: &[Some(self.value(ones))],
         };
         let (inside, _) = self.padded(&inside, window, 0.0)?;
-        let share = self.builder.call(pool.clone(), vec![inside])?;
-        let mean = self.builder.call(pool, vec![x])?;
+        let share = self.then(pool.clone(), vec![inside])?;
+        let mean = self.then(pool, vec![x])?;
         self.emit(Binary(BinaryKind::Div), vec![mean, share])
     }
 
     fn global_pool(&mut self, kind: ReduceKind, call: &Call<'_, 'm>) -> Outputs<'m> {
         let x = self.tensor(call.need(0)?)?;
         let axes = (2..self.shape(x)?.len()).collect();
-        self.emit(
-            Reduce {
-                kind,
-                axes,
-                keep: true,
-            },
-            vec![Arg::Node(x)],
-        )
+        let keep = true;
+        self.emit(Reduce { kind, axes, keep }, vec![Arg::Node(x)])
     }
 }

@@ -3,7 +3,7 @@
 use vascx_graph::{Arange, Arg, DType, Full, Literal};
 
 use super::Outputs;
-use crate::onnx::importer::{Call, Importer, Outcome, Value, dtype_of, float, int};
+use crate::onnx::importer::{Call, Importer, Outcome, Value, dtype_of};
 
 /// What an operator of this family becomes.
 pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
@@ -53,10 +53,14 @@ impl<'m> Importer<'m> {
             return Err("has no value".into());
         };
         let (items, vector) = match attribute.name {
-            "value_int" => (vec![int(attribute.int)], false),
-            "value_float" => (vec![float(call.float("value_float", 0.0))], false),
+            "value_int" => (vec![Arg::int(attribute.int)], false),
+            "value_float" => (vec![Arg::float(call.float("value_float", 0.0))], false),
             "value_ints" => (
-                attribute.ints.iter().map(|&value| int(value)).collect(),
+                attribute
+                    .ints
+                    .iter()
+                    .map(|&value| Arg::int(value))
+                    .collect(),
                 true,
             ),
             _ => return self.unsupported(call, &format!(" by `{}`", attribute.name)),
@@ -72,7 +76,7 @@ impl<'m> Importer<'m> {
                 .first()
                 .copied()
                 .ok_or("has no value")?,
-            None => float(0.0),
+            None => Arg::float(0.0),
         };
         // A vector of integers is usually on its way to become a shape.
         if let ([Arg::Literal(Literal::Int(length @ 1..=8))], true) =

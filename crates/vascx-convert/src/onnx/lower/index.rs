@@ -6,7 +6,8 @@ use vascx_graph::{
 };
 
 use super::Outputs;
-use crate::onnx::importer::{Call, Importer, Outcome, Value, int};
+use crate::lowering;
+use crate::onnx::importer::{Call, Importer, Outcome, Value};
 
 /// What an operator of this family becomes.
 pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
@@ -26,7 +27,7 @@ impl<'m> Importer<'m> {
         // The first version has its bounds as attributes.
         let (starts, ends, axes) = if let Some(starts) = call.ints("starts") {
             let ends = call.ints("ends").unwrap_or_default();
-            let numbers = |list: &[i64]| list.iter().map(|&value| int(value)).collect();
+            let numbers = |list: &[i64]| list.iter().map(|&value| Arg::int(value)).collect();
             (
                 numbers(starts),
                 numbers(ends),
@@ -68,7 +69,7 @@ impl<'m> Importer<'m> {
             let (mut start, mut end, mut step) = (starts[index], ends[index], steps[index]);
             if step == -1 && whole_backwards(start, end) {
                 x = self.node(Flip(vec![axis]), vec![Arg::Node(x)])?;
-                (start, end, step) = (int(0), int(i64::MAX), 1);
+                (start, end, step) = (Arg::int(0), Arg::int(i64::MAX), 1);
             }
             let step = usize::try_from(step).map_err(|_| format!("steps of {step}"))?;
             x = self.node(Slice { axis, step }, vec![Arg::Node(x), start, end])?;
@@ -100,9 +101,9 @@ impl<'m> Importer<'m> {
             let start = *self.numbers(index)?.first().ok_or("has no index")?;
             // The last element's range ends at the end, not at zero.
             let end = match start {
-                Arg::Literal(Literal::Int(-1)) => int(i64::MAX),
-                Arg::Literal(Literal::Int(start)) => int(start.saturating_add(1)),
-                start => int(self.integer(start)?.saturating_add(1)),
+                Arg::Literal(Literal::Int(-1)) => Arg::int(i64::MAX),
+                Arg::Literal(Literal::Int(start)) => Arg::int(start.saturating_add(1)),
+                start => Arg::int(self.integer(start)?.saturating_add(1)),
             };
             let part = self.node(Slice { axis, step: 1 }, vec![Arg::Node(x), start, end])?;
             return self.emit(Squeeze(vec![axis]), vec![Arg::Node(part)]);
@@ -135,31 +136,24 @@ impl<'m> Importer<'m> {
                 axis: last,
                 step: 1,
             };
-            let (start, end) = (int(axis as i64), int(axis as i64 + 1));
-            let part = self
-                .builder
-                .call(slice, vec![Arg::Node(indices), start, end])?;
-            let mut calculate = |kind, x, y| self.builder.call(Binary(kind), vec![x, y]);
+            let (start, end) = (Arg::int(axis as i64), Arg::int(axis as i64 + 1));
+            let part = self.then(slice, vec![Arg::Node(indices), start, end])?;
+            let mut calculate = |kind, x, y| self.then(Binary(kind), vec![x, y]);
             // Negative ones count from the end.
             let part = calculate(BinaryKind::Remainder, part, size)?;
             let row = calculate(BinaryKind::Mul, place, size)?;
             place = calculate(BinaryKind::Add, row, part)?;
         }
-        let place = self.node(Reshape, vec![place, int(-1)])?;
+        let place = self.node(Reshape, vec![place, Arg::int(-1)])?;
         let count = self.builder.size(place, 0)?;
-        let mut product = int(1);
-        for &size in &sizes[depth..] {
-            product = self
-                .builder
-                .call(Binary(BinaryKind::Mul), vec![product, size])?;
-        }
+        let product = lowering::product(&mut self.builder, &sizes[depth..])?;
         let dtype = self.dtype(Arg::Node(x));
-        let matrix = self.node(Reshape, vec![Arg::Node(x), int(-1), product])?;
+        let matrix = self.node(Reshape, vec![Arg::Node(x), Arg::int(-1), product])?;
         let rows = self.node(Reshape, vec![Arg::Node(rows), count, product])?;
         let all = [matrix, place, rows].map(Arg::Node).to_vec();
         let replaced = self.node(ScatterRows, all)?;
         let all = std::iter::once(Arg::Node(replaced)).chain(sizes).collect();
-        let whole = self.builder.call(Reshape, all)?;
+        let whole = self.then(Reshape, all)?;
         let whole = self.cast(whole, dtype)?;
         Ok(vec![self.value(whole)])
     }

@@ -1,9 +1,10 @@
 //! Matrix products.
 
-use vascx_graph::{Arg, Binary, BinaryKind, Linear, MatMul, Permute, Squeeze, Unsqueeze};
+use vascx_graph::{Arg, Binary, BinaryKind, Linear, MatMul, Permute};
 
 use super::Outputs;
-use crate::onnx::importer::{Call, Importer, Outcome, float};
+use crate::lowering;
+use crate::onnx::importer::{Call, Importer, Outcome};
 
 /// What an operator of this family becomes.
 pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
@@ -39,39 +40,18 @@ impl<'m> Importer<'m> {
             let all = [x, weight].into_iter().chain(bias).collect();
             return self.emit(Linear, all);
         }
-        let product = self.builder.call(MatMul, vec![x, weight])?;
-        let mut sum = self
-            .builder
-            .call(Binary(BinaryKind::Mul), vec![product, float(alpha)])?;
+        let product = self.then(MatMul, vec![x, weight])?;
+        let mut sum = self.then(Binary(BinaryKind::Mul), vec![product, Arg::float(alpha)])?;
         if let Some(bias) = bias {
-            let bias = self
-                .builder
-                .call(Binary(BinaryKind::Mul), vec![bias, float(beta)])?;
-            sum = self
-                .builder
-                .call(Binary(BinaryKind::Add), vec![sum, bias])?;
+            let bias = self.then(Binary(BinaryKind::Mul), vec![bias, Arg::float(beta)])?;
+            sum = self.then(Binary(BinaryKind::Add), vec![sum, bias])?;
         }
         Ok(vec![self.value(sum)])
     }
 
     fn matmul(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
-        let (mut x, mut y) = (self.tensor(call.need(0)?)?, self.tensor(call.need(1)?)?);
-        let (row, column) = (self.shape(x)?.len() == 1, self.shape(y)?.len() == 1);
-        if row {
-            x = self.node(Unsqueeze(0), vec![Arg::Node(x)])?;
-        }
-        if column {
-            y = self.node(Unsqueeze(1), vec![Arg::Node(y)])?;
-        }
-        let mut product = self.node(MatMul, vec![Arg::Node(x), Arg::Node(y)])?;
-        if column {
-            let last = self.shape(product)?.len() - 1;
-            product = self.node(Squeeze(vec![last]), vec![Arg::Node(product)])?;
-        }
-        if row {
-            let last = self.shape(product)?.len() - if column { 1 } else { 2 };
-            product = self.node(Squeeze(vec![last]), vec![Arg::Node(product)])?;
-        }
-        Ok(vec![self.value(Arg::Node(product))])
+        let (x, y) = (self.tensor(call.need(0)?)?, self.tensor(call.need(1)?)?);
+        let product = lowering::matmul(&mut self.builder, x.into(), y.into())?;
+        Ok(vec![self.value(product)])
     }
 }

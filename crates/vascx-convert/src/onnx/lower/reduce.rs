@@ -3,6 +3,7 @@
 use vascx_graph::{Arg, ArgMax, Binary, BinaryKind, Reduce, ReduceKind, Unary, UnaryKind};
 
 use super::Outputs;
+use crate::lowering;
 use crate::onnx::importer::{Call, Importer, Outcome, Value};
 
 /// What an operator of this family becomes.
@@ -24,12 +25,7 @@ impl<'m> Importer<'m> {
     fn reduce(&mut self, kind: ReduceKind, call: &Call<'_, 'm>) -> Outputs<'m> {
         let keep = call.int("keepdims", 1) != 0;
         if let (Value::Numbers { items, .. }, ReduceKind::Prod) = (call.need(0)?, kind) {
-            let mut items = items.iter().copied();
-            let first = items.next().ok_or("multiplies no numbers")?;
-            let product = items.try_fold(first, |product, item| {
-                self.builder
-                    .call(Binary(BinaryKind::Mul), vec![product, item])
-            })?;
+            let product = lowering::product(&mut self.builder, items)?;
             return Ok(vec![Value::Numbers {
                 items: vec![product],
                 vector: keep,

@@ -1,12 +1,10 @@
 //! Resampling and padding.
 
-use vascx_graph::{
-    Arg, Binary, BinaryKind, DType, Literal, Meta, Pad, PadMode, Resize, ResizeMode, Unary,
-    UnaryKind,
-};
+use vascx_graph::{Arg, Literal, Meta, Pad, PadMode, Resize, ResizeMode};
 
 use super::Outputs;
-use crate::onnx::importer::{Call, Importer, int};
+use crate::lowering;
+use crate::onnx::importer::{Call, Importer};
 
 /// What an operator of this family becomes.
 pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
@@ -50,6 +48,12 @@ impl<'m> Importer<'m> {
         if self.shape(x)?.len() != 4 {
             return self.unsupported(call, " of other than four axes");
         }
+        let resize = Resize {
+            mode,
+            align_corners,
+            factors: None,
+            antialias: false,
+        };
         let mut all = vec![Arg::Node(x)];
         if let Some(sizes) = call.get(3) {
             let sizes = self.numbers(sizes)?;
@@ -62,15 +66,7 @@ impl<'m> Importer<'m> {
                 }
             }
             all.extend(sizes);
-            return self.emit(
-                Resize {
-                    mode,
-                    align_corners,
-                    factors: None,
-                    antialias: false,
-                },
-                all,
-            );
+            return self.emit(resize, all);
         }
         let scales = self.numbers(call.need(if early { 1 } else { 2 })?)?;
         let (outer, scales) = scales.split_at_checked(2).ok_or("lacks scales")?;
@@ -85,24 +81,17 @@ impl<'m> Importer<'m> {
         let mut factors = [0.0; 2];
         for (axis, &scale) in scales.iter().enumerate() {
             factors[axis] = self.builder.pin(scale)?.as_f64();
-            let factor = Arg::Literal(Literal::Float(factors[axis]));
-            let size = self.builder.size(x, 2 + axis)?;
-            let size = self
-                .builder
-                .call(Binary(BinaryKind::Mul), vec![size, factor])?;
-            let size = self.builder.call(Unary(UnaryKind::Floor), vec![size])?;
-            all.push(self.cast(size, DType::Int)?);
         }
-        let factors = Some(factors);
-        self.emit(
-            Resize {
-                mode,
-                align_corners,
-                factors,
-                antialias: false,
-            },
-            all,
-        )
+        all.extend(lowering::scaled_sides(
+            &mut self.builder,
+            x.into(),
+            factors,
+        )?);
+        let resize = Resize {
+            factors: Some(factors),
+            ..resize
+        };
+        self.emit(resize, all)
     }
 
     fn pad(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
@@ -119,7 +108,7 @@ impl<'m> Importer<'m> {
         let x = self.tensor(call.need(0)?)?;
         let rank = self.shape(x)?.len();
         let pads = match call.ints("pads") {
-            Some(pads) => pads.iter().map(|&pad| int(pad)).collect(),
+            Some(pads) => pads.iter().map(|&pad| Arg::int(pad)).collect(),
             None => self.numbers(call.need(1)?)?,
         };
         if pads.len() != 2 * rank {
@@ -127,9 +116,10 @@ impl<'m> Importer<'m> {
         }
         let fill = match call.get(2) {
             Some(fill) => *self.numbers(fill)?.first().ok_or("an empty fill")?,
-            None => Arg::Literal(Literal::Float(call.float("value", 0.0))),
+            None => Arg::float(call.float("value", 0.0)),
         };
-        let nothing = |axis: &usize| pads[*axis] == int(0) && pads[rank + *axis] == int(0);
+        let nothing =
+            |axis: &usize| pads[*axis] == Arg::int(0) && pads[rank + *axis] == Arg::int(0);
         let untouched = (0..rank).take_while(nothing).count();
         let mut all = vec![Arg::Node(x), fill];
         for axis in (untouched..rank).rev() {

@@ -1,12 +1,12 @@
 //! Other shapes, joining and taking apart.
 
 use vascx_graph::{
-    Arg, Binary, BinaryKind, Cat, Expand, Literal, Meta, Permute, Reshape, Slice, Squeeze,
-    Unsqueeze,
+    Arg, Binary, BinaryKind, Cat, Expand, Literal, Meta, Reshape, Slice, Squeeze, Unsqueeze,
 };
 
 use super::Outputs;
-use crate::onnx::importer::{Call, Importer, MAX_NUMBERS, Outcome, Value, int};
+use crate::lowering;
+use crate::onnx::importer::{Call, Importer, MAX_NUMBERS, Outcome, Value};
 
 /// What an operator of this family becomes.
 pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
@@ -36,8 +36,12 @@ impl<'m> Importer<'m> {
             Value::Numbers {
                 items,
                 vector: true,
-            } => vec![int(items.len() as i64)],
-            Value::Stored(stored) => stored.shape.iter().map(|&size| int(size as i64)).collect(),
+            } => vec![Arg::int(items.len() as i64)],
+            Value::Stored(stored) => stored
+                .shape
+                .iter()
+                .map(|&size| Arg::int(size as i64))
+                .collect(),
             value => {
                 let x = self.tensor(value)?;
                 self.sizes(x)?
@@ -65,13 +69,8 @@ impl<'m> Importer<'m> {
 
     fn count(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let x = self.tensor(call.need(0)?)?;
-        let product = self
-            .sizes(x)?
-            .into_iter()
-            .try_fold(int(1), |product, size| {
-                self.builder
-                    .call(Binary(BinaryKind::Mul), vec![product, size])
-            })?;
+        let sizes = self.sizes(x)?;
+        let product = lowering::product(&mut self.builder, &sizes)?;
         Ok(vec![Value::Numbers {
             items: vec![product],
             vector: false,
@@ -80,7 +79,7 @@ impl<'m> Importer<'m> {
 
     fn reshape(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let mut sizes = match call.ints("shape") {
-            Some(shape) => shape.iter().map(|&size| int(size)).collect(),
+            Some(shape) => shape.iter().map(|&size| Arg::int(size)).collect(),
             None => self.numbers(call.need(1)?)?,
         };
         if let (Value::Table(rows), [_]) = (call.need(0)?, &sizes[..]) {
@@ -93,7 +92,7 @@ impl<'m> Importer<'m> {
             if let [rows, Arg::Literal(Literal::Int(columns @ 1..))] = sizes[..] {
                 let columns = usize::try_from(columns).unwrap_or(usize::MAX);
                 let count = (items.len() / columns) as i64;
-                if items.len() % columns != 0 || rows != int(-1) && rows != int(count) {
+                if items.len() % columns != 0 || rows != Arg::int(-1) && rows != Arg::int(count) {
                     return Err(format!("{} numbers in rows of {columns}", items.len()));
                 }
                 let rows = items.chunks(columns).map(<[_]>::to_vec);
@@ -115,15 +114,13 @@ impl<'m> Importer<'m> {
         let rank = self.shape(x)?.len();
         if call.int("allowzero", 0) == 0 {
             for (axis, size) in sizes.iter_mut().enumerate() {
-                if *size == int(0) && axis < rank {
+                if *size == Arg::int(0) && axis < rank {
                     *size = self.builder.size(x, axis)?;
                 }
             }
         }
-        self.emit(
-            Reshape,
-            std::iter::once(Arg::Node(x)).chain(sizes).collect(),
-        )
+        let y = lowering::reshaped(&mut self.builder, x.into(), sizes)?;
+        Ok(vec![self.value(y)])
     }
 
     fn flatten(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
@@ -139,14 +136,8 @@ impl<'m> Importer<'m> {
             .ok()
             .filter(|&axis| axis <= sizes.len());
         let axis = axis.ok_or("flattens at no axis")?;
-        let rows = match &sizes[..axis] {
-            [] => int(1),
-            [first, rest @ ..] => rest.iter().try_fold(*first, |product, &size| {
-                self.builder
-                    .call(Binary(BinaryKind::Mul), vec![product, size])
-            })?,
-        };
-        self.emit(Reshape, vec![Arg::Node(x), rows, int(-1)])
+        let rows = lowering::product(&mut self.builder, &sizes[..axis])?;
+        self.emit(Reshape, vec![Arg::Node(x), rows, Arg::int(-1)])
     }
 
     fn transpose(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
@@ -229,46 +220,26 @@ impl<'m> Importer<'m> {
         let mut sizes = self.numbers(call.need(1)?)?;
         let shape = self.shape(x)?;
         while sizes.len() < shape.len() {
-            sizes.insert(0, int(-1));
+            sizes.insert(0, Arg::int(-1));
         }
         let new = sizes.len() - shape.len();
         for (axis, size) in sizes.iter_mut().enumerate().skip(new) {
             // Either side may be the one that repeats.
-            let keeps = *size == int(1)
+            let keeps = *size == Arg::int(1)
                 || shape[axis - new] != 1
                     && self.builder.argument(*size) == Meta::Number(Literal::Int(1));
             if keeps {
-                *size = int(-1);
+                *size = Arg::int(-1);
             }
         }
         self.emit(Expand, std::iter::once(Arg::Node(x)).chain(sizes).collect())
     }
 
-    /// Each axis becomes `[count, size]` and is flattened again.
     fn tile(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
-        let mut x = self.tensor(call.need(0)?)?;
+        let x = self.tensor(call.need(0)?)?;
         let counts = self.numbers(call.need(1)?)?;
-        let sizes = self.sizes(x)?;
-        if counts.len() != sizes.len() {
-            return Err(format!("{} counts for {} axes", counts.len(), sizes.len()));
-        }
-        for (axis, (&count, &size)) in counts.iter().zip(&sizes).enumerate() {
-            if count == int(1) {
-                continue;
-            }
-            x = self.node(Unsqueeze(axis), vec![Arg::Node(x)])?;
-            let mut spread = vec![Arg::Node(x)];
-            spread.extend(std::iter::repeat_n(int(-1), self.shape(x)?.len()));
-            spread[1 + axis] = count;
-            x = self.node(Expand, spread)?;
-            let mut flat = self.sizes(x)?;
-            let length = self
-                .builder
-                .call(Binary(BinaryKind::Mul), vec![count, size])?;
-            flat.splice(axis..axis + 2, [length]);
-            x = self.node(Reshape, std::iter::once(Arg::Node(x)).chain(flat).collect())?;
-        }
-        Ok(vec![Value::Tensor(x)])
+        let y = lowering::repeated(&mut self.builder, x.into(), &counts)?;
+        Ok(vec![self.value(y)])
     }
 
     fn concat(&mut self, parts: Vec<Value<'m>>, call: &Call<'_, 'm>) -> Outputs<'m> {
@@ -335,7 +306,7 @@ impl<'m> Importer<'m> {
 
     fn split(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let sizes = match (call.ints("split"), call.get(1)) {
-            (Some(sizes), _) => Some(sizes.iter().map(|&size| int(size)).collect()),
+            (Some(sizes), _) => Some(sizes.iter().map(|&size| Arg::int(size)).collect()),
             (None, Some(sizes)) => Some(self.numbers(sizes)?),
             (None, None) => None,
         };
@@ -363,19 +334,13 @@ impl<'m> Importer<'m> {
                 .int("num_outputs", call.node.outputs.len() as i64)
                 .max(1);
             let total = self.builder.size(x, axis)?;
-            let raised = self.add(total, int(count - 1))?;
-            let each = self
-                .builder
-                .call(Binary(BinaryKind::FloorDiv), vec![raised, int(count)])?;
-            vec![
-                each;
-                usize::try_from(count)
-                    .unwrap_or(1)
-                    .min(call.node.outputs.len())
-            ]
+            let raised = self.add(total, Arg::int(count - 1))?;
+            let each = self.then(Binary(BinaryKind::FloorDiv), vec![raised, Arg::int(count)])?;
+            let parts = usize::try_from(count).unwrap_or(1);
+            vec![each; parts.min(call.node.outputs.len())]
         };
         let mut parts = Vec::with_capacity(sizes.len());
-        let mut start = int(0);
+        let mut start = Arg::int(0);
         for size in sizes {
             let end = self.add(start, size)?;
             let slice = Slice { axis, step: 1 };
@@ -388,38 +353,14 @@ impl<'m> Importer<'m> {
     }
 
     fn add(&mut self, x: Arg, y: Arg) -> Outcome<Arg> {
-        self.builder.call(Binary(BinaryKind::Add), vec![x, y])
+        self.then(Binary(BinaryKind::Add), vec![x, y])
     }
 
     fn depth_to_space(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let x = self.tensor(call.need(0)?)?;
-        let factor = int(call.int("blocksize", 1).max(1));
-        let [n, c, h, w] = self.sizes(x)?[..] else {
-            return Err("shuffles a tensor of other than four axes".into());
-        };
-        let mut number = |kind, x, y| self.builder.call(Binary(kind), vec![x, y]);
-        let square = number(BinaryKind::Mul, factor, factor)?;
-        let channels = number(BinaryKind::FloorDiv, c, square)?;
-        let (high, wide) = (
-            number(BinaryKind::Mul, h, factor)?,
-            number(BinaryKind::Mul, w, factor)?,
-        );
-        let (split, order) = if call.text("mode", "DCR") == "CRD" {
-            (
-                vec![n, channels, factor, factor, h, w],
-                vec![0, 1, 4, 2, 5, 3],
-            )
-        } else {
-            (
-                vec![n, factor, factor, channels, h, w],
-                vec![0, 3, 4, 1, 5, 2],
-            )
-        };
-        let x = self.node(
-            Reshape,
-            std::iter::once(Arg::Node(x)).chain(split).collect(),
-        )?;
-        let x = self.node(Permute(order), vec![Arg::Node(x)])?;
-        self.emit(Reshape, vec![Arg::Node(x), n, channels, high, wide])
+        let neighbouring = call.text("mode", "DCR") == "CRD";
+        let factor = call.int("blocksize", 1);
+        let y = lowering::pixels_of_channels(&mut self.builder, x.into(), factor, neighbouring)?;
+        Ok(vec![self.value(y)])
     }
 }

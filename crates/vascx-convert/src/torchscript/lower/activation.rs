@@ -1,15 +1,14 @@
 //! Activation functions.
 
 use vascx_graph::{
-    Arg, Binary, BinaryKind, Clamp, Elu, LeakyRelu, Meta, Reshape, Slice, Softmax, Unary,
-    UnaryKind, Where,
+    Arg, Binary, BinaryKind, Elu, LeakyRelu, Reshape, Slice, Softmax, Unary, UnaryKind, Where,
 };
 
 use super::Arguments;
 use super::operands::tensor;
+use crate::lowering;
 use crate::tensor::shortest;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -37,7 +36,7 @@ pub(super) fn lower<'a>(
 
 impl<'a> Evaluator<'a, '_> {
     fn clamp(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let mut x = self.argument(&a.need(0, "self")?)?;
+        let x = self.argument(&a.need(0, "self")?)?;
         let (min, max) = match name {
             "relu6" => (Some(Value::float(0.0)), Some(Value::float(6.0))),
             "hardtanh" => (
@@ -48,35 +47,21 @@ impl<'a> Evaluator<'a, '_> {
             "clamp_min" => (a.get(1, "min"), None),
             _ => (a.get(1, "min"), a.get(2, "max")),
         };
-        let literal = |value: &Option<Value<'a>>| match value {
-            Some(Value::Number(Arg::Literal(literal))) => Some(Some(literal.as_f64())),
-            None => Some(None),
-            _ => None,
-        };
-        let tensor = matches!(self.builder.argument(x), Meta::Tensor { .. });
-        if let (Some(min), Some(max), true) = (literal(&min), literal(&max), tensor) {
-            return self.emit(Clamp { min, max }, vec![x]);
-        }
-        for (limit, kind) in [(min, BinaryKind::Max), (max, BinaryKind::Min)] {
-            if let Some(limit) = limit {
-                let limit = self.argument(&limit)?;
-                x = self.then(Binary(kind), vec![x, limit])?;
-            }
-        }
+        let mut limit = |value: Option<Value<'a>>| value.map(|v| self.argument(&v)).transpose();
+        let limits = [limit(min)?, limit(max)?];
+        let x = lowering::clamped(&mut self.builder, x, limits)?;
         Ok(self.fresh(x))
     }
 
     fn gelu(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
         let tanh = matches!(a.get(1, "approximate"), Some(Value::Text(text)) if &*text == "tanh");
-        self.emit(
-            Unary(if tanh {
-                UnaryKind::GeluTanh
-            } else {
-                UnaryKind::Gelu
-            }),
-            vec![x],
-        )
+        let kind = if tanh {
+            UnaryKind::GeluTanh
+        } else {
+            UnaryKind::Gelu
+        };
+        self.emit(Unary(kind), vec![x])
     }
 
     /// The first half of an axis times the sigmoid of the second.
@@ -84,14 +69,11 @@ impl<'a> Evaluator<'a, '_> {
         let x = self.argument(&a.need(0, "self")?)?;
         let rank = self.rank(x)?;
         let axis = self.axis(&a.get(1, "dim").unwrap_or(Value::int(-1)), rank)?;
-        let Arg::Node(node) = x else {
-            return Err("a gate of a number".into());
-        };
-        let size = self.builder.size(node, axis)?;
-        let half = self.then(Binary(BinaryKind::FloorDiv), vec![size, int(2)])?;
+        let size = self.builder.size(x, axis)?;
+        let half = self.then(Binary(BinaryKind::FloorDiv), vec![size, Arg::int(2)])?;
         let slice = Slice { axis, step: 1 };
-        let values = self.then(slice.clone(), vec![x, int(0), half])?;
-        let gates = self.then(slice, vec![x, half, int(i64::MAX)])?;
+        let values = self.then(slice.clone(), vec![x, Arg::int(0), half])?;
+        let gates = self.then(slice, vec![x, half, Arg::int(i64::MAX)])?;
         let gates = self.then(Unary(UnaryKind::Sigmoid), vec![gates])?;
         self.emit(Binary(BinaryKind::Mul), vec![values, gates])
     }
@@ -176,12 +158,11 @@ impl<'a> Evaluator<'a, '_> {
         let x = self.argument(&a.need(0, "self")?)?;
         let weight = self.argument(&a.need(1, "weight")?)?;
         let rank = self.rank(x)?;
-        let mut sizes = vec![weight, int(-1)];
-        sizes.extend(std::iter::repeat_n(int(1), rank.saturating_sub(2)));
+        let mut sizes = vec![weight, Arg::int(-1)];
+        sizes.extend(std::iter::repeat_n(Arg::int(1), rank.saturating_sub(2)));
         let weight = self.then(Reshape, sizes)?;
-        let negative = self.then(Binary(BinaryKind::Mul), vec![x, weight])?;
-        let positive = self.then(Binary(BinaryKind::Greater), vec![x, int(0)])?;
-        self.emit(Where, vec![positive, x, negative])
+        let y = lowering::prelu(&mut self.builder, x, weight)?;
+        Ok(self.fresh(y))
     }
 
     fn softmax(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
@@ -189,12 +170,7 @@ impl<'a> Evaluator<'a, '_> {
         let rank = self.shape(&x)?.len();
         let axis = self.axis(&a.need(1, "dim")?, rank)?;
         let node = Arg::Node(self.node(&x)?);
-        self.emit(
-            Softmax {
-                axis,
-                log: name.contains("log"),
-            },
-            vec![node],
-        )
+        let log = name.contains("log");
+        self.emit(Softmax { axis, log }, vec![node])
     }
 }

@@ -101,7 +101,7 @@ impl<'a> Evaluator<'a, '_> {
                 if let Arg::Node(node) = argument
                     && let Some(&value) = self.scalars.get(node)
                 {
-                    *argument = Arg::Literal(Literal::Float(value));
+                    *argument = Arg::float(value);
                 }
             }
         }

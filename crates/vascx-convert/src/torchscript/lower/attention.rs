@@ -3,13 +3,12 @@
 use std::rc::Rc;
 
 use vascx_graph::{
-    Arg, Binary, BinaryKind, DType, Literal, MatMul, Meta, Permute, Reshape, Softmax, Unary,
-    UnaryKind, Where,
+    Arg, Binary, BinaryKind, DType, MatMul, Meta, Permute, Reshape, Softmax, Unary, UnaryKind,
+    Where,
 };
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -41,10 +40,7 @@ impl<'a> Evaluator<'a, '_> {
         let scale = if let Some(scale) = a.get(6, "scale") {
             self.argument(&scale)?
         } else {
-            let Arg::Node(query) = q else {
-                return Err("a query that is a number".into());
-            };
-            let width = self.builder.size(query, rank - 1)?;
+            let width = self.builder.size(q, rank - 1)?;
             self.then(Unary(UnaryKind::Rsqrt), vec![width])?
         };
         let q = self.then(Binary(BinaryKind::Mul), vec![q, scale])?;
@@ -62,7 +58,7 @@ impl<'a> Evaluator<'a, '_> {
                 }
             );
             scores = if bool_mask {
-                let never = Arg::Literal(Literal::Float(f64::NEG_INFINITY));
+                let never = Arg::float(f64::NEG_INFINITY);
                 self.then(Where, vec![mask, scores, never])?
             } else {
                 self.then(Binary(BinaryKind::Add), vec![scores, mask])?
@@ -82,24 +78,21 @@ impl<'a> Evaluator<'a, '_> {
     fn multi_head_attention(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let (query, key) = (a.need(0, "query")?, a.need(1, "key")?);
         let (query_node, key_node) = (self.argument(&query)?, self.argument(&key)?);
-        let Arg::Node(node) = query_node else {
-            return Err("attends to a number".into());
-        };
         if query_node != key_node || a.get(9, "mask").is_some() {
             return Ok(self.unsupported("_native_multi_head_attention beyond plain self-attention"));
         }
-        let [batch, length, width] = self.sizes(node)?[..] else {
+        let [batch, length, width] = self.builder.sizes(query_node)?[..] else {
             return Err("attends to other than three axes".into());
         };
         let heads = a.need(4, "num_head")?;
-        let heads = int(self.integer(&heads)?);
+        let heads = Arg::int(self.integer(&heads)?);
         let each = self.then(Binary(BinaryKind::FloorDiv), vec![width, heads])?;
         let all = self.by_name(
             "linear",
             vec![query, a.need(5, "qkv_weight")?, a.need(6, "qkv_bias")?],
         )?;
         let all = self.argument(&all)?;
-        let all = self.then(Reshape, vec![all, batch, length, int(3), heads, each])?;
+        let all = self.then(Reshape, vec![all, batch, length, Arg::int(3), heads, each])?;
         let all = self.emit(Permute(vec![2, 0, 3, 1, 4]), vec![all])?;
         let mut parts = Vec::new();
         for index in 0..3 {

@@ -1,10 +1,9 @@
 //! Convolutions.
 
-use vascx_graph::{Conv, ConvTranspose, Meta, Pad, PadMode, Squeeze, Unsqueeze};
+use vascx_graph::{Arg, Conv, ConvTranspose, Op, Pad, PadMode, Squeeze, Unsqueeze};
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -49,18 +48,16 @@ impl<'a> Evaluator<'a, '_> {
         let mut padding = match padding {
             Some(Value::Text(mode)) if &*mode == "valid" => [0, 0],
             Some(Value::Text(_)) => {
-                let Meta::Tensor { shape, .. } = self.builder.argument(weight) else {
-                    return Err("a weight that is a number".into());
-                };
+                let shape = self.builder.shape(weight)?;
                 let mut before = Vec::new();
                 for axis in 2..shape.len() {
                     let total = dilation[axis - 2] * (shape[axis] - 1);
                     before.push([total / 2, total - total / 2]);
                 }
                 // What cannot be split evenly goes to the end.
-                let mut all = vec![x, int(0)];
+                let mut all = vec![x, Arg::int(0)];
                 for [left, right] in before.iter().rev() {
-                    all.extend([int(*left as i64), int(*right as i64)]);
+                    all.extend([Arg::int(*left as i64), Arg::int(*right as i64)]);
                 }
                 x = self.then(Pad(PadMode::Constant), all)?;
                 [0, 0]
@@ -95,17 +92,15 @@ impl<'a> Evaluator<'a, '_> {
             dilation,
             groups,
         };
-        let y = if transposed {
-            self.then(
-                ConvTranspose {
-                    conv,
-                    output_padding,
-                },
-                all,
-            )?
+        let op = if transposed {
+            Op::from(ConvTranspose {
+                conv,
+                output_padding,
+            })
         } else {
-            self.then(conv, all)?
+            conv.into()
         };
+        let y = self.then(op, all)?;
         if one_axis {
             return self.emit(Squeeze(vec![2]), vec![y]);
         }

@@ -1,11 +1,11 @@
 //! What changes no value, changes of element type, and measuring.
 
-use vascx_graph::{Arg, Binary, BinaryKind, Cast, DType, Literal, Meta};
+use vascx_graph::{Arg, Cast, DType, Literal};
 
 use super::Arguments;
 use super::operands::dtype_of;
+use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -42,7 +42,7 @@ impl<'a> Evaluator<'a, '_> {
     fn copy(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = a.need(0, "self")?;
         let argument = self.argument(&x)?;
-        let present = self.builder.argument(argument);
+        let present = self.builder.dtype(argument);
         let wanted = match name {
             "float" | "double" | "half" => Some(DType::Float),
             "long" | "int" => Some(DType::Int),
@@ -68,10 +68,6 @@ impl<'a> Evaluator<'a, '_> {
                 }
                 wanted
             }
-        };
-        let present = match present {
-            Meta::Tensor { dtype, .. } => dtype,
-            Meta::Number(number) => number.dtype(),
         };
         match wanted {
             Some(dtype) if dtype != present => self.emit(Cast(dtype), vec![argument]),
@@ -100,9 +96,7 @@ impl<'a> Evaluator<'a, '_> {
         }
         let sizes = self.sizes(node)?;
         if name == "numel" {
-            let product = sizes.into_iter().try_fold(int(1), |product, size| {
-                self.then(Binary(BinaryKind::Mul), vec![product, size])
-            })?;
+            let product = lowering::product(&mut self.builder, &sizes)?;
             return Ok(Value::Number(product));
         }
         Ok(Value::list(sizes.into_iter().map(Value::Number).collect()))

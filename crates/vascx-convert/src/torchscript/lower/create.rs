@@ -7,7 +7,6 @@ use vascx_graph::{
 use super::Arguments;
 use super::operands::{dtype_of, tensor};
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -58,18 +57,18 @@ impl<'a> Evaluator<'a, '_> {
                 let [start, end, count] = numbers[..] else {
                     return Err("lacks `steps`".into());
                 };
-                let steps = self.then(Binary(BinaryKind::Sub), vec![count, int(1)])?;
-                let steps = self.then(Binary(BinaryKind::Max), vec![steps, int(1)])?;
-                let zero = int(0);
-                let index = self.then(Arange(DType::Float), vec![zero, count, int(1)])?;
+                let steps = self.then(Binary(BinaryKind::Sub), vec![count, Arg::int(1)])?;
+                let steps = self.then(Binary(BinaryKind::Max), vec![steps, Arg::int(1)])?;
+                let zero = Arg::int(0);
+                let index = self.then(Arange(DType::Float), vec![zero, count, Arg::int(1)])?;
                 let distance = self.then(Binary(BinaryKind::Sub), vec![end, start])?;
                 let step = self.then(Binary(BinaryKind::Div), vec![distance, steps])?;
                 let offset = self.then(Binary(BinaryKind::Mul), vec![index, step])?;
                 return self.emit(Binary(BinaryKind::Add), vec![offset, start]);
             }
             let all = match numbers[..] {
-                [end] => vec![int(0), end, int(1)],
-                [start, end] => vec![start, end, int(1)],
+                [end] => vec![Arg::int(0), end, Arg::int(1)],
+                [start, end] => vec![start, end, Arg::int(1)],
                 _ => numbers,
             };
             let float = all.iter().any(|&number| {
@@ -141,7 +140,7 @@ impl<'a> Evaluator<'a, '_> {
                         Meta::Number(literal) => literal.dtype(),
                         Meta::Tensor { dtype, .. } => dtype,
                     };
-                    let part = self.full(number, vec![int(1)], dtype)?;
+                    let part = self.full(number, vec![Arg::int(1)], dtype)?;
                     parts.push(self.argument(&part)?);
                 }
                 self.emit(Cat(0), parts)
@@ -187,11 +186,11 @@ impl<'a> Evaluator<'a, '_> {
         offset: i64,
         kind: BinaryKind,
     ) -> Outcome<Arg> {
-        let rows = self.then(Arange(DType::Int), vec![int(0), height, int(1)])?;
+        let rows = self.then(Arange(DType::Int), vec![Arg::int(0), height, Arg::int(1)])?;
         let rows = self.then(Unsqueeze(1), vec![rows])?;
-        let columns = self.then(Arange(DType::Int), vec![int(0), width, int(1)])?;
+        let columns = self.then(Arange(DType::Int), vec![Arg::int(0), width, Arg::int(1)])?;
         let columns = self.then(Unsqueeze(0), vec![columns])?;
-        let shifted = self.then(Binary(BinaryKind::Sub), vec![columns, int(offset)])?;
+        let shifted = self.then(Binary(BinaryKind::Sub), vec![columns, Arg::int(offset)])?;
         self.then(Binary(kind), vec![shifted, rows])
     }
 }

@@ -1,13 +1,12 @@
 //! Sampling at the points of a grid, and grids of affine maps.
 
 use vascx_graph::{
-    Arange, Arg, Binary, BinaryKind, Cast, Cat, DType, Expand, Gather, Literal, Reshape, Slice,
-    Unary, UnaryKind, Unsqueeze,
+    Arange, Arg, Binary, BinaryKind, Cast, Cat, DType, Expand, Gather, Reshape, Slice, Unary,
+    UnaryKind, Unsqueeze,
 };
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -39,27 +38,30 @@ impl<'a> Evaluator<'a, '_> {
         let aligned = self.flag(a.get(2, "align_corners"), false)?;
         let mut base = Vec::new();
         for (size, shape) in [
-            (width, [int(1), int(1), int(-1)]),
-            (height, [int(1), int(-1), int(1)]),
+            (width, [Arg::int(1), Arg::int(1), Arg::int(-1)]),
+            (height, [Arg::int(1), Arg::int(-1), Arg::int(1)]),
         ] {
-            let index = self.then(Arange(DType::Float), vec![int(0), size, int(1)])?;
-            let twice = self.calculate(BinaryKind::Mul, index, int(2))?;
+            let index = self.then(Arange(DType::Float), vec![Arg::int(0), size, Arg::int(1)])?;
+            let twice = self.calculate(BinaryKind::Mul, index, Arg::int(2))?;
             let (shifted, span) = if aligned {
-                let span = self.calculate(BinaryKind::Sub, size, int(1))?;
-                (twice, self.calculate(BinaryKind::Max, span, int(1))?)
+                let span = self.calculate(BinaryKind::Sub, size, Arg::int(1))?;
+                (twice, self.calculate(BinaryKind::Max, span, Arg::int(1))?)
             } else {
-                (self.calculate(BinaryKind::Add, twice, int(1))?, size)
+                (self.calculate(BinaryKind::Add, twice, Arg::int(1))?, size)
             };
             let ratio = self.calculate(BinaryKind::Div, shifted, span)?;
-            let place = self.calculate(BinaryKind::Sub, ratio, int(1))?;
+            let place = self.calculate(BinaryKind::Sub, ratio, Arg::int(1))?;
             base.push(self.then(Reshape, std::iter::once(place).chain(shape).collect())?);
         }
         let mut coordinates = Vec::new();
         for row in 0..2 {
             let mut entry = |column: i64| -> Outcome<Arg> {
                 let [row_slice, column_slice] = [1, 2].map(|axis| Slice { axis, step: 1 });
-                let part = self.then(row_slice, vec![theta, int(row), int(row + 1)])?;
-                self.then(column_slice, vec![part, int(column), int(column + 1)])
+                let part = self.then(row_slice, vec![theta, Arg::int(row), Arg::int(row + 1)])?;
+                self.then(
+                    column_slice,
+                    vec![part, Arg::int(column), Arg::int(column + 1)],
+                )
             };
             let factors = [entry(0)?, entry(1)?];
             let mut sum = entry(2)?;
@@ -93,19 +95,19 @@ impl<'a> Evaluator<'a, '_> {
         let (mut lows, mut shares, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for (column, size) in [(1, sizes[2]), (0, sizes[3])] {
             let part = Slice { axis: 3, step: 1 };
-            let place = self.then(part, vec![grid, int(column), int(column + 1)])?;
-            let from_zero = self.calculate(BinaryKind::Add, place, int(1))?;
-            let end = self.calculate(BinaryKind::Sub, size, int(1))?;
+            let place = self.then(part, vec![grid, Arg::int(column), Arg::int(column + 1)])?;
+            let from_zero = self.calculate(BinaryKind::Add, place, Arg::int(1))?;
+            let end = self.calculate(BinaryKind::Sub, size, Arg::int(1))?;
             let scaled =
                 self.calculate(BinaryKind::Mul, from_zero, if aligned { end } else { size })?;
             let scaled = if aligned {
                 scaled
             } else {
-                self.calculate(BinaryKind::Sub, scaled, int(1))?
+                self.calculate(BinaryKind::Sub, scaled, Arg::int(1))?
             };
-            let mut pixel = self.calculate(BinaryKind::Div, scaled, int(2))?;
+            let mut pixel = self.calculate(BinaryKind::Div, scaled, Arg::int(2))?;
             if padding == 1 {
-                pixel = self.calculate(BinaryKind::Max, pixel, int(0))?;
+                pixel = self.calculate(BinaryKind::Max, pixel, Arg::int(0))?;
                 pixel = self.calculate(BinaryKind::Min, pixel, end)?;
             }
             let kind = if mode == 0 {
@@ -127,17 +129,20 @@ impl<'a> Evaluator<'a, '_> {
         };
         let mut sum = None;
         for corner in corners {
-            let mut weight = Arg::Literal(Literal::Float(1.0));
-            let mut index = int(0);
+            let mut weight = Arg::float(1.0);
+            let mut index = Arg::int(0);
             for axis in 0..2 {
-                let place = self.calculate(BinaryKind::Add, lows[axis], int(corner[axis]))?;
-                let (low, end) = (self.calculate(BinaryKind::Max, place, int(0))?, ends[axis]);
+                let place = self.calculate(BinaryKind::Add, lows[axis], Arg::int(corner[axis]))?;
+                let (low, end) = (
+                    self.calculate(BinaryKind::Max, place, Arg::int(0))?,
+                    ends[axis],
+                );
                 let inside = self.calculate(BinaryKind::Min, low, end)?;
                 let same = self.calculate(BinaryKind::Equal, inside, place)?;
                 let same = self.then(Cast(DType::Float), vec![same])?;
                 weight = self.calculate(BinaryKind::Mul, weight, same)?;
                 if mode == 0 {
-                    let one = Arg::Literal(Literal::Float(1.0));
+                    let one = Arg::float(1.0);
                     let share = match corner[axis] {
                         0 => self.calculate(BinaryKind::Sub, one, shares[axis])?,
                         _ => shares[axis],
@@ -148,12 +153,12 @@ impl<'a> Evaluator<'a, '_> {
                 index = self.calculate(BinaryKind::Add, row, inside)?;
             }
             let index = self.then(Cast(DType::Int), vec![index])?;
-            let index = self.then(Reshape, vec![index, points[0], int(1), int(-1)])?;
-            let index = self.then(Expand, vec![index, int(-1), sizes[1], int(-1)])?;
+            let index = self.then(Reshape, vec![index, points[0], Arg::int(1), Arg::int(-1)])?;
+            let index = self.then(Expand, vec![index, Arg::int(-1), sizes[1], Arg::int(-1)])?;
             let values = self.then(Gather(2), vec![flat, index])?;
             let shape = vec![values, points[0], sizes[1], points[1], points[2]];
             let values = self.then(Reshape, shape)?;
-            let shape = vec![weight, points[0], int(1), points[1], points[2]];
+            let shape = vec![weight, points[0], Arg::int(1), points[1], points[2]];
             let weight = self.then(Reshape, shape)?;
             let part = self.calculate(BinaryKind::Mul, values, weight)?;
             sum = Some(match sum {

@@ -1,13 +1,12 @@
 //! Joining tensors and taking them apart.
 
 use vascx_graph::{
-    Binary, BinaryKind, Cast, Cat, DType, Meta, Slice, Squeeze, Unary, UnaryKind, Unsqueeze,
+    Arg, Binary, BinaryKind, Cast, Cat, DType, Meta, Slice, Squeeze, Unary, UnaryKind, Unsqueeze,
 };
 
 use super::Arguments;
 use super::operands::tensor;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -97,7 +96,7 @@ impl<'a> Evaluator<'a, '_> {
                 let part = self.view(
                     &x,
                     Slice { axis, step: 1 },
-                    vec![int(index), int(index + 1)],
+                    vec![Arg::int(index), Arg::int(index + 1)],
                 )?;
                 let part = self.view(&part, Squeeze(vec![axis]), Vec::new())?;
                 parts.push(Value::Tensor(part));
@@ -107,7 +106,7 @@ impl<'a> Evaluator<'a, '_> {
         let given = a.need(1, "split_size")?;
         let node = self.node(&x)?;
         let total = self.builder.size(node, axis)?;
-        let mut bounds = vec![int(0)];
+        let mut bounds = vec![Arg::int(0)];
         match &given {
             Value::List(_) | Value::Tuple(_) => {
                 for size in self.list(&given)? {
@@ -120,7 +119,7 @@ impl<'a> Evaluator<'a, '_> {
                 let length = shape[axis] as i64;
                 if name == "chunk" {
                     // ⌈total / count⌉
-                    let count = int(self.integer(given)?.max(1));
+                    let count = Arg::int(self.integer(given)?.max(1));
                     let negative = self.then(Unary(UnaryKind::Neg), vec![total])?;
                     let size_down =
                         self.then(Binary(BinaryKind::FloorDiv), vec![negative, count])?;
@@ -134,7 +133,7 @@ impl<'a> Evaluator<'a, '_> {
                     return Err(format!("splits into parts of {one}"));
                 }
                 for index in 1..=(length + one - 1) / one {
-                    bounds.push(self.then(Binary(BinaryKind::Mul), vec![size, int(index)])?);
+                    bounds.push(self.then(Binary(BinaryKind::Mul), vec![size, Arg::int(index)])?);
                 }
             }
         }

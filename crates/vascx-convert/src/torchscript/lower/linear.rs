@@ -1,10 +1,9 @@
 //! Matrix products.
 
-use vascx_graph::{
-    Binary, BinaryKind, Linear, MatMul, Permute, Reduce, ReduceKind, Squeeze, Unsqueeze,
-};
+use vascx_graph::{Binary, BinaryKind, Linear, MatMul, Permute, Reduce, ReduceKind, Unsqueeze};
 
 use super::Arguments;
+use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
 use crate::torchscript::value::Value;
 
@@ -45,24 +44,9 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     fn matmul(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let mut x = self.argument(&a.need(0, "self")?)?;
-        let mut y = self.argument(&a.need(1, "other")?)?;
-        let (row, column) = (self.rank(x)? == 1, self.rank(y)? == 1);
-        if row {
-            x = self.then(Unsqueeze(0), vec![x])?;
-        }
-        if column {
-            y = self.then(Unsqueeze(1), vec![y])?;
-        }
-        let mut product = self.then(MatMul, vec![x, y])?;
-        if column {
-            let last = self.rank(product)? - 1;
-            product = self.then(Squeeze(vec![last]), vec![product])?;
-        }
-        if row {
-            let last = self.rank(product)? - if column { 1 } else { 2 };
-            product = self.then(Squeeze(vec![last]), vec![product])?;
-        }
+        let x = self.argument(&a.need(0, "self")?)?;
+        let y = self.argument(&a.need(1, "other")?)?;
+        let product = lowering::matmul(&mut self.builder, x, y)?;
         Ok(self.fresh(product))
     }
 

@@ -3,13 +3,12 @@
 use std::rc::Rc;
 
 use vascx_graph::{
-    Arange, Arg, ArgMax, Binary, BinaryKind, Cast, Cat, DType, Gather, IndexSelect, Literal, Meta,
-    Reshape, Unary, UnaryKind, Unsqueeze, Where,
+    Arange, Arg, ArgMax, Binary, BinaryKind, Cast, Cat, DType, Gather, IndexSelect, Meta, Reshape,
+    Unary, UnaryKind, Unsqueeze, Where,
 };
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// Most values that the largest are looked for of, one after the other.
@@ -40,7 +39,10 @@ impl<'a> Evaluator<'a, '_> {
             return Ok(self.unsupported("one_hot without a number of classes"));
         }
         let x = self.then(Unsqueeze(rank), vec![x])?;
-        let all = self.then(Arange(DType::Int), vec![int(0), int(classes), int(1)])?;
+        let all = self.then(
+            Arange(DType::Int),
+            vec![Arg::int(0), Arg::int(classes), Arg::int(1)],
+        )?;
         let same = self.then(Binary(BinaryKind::Equal), vec![x, all])?;
         self.emit(Cast(DType::Int), vec![same])
     }
@@ -58,20 +60,17 @@ impl<'a> Evaluator<'a, '_> {
         let rank = self.rank(x)?;
         let axis = self.axis(&a.get(2, "dim").unwrap_or(Value::int(-1)), rank)?;
         let largest = self.flag(a.get(3, "largest"), true)?;
-        let Arg::Node(node) = x else {
-            return Err("the largest of a number".into());
-        };
         let source = x;
         if !largest {
             x = self.then(Unary(UnaryKind::Neg), vec![x])?;
         }
         // The numbers of the places, shaped to lie along the axis.
-        let size = self.builder.size(node, axis)?;
-        let numbers = self.then(Arange(DType::Int), vec![int(0), size, int(1)])?;
-        let mut along = vec![int(1); rank];
+        let size = self.builder.size(x, axis)?;
+        let numbers = self.then(Arange(DType::Int), vec![Arg::int(0), size, Arg::int(1)])?;
+        let mut along = vec![Arg::int(1); rank];
         along[axis] = size;
         let numbers = self.then(Reshape, std::iter::once(numbers).chain(along).collect())?;
-        let never = Arg::Literal(Literal::Float(f64::NEG_INFINITY));
+        let never = Arg::float(f64::NEG_INFINITY);
         let (mut values, mut places) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let place = self.then(ArgMax { axis, keep: true }, vec![x])?;
@@ -133,17 +132,14 @@ impl<'a> Evaluator<'a, '_> {
         if !integers || !adjacent {
             return Ok(self.unsupported("index by masks or by axes apart"));
         }
-        let Arg::Node(node) = x else {
-            return Err("takes items of a number".into());
-        };
-        let sizes = self.sizes(node)?;
+        let sizes = self.builder.sizes(x)?;
         for &(axis, next) in &used[1..] {
             index = self.then(Binary(BinaryKind::Mul), vec![index, sizes[axis]])?;
             index = self.then(Binary(BinaryKind::Add), vec![index, next])?;
         }
         if used.len() > 1 {
             let mut merged = sizes.clone();
-            merged.splice(first..first + used.len(), [int(-1)]);
+            merged.splice(first..first + used.len(), [Arg::int(-1)]);
             x = self.then(Reshape, std::iter::once(x).chain(merged).collect())?;
         }
         self.emit(IndexSelect(first), vec![x, index])

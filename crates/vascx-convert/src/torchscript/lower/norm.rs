@@ -1,10 +1,9 @@
 //! Normalisation.
 
-use vascx_graph::{Arg, BatchNorm, DType, GroupNorm, LayerNorm, Meta};
+use vascx_graph::{Arg, BatchNorm, DType, GroupNorm, LayerNorm};
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -22,9 +21,7 @@ pub(super) fn lower<'a>(
 impl<'a> Evaluator<'a, '_> {
     fn norm(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "input")?)?;
-        let Meta::Tensor { shape, .. } = self.builder.argument(x) else {
-            return Err("a number stands where a tensor is needed".into());
-        };
+        let shape = self.builder.shape(x)?;
         let number = |this: &mut Self, index: usize| {
             let value = a.get(index, "eps").unwrap_or(Value::float(1e-5));
             this.number(&value)
@@ -69,19 +66,12 @@ impl<'a> Evaluator<'a, '_> {
                                  after model.eval())",
                             ));
                         }
-                        if let Arg::Node(node) = x {
-                            let size = self.builder.size(node, 0)?;
-                            self.builder.pin(size)?;
-                        }
+                        let size = self.builder.size(x, 0)?;
+                        self.builder.pin(size)?;
                     }
                     all.extend(self.scale_and_shift(a, shape[1])?);
-                    return self.emit(
-                        GroupNorm {
-                            groups: shape[1],
-                            epsilon,
-                        },
-                        all,
-                    );
+                    let groups = shape[1];
+                    return self.emit(GroupNorm { groups, epsilon }, all);
                 };
                 all.push(self.argument(&mean)?);
                 all.push(self.argument(&variance)?);
@@ -96,7 +86,11 @@ impl<'a> Evaluator<'a, '_> {
         let mut given = |index: usize, name: &str, default: i64| {
             let value = match a.get(index, name) {
                 Some(value) => value,
-                None => self.full(int(default), vec![int(channels as i64)], DType::Float)?,
+                None => self.full(
+                    Arg::int(default),
+                    vec![Arg::int(channels as i64)],
+                    DType::Float,
+                )?,
             };
             self.argument(&value)
         };

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use vascx_graph::{Arg, DType, Meta, Op};
+use vascx_graph::{Arg, DType, Op};
 
+use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
 use crate::torchscript::value::{Tensor, Value};
 
@@ -107,12 +108,8 @@ impl<'a> Evaluator<'a, '_> {
 
     /// An axis counted from the front.
     pub(super) fn axis(&mut self, value: &Value<'a>, rank: usize) -> Outcome<usize> {
-        let axis = self.integer(value)?;
-        let from_front = if axis < 0 { axis + rank as i64 } else { axis };
-        usize::try_from(from_front)
-            .ok()
-            .filter(|&axis| axis < rank.max(1))
-            .ok_or_else(|| format!("axis {axis} of {rank}"))
+        // A scalar has an axis to count, too.
+        lowering::axis(self.integer(value)?, rank.max(1))
     }
 
     /// Axes counted from the front, ascending; all when left out.
@@ -136,10 +133,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     pub(super) fn rank(&mut self, x: Arg) -> Outcome<usize> {
-        match self.builder.argument(x) {
-            Meta::Tensor { shape, .. } => Ok(shape.len()),
-            Meta::Number(_) => Err("a number stands where a tensor is needed".into()),
-        }
+        Ok(self.builder.shape(x)?.len())
     }
 }
 

@@ -2,13 +2,12 @@
 //! only weights go in, they are computed once, at conversion.
 
 use vascx_graph::{
-    Arg, Binary, BinaryKind, Literal, MatMul, Permute, Reduce, ReduceKind, Slice, Unary, UnaryKind,
+    Arg, Binary, BinaryKind, MatMul, Permute, Reduce, ReduceKind, Slice, Unary, UnaryKind,
     Unsqueeze, Where,
 };
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// Terms of the series of the exponential, of the matrix divided by 2 to the power of `SQUARINGS`.
@@ -104,7 +103,7 @@ impl<'a> Evaluator<'a, '_> {
             BinaryKind::GreaterEqual
         };
         let inside = self.compared(size, offset, kind)?;
-        self.emit(Where, vec![inside, Arg::Node(x), float(0.0)])
+        self.emit(Where, vec![inside, Arg::Node(x), Arg::float(0.0)])
     }
 
     /// The diagonal of the last two axes of a matrix that is at least as high as wide.
@@ -127,7 +126,7 @@ impl<'a> Evaluator<'a, '_> {
             self.builder.size(x, rank - 1)?,
         ];
         let on = self.compared(size, 0, BinaryKind::Equal)?;
-        let alone = self.then(Where, vec![on, Arg::Node(x), float(0.0)])?;
+        let alone = self.then(Where, vec![on, Arg::Node(x), Arg::float(0.0)])?;
         let sum = Reduce {
             kind: ReduceKind::Sum,
             axes: vec![rank - 2],
@@ -149,14 +148,14 @@ impl<'a> Evaluator<'a, '_> {
         let (x, rank) = self.matrices(a)?;
         let size = self.builder.size(x, rank - 1)?;
         let identity = self.compared([size, size], 0, BinaryKind::Equal)?;
-        let small = vec![Arg::Node(x), float(0.5_f64.powi(SQUARINGS))];
+        let small = vec![Arg::Node(x), Arg::float(0.5_f64.powi(SQUARINGS))];
         let small = self.then(Binary(BinaryKind::Mul), small)?;
         // 1 + x(1 + x/2(1 + x/3(…))).
-        let one = self.then(Where, vec![identity, float(1.0), float(0.0)])?;
+        let one = self.then(Where, vec![identity, Arg::float(1.0), Arg::float(0.0)])?;
         let mut sum = one;
         for term in (1..=TERMS).rev() {
             let product = self.then(MatMul, vec![small, sum])?;
-            let share = self.then(Binary(BinaryKind::Div), vec![product, int(term)])?;
+            let share = self.then(Binary(BinaryKind::Div), vec![product, Arg::int(term)])?;
             sum = self.then(Binary(BinaryKind::Add), vec![share, one])?;
         }
         for _ in 0..SQUARINGS {
@@ -181,20 +180,23 @@ impl<'a> Evaluator<'a, '_> {
         ];
         let on = self.compared(size, 0, BinaryKind::Equal)?;
         let below = self.compared(size, 0, BinaryKind::Less)?;
-        let directions = self.then(Where, vec![below, Arg::Node(x), float(0.0)])?;
-        let directions = self.then(Where, vec![on, float(1.0), directions])?;
-        let mut product = self.then(Where, vec![on, float(1.0), float(0.0)])?;
+        let directions = self.then(Where, vec![below, Arg::Node(x), Arg::float(0.0)])?;
+        let directions = self.then(Where, vec![on, Arg::float(1.0), directions])?;
+        let mut product = self.then(Where, vec![on, Arg::float(1.0), Arg::float(0.0)])?;
         for index in (0..count as i64).rev() {
             let column = Slice {
                 axis: rank - 1,
                 step: 1,
             };
-            let v = self.then(column, vec![directions, int(index), int(index + 1)])?;
+            let v = self.then(
+                column,
+                vec![directions, Arg::int(index), Arg::int(index + 1)],
+            )?;
             let factor = Slice {
                 axis: rank - 2,
                 step: 1,
             };
-            let factor = self.then(factor, vec![tau, int(index), int(index + 1)])?;
+            let factor = self.then(factor, vec![tau, Arg::int(index), Arg::int(index + 1)])?;
             let factor = self.then(Unsqueeze(rank - 1), vec![factor])?;
             let mut axes: Vec<usize> = (0..rank).collect();
             axes.swap(rank - 1, rank - 2);
@@ -206,8 +208,4 @@ impl<'a> Evaluator<'a, '_> {
         }
         Ok(self.fresh(product))
     }
-}
-
-fn float(value: f64) -> Arg {
-    Arg::Literal(Literal::Float(value))
 }

@@ -6,7 +6,6 @@ use vascx_graph::{AdaptiveAvgPool, AdaptiveMaxPool, Arg, AvgPool, MaxPool, Squee
 
 use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -74,12 +73,9 @@ impl<'a> Evaluator<'a, '_> {
         if name == "adaptive_avg_pool1d" {
             x = self.then(Unsqueeze(2), vec![x])?;
             let size = self.argument(&items[0])?;
-            let y = self.then(AdaptiveAvgPool, vec![x, int(1), size])?;
+            let y = self.then(AdaptiveAvgPool, vec![x, Arg::int(1), size])?;
             return self.emit(Squeeze(vec![2]), vec![y]);
         }
-        let Arg::Node(node) = x else {
-            return Err("pools a number".into());
-        };
         let mut all = vec![x];
         for axis in 0..2 {
             let size = items
@@ -88,7 +84,7 @@ impl<'a> Evaluator<'a, '_> {
                 .cloned()
                 .unwrap_or(Value::None);
             all.push(match size {
-                Value::None => self.builder.size(node, 2 + axis)?,
+                Value::None => self.builder.size(x, 2 + axis)?,
                 size => self.argument(&size)?,
             });
         }

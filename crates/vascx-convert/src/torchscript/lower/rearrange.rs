@@ -1,12 +1,10 @@
 //! Copies in another order.
 
-use vascx_graph::{
-    Arg, Binary, BinaryKind, Expand, Flip, Literal, Meta, Permute, Reshape, Roll, Unsqueeze,
-};
+use vascx_graph::{Arg, Binary, BinaryKind, Expand, Flip, Permute, Reshape, Roll, Unsqueeze};
 
 use super::Arguments;
+use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -32,31 +30,7 @@ impl<'a> Evaluator<'a, '_> {
         while self.rank(x)? < counts.len() {
             x = self.then(Unsqueeze(0), vec![x])?;
         }
-        // Each axis becomes [count, size] and is flattened again.
-        let Arg::Node(node) = x else {
-            return Err("repeats a number".into());
-        };
-        let sizes = self.sizes(node)?;
-        if counts.len() != sizes.len() {
-            return Err("repeats fewer axes than there are".into());
-        }
-        for (axis, (&count, &size)) in counts.iter().zip(&sizes).enumerate() {
-            if self.builder.argument(count) == Meta::Number(Literal::Int(1)) {
-                continue;
-            }
-            x = self.then(Unsqueeze(axis), vec![x])?;
-            let mut spread = vec![x];
-            spread.extend(std::iter::repeat_n(int(-1), self.rank(x)?));
-            spread[1 + axis] = count;
-            x = self.then(Expand, spread)?;
-            let Arg::Node(node) = x else {
-                return Err("repeats a number".into());
-            };
-            let mut flat = self.sizes(node)?;
-            let length = self.then(Binary(BinaryKind::Mul), vec![count, size])?;
-            flat.splice(axis..axis + 2, [length]);
-            x = self.then(Reshape, std::iter::once(x).chain(flat).collect())?;
-        }
+        let x = lowering::repeated(&mut self.builder, x, &counts)?;
         Ok(self.fresh(x))
     }
 
@@ -69,13 +43,10 @@ impl<'a> Evaluator<'a, '_> {
         };
         let rank = self.rank(x)?;
         let axis = self.axis(&axis, rank)?;
-        let Arg::Node(node) = x else {
-            return Err("repeats a number".into());
-        };
-        let mut flat = self.sizes(node)?;
+        let mut flat = self.builder.sizes(x)?;
         flat[axis] = self.then(Binary(BinaryKind::Mul), vec![flat[axis], count])?;
         let apart = self.then(Unsqueeze(axis + 1), vec![x])?;
-        let mut spread = vec![int(-1); rank + 1];
+        let mut spread = vec![Arg::int(-1); rank + 1];
         spread[axis + 1] = count;
         let spread = self.then(Expand, std::iter::once(apart).chain(spread).collect())?;
         self.emit(Reshape, std::iter::once(spread).chain(flat).collect())
@@ -84,49 +55,36 @@ impl<'a> Evaluator<'a, '_> {
     fn shuffle(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
         let factor = a.need(1, "factor")?;
-        let factor = int(self.integer(&factor)?.max(1));
-        let Arg::Node(node) = x else {
-            return Err("shuffles a number".into());
-        };
-        let sizes = self.sizes(node)?;
-        let [n, c, h, w] = sizes[..] else {
+        let factor = self.integer(&factor)?.max(1);
+        if name == "pixel_shuffle" {
+            let y = lowering::pixels_of_channels(&mut self.builder, x, factor, true)?;
+            return Ok(self.fresh(y));
+        }
+        let factor = Arg::int(factor);
+        let [n, c, h, w] = self.builder.sizes(x)?[..] else {
             return Err("shuffles a tensor of other than four axes".into());
         };
         let divide = |this: &mut Self, x, y| this.then(Binary(BinaryKind::FloorDiv), vec![x, y]);
-        let multiply = |this: &mut Self, x, y| this.then(Binary(BinaryKind::Mul), vec![x, y]);
-        let (split, axes, joined) = match name {
-            "pixel_shuffle" => {
-                let square = multiply(self, factor, factor)?;
-                let channels = divide(self, c, square)?;
-                let (high, wide) = (multiply(self, h, factor)?, multiply(self, w, factor)?);
-                (
-                    vec![n, channels, factor, factor, h, w],
-                    vec![0, 1, 4, 2, 5, 3],
-                    vec![n, channels, high, wide],
-                )
-            }
-            "pixel_unshuffle" => {
-                let (low, narrow) = (divide(self, h, factor)?, divide(self, w, factor)?);
-                let square = multiply(self, factor, factor)?;
-                let channels = multiply(self, c, square)?;
-                (
-                    vec![n, c, low, factor, narrow, factor],
-                    vec![0, 1, 3, 5, 2, 4],
-                    vec![n, channels, low, narrow],
-                )
-            }
-            _ => {
-                let channels = divide(self, c, factor)?;
-                (
-                    vec![n, factor, channels, h, w],
-                    vec![0, 2, 1, 3, 4],
-                    vec![n, c, h, w],
-                )
-            }
+        let (split, axes, joined) = if name == "pixel_unshuffle" {
+            let (low, narrow) = (divide(self, h, factor)?, divide(self, w, factor)?);
+            let channels = lowering::product(&mut self.builder, &[c, factor, factor])?;
+            (
+                vec![n, c, low, factor, narrow, factor],
+                vec![0, 1, 3, 5, 2, 4],
+                [n, channels, low, narrow],
+            )
+        } else {
+            let channels = divide(self, c, factor)?;
+            (
+                vec![n, factor, channels, h, w],
+                vec![0, 2, 1, 3, 4],
+                [n, c, h, w],
+            )
         };
-        let y = self.then(Reshape, std::iter::once(x).chain(split).collect())?;
+        let y = lowering::reshaped(&mut self.builder, x, split)?;
         let y = self.then(Permute(axes), vec![y])?;
-        self.emit(Reshape, std::iter::once(y).chain(joined).collect())
+        let y = lowering::reshaped(&mut self.builder, y, joined)?;
+        Ok(self.fresh(y))
     }
 
     fn roll(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {

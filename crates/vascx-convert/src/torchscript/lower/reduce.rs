@@ -8,8 +8,8 @@ use vascx_graph::{
 };
 
 use super::Arguments;
+use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -76,6 +76,10 @@ impl<'a> Evaluator<'a, '_> {
             axes: axes.clone(),
             keep,
         };
+        let extreme = match name {
+            "max" | "any" => ReduceKind::Max,
+            _ => ReduceKind::Min,
+        };
         match name {
             "sum" => self.emit(reduce(ReduceKind::Sum, keep), vec![x]),
             "mean" => self.emit(reduce(ReduceKind::Mean, keep), vec![x]),
@@ -84,34 +88,18 @@ impl<'a> Evaluator<'a, '_> {
             "amin" => self.emit(reduce(ReduceKind::Min, keep), vec![x]),
             "any" | "all" => {
                 let truth = self.then(Cast(DType::Bool), vec![x])?;
-                let kind = if name == "any" {
-                    ReduceKind::Max
-                } else {
-                    ReduceKind::Min
-                };
-                let y = self.then(reduce(kind, keep), vec![truth])?;
+                let y = self.then(reduce(extreme, keep), vec![truth])?;
                 self.emit(Cast(DType::Bool), vec![y])
             }
             "max" | "min" => {
-                let kind = if name == "max" {
-                    ReduceKind::Max
-                } else {
-                    ReduceKind::Min
-                };
-                let values = self.emit(reduce(kind, keep), vec![x])?;
+                let values = self.emit(reduce(extreme, keep), vec![x])?;
                 if !one_axis {
                     return Ok(values);
                 }
-                let indices = if name == "max" {
-                    self.emit(
-                        ArgMax {
-                            axis: axes[0],
-                            keep,
-                        },
-                        vec![x],
-                    )?
-                } else {
-                    Value::Unknown
+                let axis = axes[0];
+                let indices = match name {
+                    "max" => self.emit(ArgMax { axis, keep }, vec![x])?,
+                    _ => Value::Unknown,
                 };
                 Ok(Value::Tuple(Rc::new(vec![values, indices])))
             }
@@ -126,15 +114,10 @@ impl<'a> Evaluator<'a, '_> {
                 let square = self.then(Binary(BinaryKind::Mul), vec![centred, centred])?;
                 let mut variance = self.then(reduce(ReduceKind::Mean, keep), vec![square])?;
                 if unbiased {
-                    let Arg::Node(node) = x else {
-                        return Err("the spread of a number".into());
-                    };
-                    let mut count = int(1);
-                    for &axis in &axes {
-                        let size = self.builder.size(node, axis)?;
-                        count = self.then(Binary(BinaryKind::Mul), vec![count, size])?;
-                    }
-                    let less = self.then(Binary(BinaryKind::Sub), vec![count, int(1)])?;
+                    let sizes = axes.iter().map(|&axis| self.builder.size(x, axis));
+                    let sizes = sizes.collect::<Outcome<Vec<_>>>()?;
+                    let count = lowering::product(&mut self.builder, &sizes)?;
+                    let less = self.then(Binary(BinaryKind::Sub), vec![count, Arg::int(1)])?;
                     let ratio = self.then(Binary(BinaryKind::Div), vec![count, less])?;
                     variance = self.then(Binary(BinaryKind::Mul), vec![variance, ratio])?;
                 }
@@ -160,7 +143,7 @@ impl<'a> Evaluator<'a, '_> {
                 if order == 1.0 {
                     return self.emit(reduce(ReduceKind::Sum, keep), vec![size]);
                 }
-                let power = |order| Arg::Literal(Literal::Float(order));
+                let power = |order| Arg::float(order);
                 let raised = self.then(Binary(BinaryKind::Pow), vec![size, power(order)])?;
                 let sum = self.then(reduce(ReduceKind::Sum, keep), vec![raised])?;
                 if order == 2.0 {

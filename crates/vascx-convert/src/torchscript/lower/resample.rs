@@ -1,11 +1,9 @@
 //! Resampling and padding.
 
-use vascx_graph::{
-    Arg, Binary, BinaryKind, Cast, DType, Literal, Pad, PadMode, Resize, ResizeMode, Unary,
-    UnaryKind,
-};
+use vascx_graph::{Pad, PadMode, Resize, ResizeMode};
 
 use super::Arguments;
+use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
 use crate::torchscript::value::Value;
 
@@ -59,31 +57,20 @@ impl<'a> Evaluator<'a, '_> {
             }
         }
         let factors: Option<[f64; 2]> = factors.try_into().ok();
-        let Arg::Node(node) = x else {
-            return Err("resamples a number".into());
-        };
         let mut all = vec![x];
         if let Some(sizes) = a.get(1, "output_size") {
             all.extend(self.list(&sizes)?);
         } else {
             let factors = factors.ok_or("has neither size nor factors")?;
-            for (axis, factor) in factors.into_iter().enumerate() {
-                let size = self.builder.size(node, 2 + axis)?;
-                let factor = Arg::Literal(Literal::Float(factor));
-                let size = self.then(Binary(BinaryKind::Mul), vec![size, factor])?;
-                let size = self.then(Unary(UnaryKind::Floor), vec![size])?;
-                all.push(self.then(Cast(DType::Int), vec![size])?);
-            }
+            all.extend(lowering::scaled_sides(&mut self.builder, x, factors)?);
         }
-        self.emit(
-            Resize {
-                mode,
-                align_corners,
-                factors,
-                antialias,
-            },
-            all,
-        )
+        let resize = Resize {
+            mode,
+            align_corners,
+            factors,
+            antialias,
+        };
+        self.emit(resize, all)
     }
 
     fn pad(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {

@@ -7,7 +7,6 @@ use vascx_graph::{
 use super::Arguments;
 use super::operands::tensor;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
-use crate::torchscript::tensors::int;
 use crate::torchscript::value::Value;
 
 /// What an operator of this family becomes.
@@ -60,7 +59,7 @@ impl<'a> Evaluator<'a, '_> {
                 let sizes = self.sizes(node)?;
                 let mut shape = sizes[..start].to_vec();
                 // One open size is all a reshape can have, and most are flattened fully.
-                shape.push(int(-1));
+                shape.push(Arg::int(-1));
                 shape.extend(sizes.get(end + 1..).unwrap_or_default());
                 (Reshape.into(), shape)
             }
@@ -135,9 +134,9 @@ impl<'a> Evaluator<'a, '_> {
                 let start = self.argument(&index)?;
                 // The last element's range ends at the end, not at zero.
                 let end = if self.builder.argument(start) == Meta::Number(Literal::Int(-1)) {
-                    int(i64::MAX)
+                    Arg::int(i64::MAX)
                 } else {
-                    self.then(Binary(BinaryKind::Add), vec![start, int(1)])?
+                    self.then(Binary(BinaryKind::Add), vec![start, Arg::int(1)])?
                 };
                 let part = self.view(&x, Slice { axis, step: 1 }, vec![start, end])?;
                 let part = self.view(&part, Squeeze(vec![axis]), Vec::new())?;

@@ -15,7 +15,7 @@ test:
 
 # The same tests on the NdArray backend; examples, and those of the documentation, name theirs.
 test-ndarray:
-    cargo test --workspace --features ndarray --lib --bins --tests
+    cargo test --package vascx-models --package vascx-convert --package vascx-inference --package vascx --features ndarray --lib --bins --tests
 
 # A user's crate, outside of the workspace: types, then a run.
 outside:

@@ -1,4 +1,4 @@
-//! Entry points for `cargo fuzz`, see `fuzz/`. Compiled only under `--cfg fuzzing`.
+//! Entry points for `cargo fuzz`, see `fuzz/`.
 #![allow(missing_docs)]
 
 use std::io::Cursor;

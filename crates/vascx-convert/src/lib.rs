@@ -28,7 +28,7 @@ mod error;
 mod families;
 mod folder;
 mod foreign;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod inspect;
 mod lowering;

@@ -11,6 +11,6 @@ mod message;
 mod stored;
 mod wire;
 
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) use import::import_bytes;
 pub(crate) use import::{import, is_onnx};

@@ -123,7 +123,7 @@ fn main_answer(answer: Value) -> std::result::Result<Value, String> {
 }
 
 /// Evaluates the source of a class `Net` without attributes on a small image.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) fn import_source(source: &str) {
     let mut program = super::Program::default();
     if program.add_file("net", source).is_err() {

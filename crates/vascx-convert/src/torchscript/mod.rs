@@ -18,7 +18,7 @@ mod value;
 use std::collections::HashMap;
 
 pub(crate) use import::import;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) use import::import_source;
 
 use crate::error::{Error, Result};

@@ -73,7 +73,6 @@ impl Devices {
     /// When this build or machine lacks one of them.
     pub fn run<W: DeviceWork>(&self, work: W) -> Result<W::Output> {
         match self.first() {
-            #[cfg(feature = "flex")]
             Device::Cpu => Ok(work.run::<burn::backend::Flex>(&[Default::default()])),
             #[cfg(feature = "ndarray")]
             Device::NdArray => Ok(work.run::<burn::backend::NdArray>(&[Default::default()])),
@@ -87,7 +86,7 @@ impl Devices {
             #[allow(unreachable_patterns)] // With all features there is nothing left.
             missing => {
                 let feature = match missing {
-                    Device::Cpu => "flex",
+                    Device::Cpu => unreachable!("the CPU is in every build"),
                     Device::NdArray => "ndarray",
                     Device::Cuda(_) => "cuda",
                     Device::Wgpu => "wgpu",
@@ -144,10 +143,7 @@ impl Device {
         };
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         vec![
-            (
-                Self::Cpu,
-                built("flex", cfg!(feature = "flex"), format!("{threads} threads")),
-            ),
+            (Self::Cpu, format!("{threads} threads")),
             (
                 Self::NdArray,
                 built("ndarray", cfg!(feature = "ndarray"), "for checking".into()),

@@ -10,12 +10,12 @@ import numpy as np
 
 from . import _native
 from ._ensembles import Ensemble
-from ._preprocess import preprocess
+from ._preprocess import Square, preprocess
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ._typing import Photograph
+    from ._typing import Photograph, Picture
 
 Layer = Literal["arteries", "veins", "vessels"]
 Table = dict[str, Any]
@@ -37,6 +37,18 @@ class Variable:
 def _tuple(value: Any) -> Any:
     """A pair from JSON as one."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def on_crops(model: Ensemble[Any], crops: list[Picture]) -> list[Any]:
+    """Answers for crops of the field of view, as `vascx run` asks for them: a model for whole photographs sees the crop
+    as one, and a keypoint is the mean of the members' maxima."""
+    fundus = model.description["preprocessing"]["transform"] == "fundus"
+    return list(model.predict_iter(crops, preprocess="crop" if fundus else "auto", keypoints="mean_of_argmax"))
+
+
+def map_of(answer: Any) -> Any:
+    """The map `[S, S]` of a segmentation, whichever its kind."""
+    return getattr(answer, "class_map", getattr(answer, "bits", None))
 
 
 def feature_sets() -> list[str]:
@@ -113,17 +125,17 @@ class Retina:
         if unknown or "artery_vein" not in models:
             raise ValueError(f"models are artery_vein, vessels, disc and fovea, not {', '.join(sorted(models))}")
         square = preprocess(photograph, "full", size=size, contrast=False)
-        answers = {name: model.predict(square.rgb, preprocess="crop") for name, model in models.items()}
+        answers = {name: on_crops(model, [square.rgb])[0] for name, model in models.items()}
+        return cls._of_answers(square, answers, mm_per_pixel)
 
-        def map_(name: str) -> Any:
-            answer = answers.get(name)
-            return answer if answer is None else getattr(answer, "class_map", getattr(answer, "bits", None))
-
+    @classmethod
+    def _of_answers(cls, square: Square, answers: Mapping[str, Any], mm_per_pixel: float | None = None) -> Retina:
+        """An eye by what models said of its crop."""
         fovea = answers["fovea"].points[0] if "fovea" in answers else None
         return cls(
-            map_("artery_vein"),
-            vessels=map_("vessels"),
-            disc=map_("disc"),
+            map_of(answers["artery_vein"]),
+            vessels=map_of(answers.get("vessels")),
+            disc=map_of(answers.get("disc")),
             fovea=None if fovea is None else (float(fovea[0]), float(fovea[1])),
             photograph=square.rgb,
             bounds=square.bounds,

@@ -92,7 +92,7 @@ def test_calls_leave_nothing_behind(quality):
     gc.collect()
     references, objects = sys.getrefcount(pixels), len(gc.get_objects())
     before = resident() if sys.platform == "linux" else 0
-    call(60)
+    call(1000)
     gc.collect()
     assert sys.getrefcount(pixels) == references
     assert len(gc.get_objects()) <= objects + 50

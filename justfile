@@ -26,10 +26,18 @@ outside:
 python-test PYTHON="python3":
     cargo clippy --manifest-path python/Cargo.toml --all-targets -- -D warnings
     {{PYTHON}} -m venv target/python
-    target/python/bin/pip install --quiet maturin mypy pyright pillow pytest
+    target/python/bin/pip install --quiet maturin mypy "pyright[nodejs]" pillow pytest
     target/python/bin/maturin build --release --locked --manifest-path python/Cargo.toml --out target/wheels
     target/python/bin/pip install --quiet --force-reinstall target/wheels/vascx_rs-*.whl
     target/python/bin/pytest -q -c python/pyproject.toml python/tests
+
+# A Ray cluster of two nodes on this machine, one of whose workers is killed (docs/ray.md).
+ray-test PYTHON="python3":
+    {{PYTHON}} -m venv target/ray
+    target/ray/bin/pip install --quiet maturin pillow pytest "ray[data]"
+    target/ray/bin/maturin build --release --locked --manifest-path python/Cargo.toml --out target/wheels
+    target/ray/bin/pip install --quiet --force-reinstall target/wheels/vascx_rs-*.whl
+    target/ray/bin/pytest -s -c python/pyproject.toml python/tests/test_ray.py
 
 # Documentation without warnings.
 doc:

@@ -66,11 +66,12 @@ def run(
     unknown = set(models) - set(_ROLES)
     if unknown:
         raise ValueError(f"a model's role is one of {', '.join(_ROLES)}, not {', '.join(sorted(unknown))}")
+    rows: Any = dataset
     if not isinstance(dataset, ray.data.Dataset):
-        dataset = ray.data.from_items([{column: os.fspath(path)} for path in dataset])
+        rows = ray.data.from_items([{column: os.fspath(path)} for path in dataset])
     named = {role: os.fspath(model) for role, model in models.items()}
     settings = {"device": device, "dtype": dtype, "threads": max(1, int(num_cpus)), "column": column}
-    return dataset.map_batches(
+    return rows.map_batches(
         _Worker,
         fn_constructor_args=(named, feature_set, maps),
         fn_constructor_kwargs=settings,
@@ -153,7 +154,8 @@ def _crop(photograph: Union[str, bytes]) -> Square | str:
         if isinstance(photograph, str) and "://" in photograph:
             import fsspec  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-            with fsspec.open(photograph) as file:
+            opened: Any = fsspec.open(photograph)
+            with opened as file:
                 photograph = file.read()
         return preprocess(photograph, contrast=False)
     except Exception as error:

@@ -71,7 +71,7 @@ def run(
         rows = ray.data.from_items([{column: os.fspath(path)} for path in dataset])
     named = {role: os.fspath(model) for role, model in models.items()}
     settings = {"device": device, "dtype": dtype, "threads": max(1, int(num_cpus)), "column": column}
-    return rows.map_batches(
+    answered: ray.data.Dataset = rows.map_batches(
         _Worker,
         fn_constructor_args=(named, feature_set, maps),
         fn_constructor_kwargs=settings,
@@ -80,6 +80,7 @@ def run(
         num_cpus=num_cpus,
         **how,
     )
+    return answered
 
 
 class _Worker:

@@ -24,7 +24,7 @@ def test_examples_run(document, tmp_path):
     (tmp_path / "photographs").mkdir()
     for photograph in sorted(PHOTOGRAPHS.iterdir())[-2:]:
         (tmp_path / "photographs" / photograph.name).symlink_to(photograph)
-    for name, role in (("av", "artery_vein"), ("disc", "disc"), ("fovea", "fovea")):
+    for name, role in (("av", "artery_vein"), ("disc", "disc"), ("fovea", "fovea"), ("quality", "quality")):
         (tmp_path / f"{name}.pt").symlink_to(model(role))
     given = "paths = ['examples/images/macula_centred_right.png', 'nowhere.png']\n"
     run = [sys.executable, "-W", "error", "-c", given + program]

@@ -44,7 +44,9 @@ class Node:
     def __init__(self, *how: str) -> None:
         command = ["-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=3", "--disable-usage-stats", *how]
         command += ["--object-store-memory=200000000", "--node-ip-address=127.0.0.1"]
-        self.process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
+        # Workers give way to everything else on a machine by default, and take minutes to start on a busy one.
+        environment = os.environ | {"RAY_worker_niceness": "0"}
+        self.process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, env=environment)
 
     def workers(self) -> list[int]:
         """Processes of this node that run models."""

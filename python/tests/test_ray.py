@@ -137,19 +137,20 @@ def test_a_worker_dies_and_nothing_is_lost(tmp_path, photographs, nodes):
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    how = {"num_cpus": 2, "concurrency": 2, "batch_size": 2}
-    vascx_rs.ray.run(dataset, models=models, maps=True, **how).write_parquet(str(out))
+    two = ray.data.ActorPoolStrategy(size=2)
+    rows = vascx_rs.ray.run(dataset, models=models, maps=True, num_cpus=2, compute=two, batch_size=2)
+    rows.write_parquet(str(out))
     killer.join(1)
     files = len(list(out.rglob("*.parquet")))
     print(f"two nodes: {len(items)} photographs in {time.monotonic() - lap:.1f} s, {files} files, killed after {killed}")
     assert killed and killed[0] < files, "no worker was killed in the middle"
 
-    rows = pyarrow.parquet.read_table(out).to_pylist()
-    key = [(row["path"], row["copy"]) for row in rows]
+    found = pyarrow.parquet.read_table(out).to_pylist()
+    key = [(row["path"], row["copy"]) for row in found]
     assert sorted(key) == sorted((item["path"], item["copy"]) for item in items)
     measured = alone.table()
     quality, fovea = alone.table("quality"), alone.table("fovea")
-    for row in rows:
+    for row in found:
         name = Path(row["path"]).stem
         if name == "nowhere":
             assert "nowhere.png" in row["error"] and row["artery_vein"] is None and row["p1"] is None

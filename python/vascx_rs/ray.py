@@ -55,7 +55,7 @@ def run(
         device: of each worker; with `num_gpus=0.5`, say, `cuda:0` is the card that Ray has chosen for it.
         batch_size: photographs that a worker takes at once.
         num_cpus: threads of a worker.
-        how: further arguments of `ray.data.Dataset.map_batches`, such as `num_gpus`, `memory` or `concurrency`.
+        how: further arguments of `ray.data.Dataset.map_batches`, such as `num_gpus`, `memory` or `compute`.
 
     Returns:
         A dataset, computed as it is read or written (`write_parquet`). Beside the columns there were: `error` (null, or

@@ -4,8 +4,8 @@ vascx_simplify 0.1.11 through its own names.
     python tools/compare/python_speed.py [--count 10] [--repeat 2] [--vascx target/release/vascx]
 
 Needs vascx_rs, torch and vascx_simplify in one environment. Network and photographs are those of cohort.py. Whole
-processes, in turn; the figures are medians, and the ratios those of each round. `vascx` writes class maps, so `python`
-does, too.
+processes, in turn; ratios are those of each round, of seconds and, less moved by other work on the machine, of seconds
+of processors. `vascx` writes class maps, so `python` does, too.
 """
 
 from __future__ import annotations
@@ -41,6 +41,12 @@ def child(which: str, model: Path, folder: Path, out: Path) -> None:
     simplify(model, photographs, False, SIZE)
 
 
+def clocks() -> tuple[float, float]:
+    """Now, and seconds of processors that children took."""
+    times = os.times()
+    return time.perf_counter(), times.children_user + times.children_system
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--count", type=int, default=10)
@@ -66,17 +72,20 @@ def main() -> None:
             return [sys.executable, __file__, "--child", which, model, work / "photographs", out]
 
         which = ["program", "python -m vascx_rs", "python", "ours", "theirs"]
-        seconds: dict[str, list[float]] = {each: [] for each in which}
+        seconds: dict[str, list[tuple[float, float]]] = {each: [] for each in which}
         for turn in range(options.repeat):
             for each in which if turn % 2 == 0 else reversed(which):
-                began = time.perf_counter()
+                began = clocks()
                 subprocess.run(command(each, work / f"{each}{turn}"), check=True, stdout=subprocess.DEVNULL)
-                seconds[each].append(time.perf_counter() - began)
+                took = tuple(after - before for before, after in zip(began, clocks()))
+                seconds[each].append(took)
                 load = os.getloadavg()[0]
-                print(f"{each}: {seconds[each][-1]:.2f} s, load {load:.1f}", flush=True)
+                print(f"{each}: {took[0]:.2f} s, of processors {took[1]:.2f} s; load {load:.1f}", flush=True)
         for each, other in (("python -m vascx_rs", "program"), ("python", "program"), ("theirs", "ours"), ("theirs", "python")):
-            ratios = [a / b for a, b in zip(seconds[each], seconds[other])]
-            print(f"{each} to {other}: {statistics.median(ratios):.3f} ({min(ratios):.3f} … {max(ratios):.3f})")
+            for index, what in enumerate(("seconds", "of processors")):
+                ratios = [a[index] / b[index] for a, b in zip(seconds[each], seconds[other])]
+                median = statistics.median(ratios)
+                print(f"{each} to {other}, {what}: {median:.3f} ({min(ratios):.3f} … {max(ratios):.3f})")
 
 
 if __name__ == "__main__":

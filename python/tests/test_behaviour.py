@@ -126,7 +126,7 @@ def test_a_panic_is_an_exception():
 
 
 def test_import_is_light():
-    program = "import sys, vascx_rs; print([name for name in ('torch', 'PIL', 'pandas') if name in sys.modules])"
+    program = "import sys, vascx_rs; print([name for name in ('torch', 'numpy', 'PIL', 'pandas') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from . import _native
 
 if TYPE_CHECKING:
@@ -41,10 +39,14 @@ class Square:
     def map_to_photograph(self, class_map: npt.ArrayLike) -> ByteMap:
         """A map `[S', S']` of class indices on the square, of any size, in the photograph's pixels `[H, W]`
         (uint8): nearest neighbour, 0 outside."""
+        import numpy as np
+
         return self._native.map_to_photograph(np.asarray(class_map, np.uint8))
 
     def points_to_photograph(self, points: npt.ArrayLike) -> Points:
         """Points `[K, 2]`, x and y in pixels of the square, in pixels of the photograph."""
+        import numpy as np
+
         return self._native.points_to_photograph(np.asarray(points, np.float64))
 
 

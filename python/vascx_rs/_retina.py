@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from . import _native
 from ._ensembles import Ensemble
 from ._preprocess import Square, preprocess
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from ._typing import Photograph, Picture
@@ -96,6 +95,8 @@ class Retina:
         Raises:
             ValueError: the maps do not fit together.
         """
+
+        import numpy as np
 
         def map_(values: npt.ArrayLike | None) -> Any:
             return None if values is None else np.ascontiguousarray(values, np.uint8)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 
@@ -50,10 +49,12 @@ Photograph = Union[
 """A path, the bytes of an image file, a file open for reading, a Pillow image, or an array `[H, W]`, `[H, W, C]`
 or `[C, H, W]` of 1 (grey), 3 (RGB) or 4 (RGBA) channels, uint8, uint16 or floats from 0 to 1."""
 
-ByteMap = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
-FloatMaps = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
-Picture = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
-Rows = np.ndarray[tuple[int, int], np.dtype[np.float32]]
-Row = np.ndarray[tuple[int], np.dtype[np.float32]]
-Points = np.ndarray[tuple[int, int], np.dtype[np.float64]]
-PointSets = np.ndarray[tuple[int, int, int], np.dtype[np.float64]]
+# Importing NumPy takes longer than all of this package, which does it when it computes.
+if TYPE_CHECKING:
+    ByteMap = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
+    FloatMaps = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
+    Picture = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
+    Rows = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+    Row = np.ndarray[tuple[int], np.dtype[np.float32]]
+    Points = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    PointSets = np.ndarray[tuple[int, int, int], np.dtype[np.float64]]

@@ -1,11 +1,12 @@
 """The examples of vascx_simplify 0.1.11, unchanged, on vascx_simplify and on vascx_rs.vascx_simplify.
 
-    python tools/compare/simplify_examples.py EXAMPLES [--photograph FILE] [--only 01 04]
+    python tools/compare/simplify_examples.py EXAMPLES [--photograph FILE] [--as-it-is] [--only 01 04]
 
 EXAMPLES is the folder `examples` of its repository. Needs torch, vascx_simplify, matplotlib and vascx_rs. Every
 example runs twice in a folder of its own, with the demonstration models (one member each, as vascx_simplify averages
 several over the wrong axis) in a hub cache laid out for it. What predict, the enhancers and the utilities
-gave is recorded and compared.
+gave is recorded and compared. The photograph gets a black border that brings its field of view onto the diagonal, as
+FundusContrastEnhance of vascx_simplify exchanges x and y of the centre; --as-it-is leaves that away.
 """
 
 from __future__ import annotations
@@ -101,6 +102,18 @@ def lay_out_hub(cache: Path, members: Path) -> None:
         target.symlink_to(single_members(ROOT / f"weights/demo/{name}.pt", members)[0])
 
 
+def on_the_diagonal(photograph: Path):
+    """The photograph with a border, such that x and y of its field of view's centre are alike."""
+    import vascx_rs
+    from PIL import Image, ImageOps
+
+    picture = Image.open(photograph).convert("RGB")
+    x, y = vascx_rs.preprocess(photograph, size=64, contrast=False).bounds["center"]
+    left, top = max(0, round(y - x)), max(0, round(x - y))
+    side = max(picture.width + left, picture.height + top)
+    return ImageOps.expand(picture, (left, top, side - picture.width - left, side - picture.height - top))
+
+
 def compare(theirs: list, ours: list) -> list[str]:
     import numpy as np
 
@@ -126,9 +139,13 @@ def main() -> None:
     parser.add_argument("examples", type=Path)
     parser.add_argument("--photograph", type=Path, default=ROOT / "examples/images/macula_centred_right.png")
     parser.add_argument("--only", nargs="+", default=[])
+    parser.add_argument("--as-it-is", action="store_true")
     options = parser.parse_args()
     from PIL import Image
 
+    picture = Image.open(options.photograph).convert("RGB")
+    if not options.as_it_is:
+        picture = on_the_diagonal(options.photograph)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "members").mkdir()
@@ -139,7 +156,7 @@ def main() -> None:
                 continue
             work = folder / example.stem
             (work / "outputs").mkdir(parents=True)
-            Image.open(options.photograph).convert("RGB").save(work / "HRF_07_dr.jpg", quality=95)
+            picture.save(work / "HRF_07_dr.jpg", quality=95)
             found = {}
             for which in ("theirs", "ours"):
                 run = [sys.executable, "-W", "ignore", "-c", CHILD, which, str(example.resolve())]

@@ -160,7 +160,7 @@ impl Maps {
             analysis.segment_table(name).map_err(missing)
         })?;
         let dict = PyDict::new(slf.py());
-        let numbers: [(&str, fn(&SegmentRow) -> f64); 13] = [
+        let numbers: [Column<SegmentRow, f64>; 13] = [
             ("start_x", |row| row.start.x),
             ("start_y", |row| row.start.y),
             ("end_x", |row| row.end.x),
@@ -175,7 +175,7 @@ impl Maps {
             ("mean_diameter_px", |row| row.mean_diameter),
             ("diameter_deviation_px", |row| row.diameter_deviation),
         ];
-        let counts: [(&str, fn(&SegmentRow) -> usize); 4] = [
+        let counts: [Column<SegmentRow, usize>; 4] = [
             ("segment", |row| row.segment),
             ("tree", |row| row.tree),
             ("order", |row| row.order),
@@ -198,7 +198,7 @@ impl Maps {
             analysis.bifurcation_table(name).map_err(missing)
         })?;
         let dict = PyDict::new(slf.py());
-        let numbers: [(&str, fn(&BifurcationRow) -> f64); 6] = [
+        let numbers: [Column<BifurcationRow, f64>; 6] = [
             ("x", |row| row.position.x),
             ("y", |row| row.position.y),
             ("parent_diameter_px", |row| row.parent_diameter),
@@ -206,7 +206,7 @@ impl Maps {
             ("branching_coefficient", |row| row.branching_coefficient),
             ("branching_exponent", |row| row.branching_exponent),
         ];
-        let counts: [(&str, fn(&BifurcationRow) -> usize); 2] = [
+        let counts: [Column<BifurcationRow, usize>; 2] = [
             ("tree", |row| row.tree),
             ("parent_segment", |row| row.parent),
         ];

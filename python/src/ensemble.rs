@@ -64,11 +64,13 @@ impl Ensemble {
     ) -> PyResult<Self> {
         let devices: Devices = device.parse().map_err(|error| exception(&error))?;
         let precision = precision(dtype, &devices)?;
-        let mut options = ConvertOptions::default();
-        options.task = task.map(task_of).transpose()?;
         let plain = task.is_none() && names.is_empty() && key.is_none();
-        options.names = names;
-        options.key = key;
+        let options = ConvertOptions {
+            task: task.map(task_of).transpose()?,
+            names,
+            key,
+            ..ConvertOptions::default()
+        };
         interruptible(py, &Cancel::default(), move || {
             let model = if plain {
                 Model::open(&path)

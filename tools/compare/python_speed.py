@@ -1,7 +1,7 @@
 """Ten photographs of 1500 × 1500 through a two-member U-Net, from Python: beside the program, and beside
 vascx_simplify 0.1.11 through its own names.
 
-    python tools/compare/python_speed.py [--count 10] [--repeat 2] [--vascx target/release/vascx]
+    python tools/compare/python_speed.py [--count 10] [--repeat 2] [--only WHICH…] [--vascx target/release/vascx]
 
 Needs vascx_rs, torch and vascx_simplify in one environment. Network and photographs are those of cohort.py. Whole
 processes, in turn; ratios are those of each round, of seconds and, less moved by other work on the machine, of seconds
@@ -21,6 +21,9 @@ from pathlib import Path
 
 from cohort import SIZE, make_models, make_photographs
 from predict import ROOT, simplify
+
+
+WHICH = ["program", "python -m vascx_rs", "python", "ours", "theirs"]
 
 
 def child(which: str, model: Path, folder: Path, out: Path) -> None:
@@ -52,6 +55,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--vascx", default=str(ROOT / "target/release/vascx"))
+    parser.add_argument("--only", nargs="+", default=WHICH, choices=WHICH)
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)  # which, model, photographs, out
     options = parser.parse_args()
     if options.child:
@@ -71,7 +75,7 @@ def main() -> None:
                 return [sys.executable, "-m", "vascx_rs", *predict]
             return [sys.executable, __file__, "--child", which, model, work / "photographs", out]
 
-        which = ["program", "python -m vascx_rs", "python", "ours", "theirs"]
+        which = options.only
         seconds: dict[str, list[tuple[float, float]]] = {each: [] for each in which}
         for turn in range(options.repeat):
             for each in which if turn % 2 == 0 else reversed(which):
@@ -82,6 +86,8 @@ def main() -> None:
                 load = os.getloadavg()[0]
                 print(f"{each}: {took[0]:.2f} s, of processors {took[1]:.2f} s; load {load:.1f}", flush=True)
         for each, other in (("python -m vascx_rs", "program"), ("python", "program"), ("theirs", "ours"), ("theirs", "python")):
+            if each not in which or other not in which:
+                continue
             for index, what in enumerate(("seconds", "of processors")):
                 ratios = [a[index] / b[index] for a, b in zip(seconds[each], seconds[other])]
                 median = statistics.median(ratios)

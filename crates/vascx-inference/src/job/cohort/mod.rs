@@ -44,7 +44,8 @@ const FEW: BatchSize = BatchSize::Photographs(2);
 ///
 /// let mut models = Models::default();
 /// for (role, file) in [(Role::ArteryVein, "artery_vein.pt"), (Role::Disc, "disc.pt")] {
-///     models = models.with(role, AnyEnsemble::load(&Model::open(file)?, Device::Cpu)?)?;
+///     let model = Model::open(file)?;
+///     models = models.with(role, AnyEnsemble::load(&model, Device::Cpu)?)?;
 /// }
 /// let inputs = Inputs::resolve(&["photographs".into()], InputOptions::default())?;
 /// let summary = CohortJob::new(inputs.photographs, "out").run(&models, |outcome| {

@@ -13,11 +13,16 @@ use super::{Done, Failure, Result, print_result};
 use crate::arguments::{CalcBiomarkersArguments, WriteMappingArguments, WriteReadmeArguments};
 use crate::report::Reporter;
 use crate::signals::interrupt;
-use crate::terminal;
+use crate::terminal::{self, Kind};
 
 pub(crate) fn run(arguments: &CalcBiomarkersArguments) -> Result {
     if !arguments.input.is_dir() {
         return Err(Failure::file(&arguments.input, "no such folder"));
+    }
+    if !arguments.quiet && !arguments.input.join("vessels").is_dir() {
+        let input = terminal::escaped(&arguments.input.to_string_lossy());
+        let text = "has no vessels/; biomarkers that need a vessel map stay empty (reasons.csv)";
+        terminal::tell(Kind::Note, format_args!("{input} {text}"));
     }
     let pictures = if arguments.report_images.is_empty() {
         Pictures::First(arguments.report_samples)

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::Workspace;
+use harness::{Run, Workspace};
 use serde_json::Value;
 
 /// Eyes that this file measures; the crate's own tests take all.
@@ -353,6 +353,39 @@ fn an_eye_s_mishap_stays_its_own() {
     );
     let log = fs::read_to_string(workspace.path("logs/warnings.log")).unwrap();
     assert!(log.contains(" - WARNING - "), "{log}");
+}
+
+/// Said once, and of an eye only where others have one.
+#[test]
+fn without_a_folder_of_vessel_maps_no_eye_is_warned_of() {
+    let workspace = Workspace::new();
+    let maps = folder(&workspace, &["narrow", "wide"]);
+    fs::remove_file(maps.join("vessels/narrow.png")).unwrap();
+    let measure = |report| {
+        let set = ["--feature-set", "full_v3", "--no-report"];
+        let arguments = [&["calc-biomarkers", "maps", report], &set[..]].concat();
+        workspace.vascx(0, &arguments)
+    };
+    let warnings = |run: &Run| run.stderr.matches("no vessel map").count();
+    let run = measure("one");
+    assert_eq!(warnings(&run), 1, "{}", run.stderr);
+    assert!(run.stderr.contains("vessels/narrow.png"), "{}", run.stderr);
+    fs::remove_dir_all(maps.join("vessels")).unwrap();
+    let run = measure("none");
+    assert_eq!(warnings(&run), 0, "{}", run.stderr);
+    assert_eq!(
+        run.stderr.matches("has no vessels/").count(),
+        1,
+        "{}",
+        run.stderr
+    );
+    let reasons = fs::read_to_string(workspace.path("none/reasons.csv")).unwrap();
+    for id in ["narrow", "wide"] {
+        assert!(
+            reasons.contains(&format!("{id},mean_sparsity,no vessel map")),
+            "{reasons}"
+        );
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ type Outcome<T = Arg> = Result<T, String>;
 /// Longest table of integers that is read into the graph.
 const MAX_TABLE: usize = 1 << 22;
 
-/// `op` of an argument and further ones.
+/// A tensor in other sizes.
 pub(crate) fn reshaped(
     b: &mut GraphBuilder,
     x: Arg,

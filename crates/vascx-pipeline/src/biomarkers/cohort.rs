@@ -124,6 +124,11 @@ impl Cohort {
         format!("{:016x}", fingerprint(&stamp))
     }
 
+    /// Whether any eye can have a map of this kind.
+    pub(crate) fn has(&self, kind: &str) -> bool {
+        self.folder.join(kind).is_dir()
+    }
+
     /// A map of an eye.
     pub(crate) fn map(&self, kind: &str, id: &str) -> PathBuf {
         // Not `with_extension`: an id may hold dots.

@@ -58,7 +58,10 @@ impl EyeFiles {
         let vessels = match of_crop(maps::read_mask(&path)) {
             Ok(map) => Some(map),
             Err(reason) => {
-                warnings.push(format!("no vessel map: {reason}"));
+                // Where no eye has one, every empty cell gives the reason, and it is no news of this eye.
+                if cohort.has("vessels") {
+                    warnings.push(format!("no vessel map: {}", named(&path, reason)));
+                }
                 None
             }
         };

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vascx_kernels::{
     Activation, Conv3x3, Convolution, DepthwiseConvolution, GroupNorm, InstructionSet, Shape,
-    Sliding, max_pool,
+    Sliding, max_pool, zeros,
 };
 
 fn square(side: usize) -> Shape {
@@ -41,11 +41,13 @@ fn winograd(criterion: &mut Criterion) {
         (64, 256, 256),
         (64, 512, 256),
         (32, 512, 512),
+        (16, 512, 512),
     ] {
         let shape = square(side);
         let convolution = Conv3x3::new(&vec![0.01; outputs * inputs * 9], outputs, inputs, None);
-        let input = vec![0.5; shape.pixels() * inputs];
-        let mut output = vec![0.0; shape.pixels() * outputs];
+        let mut input = zeros(shape.pixels() * inputs);
+        input.fill(0.5);
+        let mut output = zeros(shape.pixels() * outputs);
         let flop = 2 * 9 * shape.pixels() * inputs * outputs;
         group.throughput(Throughput::Elements(flop as u64));
         group.bench_function(format!("{side}² {inputs} → {outputs}"), |bencher| {
@@ -70,14 +72,16 @@ fn products(criterion: &mut Criterion) {
         (128, 1, 1, 128, 128),
         (128, 1, 1, 64, 256),
         (16, 1, 1, 2048, 512),
+        (512, 1, 1, 32, 4),
     ] {
         let shape = square(side);
         let sliding = sliding(kernel, stride);
         let weights = vec![0.01; outputs * inputs * kernel * kernel];
         let convolution = Convolution::new(&weights, outputs, inputs, None, sliding);
-        let input = vec![0.5; shape.pixels() * inputs];
+        let mut input = zeros(shape.pixels() * inputs);
+        input.fill(0.5);
         let results = sliding.output(shape).expect("fits");
-        let mut output = vec![0.0; results.pixels() * outputs];
+        let mut output = zeros(results.pixels() * outputs);
         let flop = 2 * kernel * kernel * results.pixels() * inputs * outputs;
         group.throughput(Throughput::Elements(flop as u64));
         let name = format!("{side}² {kernel} × {kernel} / {stride}, {inputs} → {outputs}");

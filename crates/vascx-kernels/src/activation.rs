@@ -152,7 +152,10 @@ fn each<V: Vector, E: Element>(activation: Activation, residual: Option<&[E]>, o
             E::store(activate(load(output), activation), output, V::LANES);
         }
         let rest = whole.into_remainder();
-        return E::store(activate(load(rest), activation), rest, rest.len());
+        if !rest.is_empty() {
+            E::store(activate(load(rest), activation), rest, rest.len());
+        }
+        return;
     };
     let residuals = residual.chunks_exact(V::LANES);
     let last = residuals.remainder();
@@ -161,8 +164,10 @@ fn each<V: Vector, E: Element>(activation: Activation, residual: Option<&[E]>, o
         E::store(activate(value, activation), output, V::LANES);
     }
     let rest = whole.into_remainder();
-    let value = load(rest).add(load(last));
-    E::store(activate(value, activation), rest, rest.len());
+    if !rest.is_empty() {
+        let value = load(rest).add(load(last));
+        E::store(activate(value, activation), rest, rest.len());
+    }
 }
 
 /// Bounds come first in `max` and `min`: in this order NaN stays NaN.

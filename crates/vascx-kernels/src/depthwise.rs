@@ -304,6 +304,13 @@ impl<E: Element> Band<'_, E> {
                     self.finish(&mut sums, (at, pixels, count));
                 }
                 let output = &mut self.output[at..];
+                if (pixels, count) == (TOGETHER, V::LANES) {
+                    let output = &mut output[..(TOGETHER - 1) * channels + V::LANES];
+                    for (index, sum) in sums.into_iter().enumerate() {
+                        E::store(sum, &mut output[index * channels..], V::LANES);
+                    }
+                    continue;
+                }
                 for (index, sum) in sums.into_iter().enumerate().take(pixels) {
                     E::store(sum, &mut output[index * channels..], count);
                 }

@@ -74,6 +74,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) depth: usize,
     pub(crate) stride: usize,
     pub(crate) count: usize,
+    /// Whether the next rows are to be asked for: those that come from afar.
+    pub(crate) ahead: bool,
 }
 
 /// Where products go. A trait and not a closure, because closures cannot be forced inline, and what
@@ -133,6 +135,12 @@ fn product_rows<V: Vector, const ROWS: usize, const VECTORS: usize>(
 ) {
     for row in range.step_by(ROWS) {
         sink.ask_for::<V, ROWS>(row);
+        if a.ahead {
+            for row in row + ROWS..row + 2 * ROWS {
+                let first = row * a.stride;
+                V::prefetch(a.values, first..first + a.depth);
+            }
+        }
         let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
         let pieces = panel.chunks_exact(a.depth * VECTORS * V::LANES);
         for (offset, panel) in a.offsets.iter().zip(pieces) {

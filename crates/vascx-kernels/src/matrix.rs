@@ -112,6 +112,8 @@ impl Lines<'_> {
                     last: next == inputs,
                 };
                 for panel in panels.clone() {
+                    let ahead = rows.ahead && panel == panels.start;
+                    let rows = Rows { ahead, ..rows };
                     self.multiply_panel::<V>(panel, done..next, rows, sums);
                 }
                 done = next;

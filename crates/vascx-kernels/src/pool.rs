@@ -134,14 +134,40 @@ impl<E: Element> Kernel for Sum<'_, E> {
 /// Adds some channels of pixels to sums; `row` begins with the first of these channels.
 #[inline(always)]
 pub(crate) fn add_pixels<V: Vector, E: Element>(row: &[E], channels: usize, sums: &mut [f32]) {
+    let mut groups = sums.chunks_exact_mut(TOGETHER * V::LANES);
+    let mut first = 0;
+    for sums in &mut groups {
+        add_columns::<V, E, TOGETHER>(&row[first..], channels, sums);
+        first += sums.len();
+    }
+    for sums in groups.into_remainder().chunks_mut(V::LANES) {
+        add_columns::<V, E, 1>(&row[first..], channels, sums);
+        first += sums.len();
+    }
+}
+
+/// Vectors of channels whose sums are in registers at a time.
+const TOGETHER: usize = 4;
+
+/// The same for `N` vectors of channels, the last of which need not be whole.
+#[inline(always)]
+fn add_columns<V: Vector, E: Element, const N: usize>(
+    row: &[E],
+    channels: usize,
+    sums: &mut [f32],
+) {
+    let lanes = |index: usize| V::LANES.min(sums.len() - index * V::LANES);
+    let lanes: [usize; N] = std::array::from_fn(lanes);
+    let mut totals: [V; N] =
+        std::array::from_fn(|index| V::load_part(&sums[index * V::LANES..], lanes[index]));
     for pixel in row.chunks(channels) {
-        let count = sums.len();
-        for first in (0..count).step_by(V::LANES) {
-            let lanes = V::LANES.min(count - first);
-            let sum = V::load_part(&sums[first..], lanes);
-            let value = E::load(&pixel[first..count], lanes);
-            sum.add(value).store_part(&mut sums[first..], lanes);
+        for (index, total) in totals.iter_mut().enumerate() {
+            let value = E::load(&pixel[index * V::LANES..], lanes[index]);
+            *total = total.add(value);
         }
+    }
+    for (index, total) in totals.into_iter().enumerate() {
+        total.store_part(&mut sums[index * V::LANES..], lanes[index]);
     }
 }
 

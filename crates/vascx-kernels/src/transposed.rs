@@ -101,6 +101,7 @@ impl Kernel for DoubledRow<'_> {
             depth: inputs,
             stride: inputs,
             count: width,
+            ahead: false,
         };
         let panels = matrix.panels.chunks_exact(inputs * tile.columns);
         for (panel, weights) in panels.enumerate() {
@@ -113,7 +114,8 @@ impl Kernel for DoubledRow<'_> {
                 width,
                 output: &mut *self.output,
             };
-            product::<V>(tile, rows, weights, &mut sink);
+            let ahead = panel == 0;
+            product::<V>(tile, Rows { ahead, ..rows }, weights, &mut sink);
         }
     }
 }

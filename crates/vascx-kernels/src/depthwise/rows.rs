@@ -106,6 +106,7 @@ fn expand<V: Vector>(
         depth: inputs,
         stride: inputs,
         count: pixels,
+        ahead: false,
     };
     let size = inputs * tile.columns;
     for panel in channels.start / tile.columns..channels.end.div_ceil(tile.columns) {

@@ -1,16 +1,17 @@
 //! Vectors of AVX2 and AVX-512.
 
 use std::arch::x86_64::{
-    __m256, __m256i, __m512, _CMP_UNORD_Q, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps,
+    __m256, __m256i, __m512, __mmask16, _CMP_UNORD_Q, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps,
     _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_div_ps,
     _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_max_ps, _mm256_min_ps,
     _mm256_mul_ps, _mm256_set1_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
     _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
     _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32,
     _mm512_cvtneps_pbh, _mm512_div_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_blend_ps, _mm512_mask_mov_epi32, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
-    _mm512_or_si512, _mm512_rcp14_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32,
-    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_mask_blend_ps, _mm512_mask_mov_epi32, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_rcp14_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
+    _mm512_sub_ps,
 };
 
 use std::ops::Range;
@@ -55,6 +56,12 @@ unsafe fn keep_nan_512(value: __m512, other: __m512) -> __m512 {
         let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other);
         _mm512_mask_blend_ps(is_nan, value, other)
     }
+}
+
+/// A mask of the first `count` < 16 lanes.
+#[inline(always)]
+fn first_lanes(count: usize) -> __mmask16 {
+    (1 << count) - 1
 }
 
 /// Rounds to bf16 and stores.
@@ -249,6 +256,28 @@ macro_rules! avx512 {
                         Self(unsafe { _mm512_fnmadd_ps(other.0, estimate.0, _mm512_set1_ps(1.0)) });
                     let reciprocal = error.mul_add(estimate, estimate);
                     self.mul(reciprocal)
+                }
+
+                #[inline(always)]
+                fn load_part(values: &[f32], count: usize) -> Self {
+                    let values = &values[..count];
+                    if count == Self::LANES {
+                        return Self::load(values);
+                    }
+                    // Reads no more than there is.
+                    Self(unsafe { _mm512_maskz_loadu_ps(first_lanes(count), values.as_ptr()) })
+                }
+
+                #[inline(always)]
+                fn store_part(self, values: &mut [f32], count: usize) {
+                    let values = &mut values[..count];
+                    if count == Self::LANES {
+                        return self.store(values);
+                    }
+                    // Writes no more than there is room for.
+                    unsafe {
+                        _mm512_mask_storeu_ps(values.as_mut_ptr(), first_lanes(count), self.0);
+                    }
                 }
 
                 #[inline(always)]

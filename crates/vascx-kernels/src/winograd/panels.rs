@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::filters::{Filters, Transform};
 use super::transform::{self, Part, STRIP_CHANNELS, STRIP_TILES, Strip};
-use super::{BLOCK, Band, Conv3x3, POSITIONS, TILE};
+use super::{BLOCK, Band, Conv3x3, PATCH, POSITIONS, TILE};
 use crate::gemm::{Rows, Sink, product};
 use crate::simd::{Kernel, Vector};
 use crate::{Epilogue, Shape};
@@ -73,8 +73,9 @@ impl Kernel for Panels<'_> {
         let steps = inputs.div_ceil(blocking.depth);
         grow(&mut scratch.inputs, steps * POSITIONS * input_stride);
         grow(&mut scratch.products, POSITIONS * product_stride);
-        for first in (0..count).step_by(BLOCK) {
-            let tiles = first..count.min(first + BLOCK);
+        let all = count;
+        for first in (0..all).step_by(BLOCK) {
+            let tiles = first..all.min(first + BLOCK);
             let mut transformed = Matrices {
                 values: &mut scratch.inputs,
                 stride: input_stride,
@@ -99,6 +100,12 @@ impl Kernel for Panels<'_> {
                 let convolution = self.band.convolution;
                 let filters = &mut scratch.filters;
                 let count = tiles.len();
+                if panel == self.range.start {
+                    let next = tiles.end..all.min(tiles.end + BLOCK);
+                    for tile in next {
+                        self.band.ask_for_inputs::<V>(place(tile, tiles_per_row));
+                    }
+                }
                 convolution.multiply::<V>(panels, count, &transformed, filters, &mut products);
                 for (index, tile) in tiles.clone().enumerate() {
                     self.ask_for::<V>(place(tile + 1, tiles_per_row), panel);
@@ -173,6 +180,7 @@ impl Conv3x3 {
                     stride: blocking.depth,
                     // Rows beyond the block's hold what a former one left: harmless.
                     count: tile.whole_rows(tiles),
+                    ahead: false,
                 };
                 for index in 0..panels.len() {
                     let at = position * products.stride + index * columns;
@@ -217,6 +225,20 @@ impl Sink for ToMatrix<'_> {
 }
 
 impl Band<'_> {
+    /// Asks for the pixels that a tile's patch does not share with those beside it.
+    #[inline(always)]
+    fn ask_for_inputs<V: Vector>(&self, (y, x): (usize, usize)) {
+        let Shape { height, width, .. } = self.shape;
+        for &(values, channels) in self.parts {
+            for row in y..y + PATCH {
+                // Patches begin a pixel above and left of their tiles.
+                let at = (self.image * height + self.first_row + row) * width + x;
+                let at = at.saturating_sub(width) * channels;
+                V::prefetch(values, at..at + TILE * channels);
+            }
+        }
+    }
+
     /// Transforms the patches of tiles side by side, the first of which is at (y, x), all channels.
     #[inline(always)]
     fn transform_inputs<V: Vector>(

@@ -96,6 +96,52 @@ fn products(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Expansion and depthwise convolution of EfficientNet.
+fn expanded(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("expanded");
+    group.sample_size(10);
+    for (side, kernel, stride, inputs, channels) in [
+        (256, 3, 2, 16, 96),
+        (128, 3, 1, 24, 144),
+        (128, 5, 2, 24, 144),
+        (64, 5, 1, 40, 240),
+        (32, 5, 1, 112, 672),
+    ] {
+        let shape = square(side);
+        let expansion = Convolution::new(
+            &vec![0.01; channels * inputs],
+            channels,
+            inputs,
+            None,
+            sliding(1, 1),
+        );
+        let sliding = sliding(kernel, stride);
+        let weights = vec![0.01; channels * kernel * kernel];
+        let depthwise = DepthwiseConvolution::new(&weights, channels, None, sliding);
+        let mut input = zeros(shape.pixels() * inputs);
+        input.fill(0.5);
+        let results = sliding.output(shape).expect("fits");
+        let mut output = zeros(results.pixels() * channels);
+        let mut averages = vec![0.0; channels];
+        let flop = 2 * channels * (shape.pixels() * inputs + results.pixels() * kernel * kernel);
+        group.throughput(Throughput::Elements(flop as u64));
+        let name = format!("{side}² {kernel} × {kernel} / {stride}, {inputs} → {channels}");
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                depthwise.run_expanded(
+                    (&expansion, Activation::Silu),
+                    shape,
+                    black_box(&input),
+                    Activation::Silu.into(),
+                    &mut output,
+                    Some(&mut averages),
+                );
+            });
+        });
+    }
+    group.finish();
+}
+
 fn memory(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("memory");
     group.sample_size(10);
@@ -134,5 +180,5 @@ fn memory(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, winograd, products, memory);
+criterion_group!(benches, winograd, products, expanded, memory);
 criterion_main!(benches);

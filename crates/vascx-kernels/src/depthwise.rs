@@ -219,9 +219,10 @@ impl<E: Element> Kernel for Band<'_, E> {
         let last = self.width.next_multiple_of(TOGETHER) - 1;
         let block = (last * sliding.stride[1] + sliding.reach(1)) * BLOCK;
         let reach = sliding.reach(0);
-        let blocks = channels.div_ceil(BLOCK);
-        let most = (COPIED / (reach * block)).max(1);
-        let together = blocks.div_ceil(blocks.div_ceil(most));
+        let unit = self.source.blocks_together();
+        let units = channels.div_ceil(BLOCK * unit);
+        let most = (COPIED / (reach * block * unit)).max(1);
+        let together = unit * units.div_ceil(units.div_ceil(most));
         let line_length = together * block;
         scratch.copies.resize(reach * line_length, 0.0);
         for first in (0..channels).step_by(together * BLOCK) {

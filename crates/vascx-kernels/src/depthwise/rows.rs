@@ -22,6 +22,16 @@ pub(super) enum Source<'a, E> {
     },
 }
 
+impl<E> Source<'_, E> {
+    /// Blocks of channels that come together: those of a panel, which else would be computed twice.
+    pub(super) fn blocks_together(&self) -> usize {
+        match self {
+            Self::Map(_) => 1,
+            Self::Expanded { matrix, .. } => matrix.tile.columns / BLOCK,
+        }
+    }
+}
+
 impl<E: Element> Band<'_, E> {
     /// Brings channels of a row of the image to blocks, with zeros where it is outside.
     #[inline(always)]
@@ -61,9 +71,15 @@ impl<E: Element> Band<'_, E> {
                 activation,
             } => {
                 let row = &map[first * matrix.inputs..][..width * matrix.inputs];
-                expand::<V>(matrix, row, pixels, channels, (left, block), target);
-                for target in target.chunks_exact_mut(block) {
-                    apply::<V, f32>(activation, None, &mut target[left..left + inside]);
+                // A panel after the other, activated while it is in the first-level cache.
+                let unit = self.source.blocks_together();
+                let first = channels.start / (unit * BLOCK);
+                let target = &mut target[..channels.len().div_ceil(BLOCK) * block];
+                for (panel, target) in (first..).zip(target.chunks_mut(unit * block)) {
+                    expand::<V>(matrix, panel, row, pixels, (left, block), target);
+                    for target in target.chunks_exact_mut(block) {
+                        apply::<V, f32>(activation, None, &mut target[left..left + inside]);
+                    }
                 }
             }
         }
@@ -89,13 +105,13 @@ fn copy_blocks<V: Vector, E: Element>(pixel: &[E], target: &mut [f32], block: us
     }
 }
 
-/// Writes channels of the products of a row's pixels to blocks, behind what is `left` of them.
+/// Writes the products of a row's pixels with a panel to blocks, behind what is `left` of them.
 #[inline(always)]
 fn expand<V: Vector>(
     matrix: &Matrix,
+    panel: usize,
     row: &[f32],
     pixels: usize,
-    channels: Range<usize>,
     (left, block): (usize, usize),
     target: &mut [f32],
 ) {
@@ -109,32 +125,24 @@ fn expand<V: Vector>(
         ahead: false,
     };
     let size = inputs * tile.columns;
-    for panel in channels.start / tile.columns..channels.end.div_ceil(tile.columns) {
-        let first = panel * tile.columns;
-        let mut sink = ToBlocks {
-            bias: &matrix.bias[first..],
-            first,
-            channels: channels.clone(),
-            left,
-            block,
-            target,
-        };
-        let weights = &matrix.panels[panel * size..][..size];
-        product::<V>(tile, rows, weights, &mut sink);
-    }
+    let mut sink = ToBlocks {
+        bias: &matrix.bias[panel * tile.columns..],
+        left,
+        block,
+        target,
+    };
+    let weights = &matrix.panels[panel * size..][..size];
+    product::<V>(tile, rows, weights, &mut sink);
 }
 
 /// Adds the bias and writes the channels of a panel to blocks.
 struct ToBlocks<'a> {
     bias: &'a [f32],
-    /// First channel of the panel.
-    first: usize,
-    /// Those that the blocks hold.
-    channels: Range<usize>,
     /// Values before the first pixel of a block.
     left: usize,
     /// Values per block.
     block: usize,
+    /// May lack the last blocks of the last panel.
     target: &'a mut [f32],
 }
 
@@ -146,16 +154,15 @@ impl Sink for ToBlocks<'_> {
         column: usize,
         mut sums: [V; ROWS],
     ) {
-        let channel = self.first + column;
-        if !self.channels.contains(&channel) {
+        let first = column / BLOCK * self.block;
+        if first >= self.target.len() {
             return;
         }
         let bias = V::load(&self.bias[column..]);
         for sum in &mut sums {
             *sum = sum.add(bias);
         }
-        let channel = channel - self.channels.start;
-        let at = channel / BLOCK * self.block + self.left + x * BLOCK + channel % BLOCK;
+        let at = first + self.left + x * BLOCK + column % BLOCK;
         V::store_every(sums, &mut self.target[at..], BLOCK);
     }
 }

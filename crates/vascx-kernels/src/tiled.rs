@@ -12,11 +12,9 @@ mod lines;
 
 use self::band::{Band, Columns};
 use self::lines::Lines;
-use crate::tiles::{self, DEPTH, TileSet};
+use crate::tiles::{self, DEPTH, PANEL, TileSet};
 use crate::{Epilogue, Shape, Sliding};
 
-/// Output channels that are computed together: two tiles.
-const PANEL: usize = 2 * tiles::COLUMNS;
 /// Values of copied rows that are held at a time; a quarter of a second-level cache of 2 MB.
 const COPIED: usize = 256 << 10;
 /// Least results of a task: setting tiles up, and reading all weights, must pay.

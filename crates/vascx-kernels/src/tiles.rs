@@ -12,6 +12,8 @@ mod dots;
 
 use std::marker::PhantomData;
 
+use half::bf16;
+
 use crate::InstructionSet;
 #[cfg(target_arch = "x86_64")]
 use crate::simd;
@@ -23,6 +25,8 @@ pub(crate) const ROWS: usize = 16;
 pub(crate) const DEPTH: usize = 32;
 /// Sums per row of a tile.
 pub(crate) const COLUMNS: usize = 16;
+/// Sums per row of a block: two tiles.
+pub(crate) const PANEL: usize = 2 * COLUMNS;
 /// Bytes per row of a tile.
 const ROW: usize = 64;
 /// Bytes of a tile.
@@ -33,7 +37,7 @@ pub(crate) const BYTES: usize = ROWS * ROW;
 pub enum TileSet {
     /// Plain loops: for tests.
     Portable,
-    /// Dot products of AVX-512 BF16, on tiles in memory.
+    /// Dot products of AVX-512 BF16, on rows of tiles.
     Avx512Bf16,
     /// AMX.
     Amx,
@@ -87,7 +91,7 @@ impl TileSet {
 
 /// A computation on any kind of tiles. `run` must be `#[inline(always)]`, as that of a [`Kernel`].
 pub(crate) trait OnTiles {
-    fn run<V: Vector, T: Tiles>(self, tiles: &mut T);
+    fn run<V: Vector, B: Blocks>(self, blocks: &mut B);
 }
 
 /// Work with the kind of its tiles. One kind of vectors for each keeps their number small: compiling
@@ -106,20 +110,111 @@ impl<W, T> With<W, T> {
     }
 }
 
-impl<W: OnTiles, T: Tiles + Default> Kernel for With<W, T> {
+impl<W: OnTiles, B: Blocks + Default> Kernel for With<W, B> {
     #[inline(always)]
     fn run<V: Vector>(self) {
-        self.work.run::<V, T>(&mut T::default());
+        self.work.run::<V, B>(&mut B::default());
     }
 }
 
-/// Eight tiles, named by number: 16 rows of 32 bf16 values, of 16 pairs of bf16 values, or of 16 sums.
-pub(crate) trait Tiles {
+/// What the sums of a block are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Steps<'a> {
+    /// Where the first row of each of two tiles begins.
+    pub(crate) values: [*const bf16; 2],
+    /// Bytes from a row to the next.
+    pub(crate) stride: usize,
+    /// For every step, how many values behind those places its rows begin.
+    pub(crate) offsets: &'a [usize],
+    /// Two tiles of pairs for every step, one after the other.
+    pub(crate) pairs: *const u8,
+}
+
+/// Products of up to two tiles of values and up to two of pairs, summed over steps.
+pub(crate) trait Blocks {
     /// Sets the machine up anew. To be called every some microseconds: on a virtual machine AMX was seen
     /// to fall to a fifth of its speed for a while, for an unknown reason; setting it up again restored it
     /// in some of these periods.
     #[inline(always)]
     fn refresh(&mut self) {}
+
+    /// Writes the sums of `HIGH` times `WIDE` tiles in rows of [`PANEL`].
+    ///
+    /// # Safety
+    /// 64 bytes can be read at all rows of values of every step, and so many tiles of pairs; `target` has
+    /// room for 32 rows of sums.
+    unsafe fn sums<const HIGH: usize, const WIDE: usize>(
+        &mut self,
+        steps: &Steps,
+        target: *mut f32,
+    );
+}
+
+impl<T: Tiles> Blocks for T {
+    #[inline(always)]
+    fn refresh(&mut self) {
+        self.set_up();
+    }
+
+    #[inline(always)]
+    unsafe fn sums<const HIGH: usize, const WIDE: usize>(
+        &mut self,
+        steps: &Steps,
+        target: *mut f32,
+    ) {
+        let Steps {
+            values,
+            stride,
+            offsets,
+            mut pairs,
+        } = *steps;
+        self.zero::<0>();
+        self.zero::<1>();
+        self.zero::<2>();
+        self.zero::<3>();
+        for &offset in offsets {
+            // SAFETY: the caller vouches for all of them.
+            unsafe {
+                self.load::<6>(pairs, ROW);
+                self.load::<4>(values[0].add(offset).cast(), stride);
+                self.multiply::<0, 4, 6>();
+                if WIDE == 2 {
+                    self.load::<7>(pairs.add(BYTES), ROW);
+                    self.multiply::<1, 4, 7>();
+                }
+                if HIGH == 2 {
+                    self.load::<5>(values[1].add(offset).cast(), stride);
+                    self.multiply::<2, 5, 6>();
+                    if WIDE == 2 {
+                        self.multiply::<3, 5, 7>();
+                    }
+                }
+                pairs = pairs.wrapping_add(2 * BYTES);
+            }
+        }
+        let row = size_of::<f32>() * PANEL;
+        let target: *mut u8 = target.cast();
+        // SAFETY: two by two tiles of sums, side by side and below one another.
+        unsafe {
+            self.store::<0>(target, row);
+            if WIDE == 2 {
+                self.store::<1>(target.add(row / 2), row);
+            }
+            if HIGH == 2 {
+                self.store::<2>(target.add(ROWS * row), row);
+                if WIDE == 2 {
+                    self.store::<3>(target.add(ROWS * row + row / 2), row);
+                }
+            }
+        }
+    }
+}
+
+/// Eight tiles, named by number: 16 rows of 32 bf16 values, of 16 pairs of bf16 values, or of 16 sums.
+pub(crate) trait Tiles {
+    /// See [`Blocks::refresh`].
+    #[inline(always)]
+    fn set_up(&mut self) {}
 
     /// Sets all sums of a tile to zero.
     fn zero<const TILE: usize>(&mut self);
@@ -220,32 +315,37 @@ impl Tiles for Emulated {
 mod tests {
     use super::*;
 
-    /// Twice 16 × 64 times 64 × 16, rows a little apart.
+    /// Twice 32 × 64 times 64 × 32, rows a little apart.
     struct Product<'a> {
-        values: &'a [u16],
-        pairs: &'a [u16],
+        values: &'a [bf16],
+        pairs: &'a [bf16],
         sums: &'a mut [f32],
+        wide: bool,
+        high: bool,
     }
 
     const STRIDE: usize = 100;
 
     impl OnTiles for Product<'_> {
-        fn run<V: Vector, T: Tiles>(self, tiles: &mut T) {
+        fn run<V: Vector, B: Blocks>(self, blocks: &mut B) {
+            let steps = Steps {
+                values: [0, ROWS * STRIDE].map(|first| self.values[first..].as_ptr()),
+                stride: 2 * STRIDE,
+                offsets: &[0, DEPTH],
+                pairs: self.pairs.as_ptr().cast(),
+            };
+            let target = self.sums.as_mut_ptr();
             for _ in 0..2 {
-                tiles.refresh();
-                tiles.zero::<2>();
-                for step in 0..2 {
-                    let values = self.values[step * DEPTH..].as_ptr().cast();
-                    let pairs = self.pairs[step * BYTES / 2..].as_ptr().cast();
-                    // SAFETY: 16 rows of 100 values, two tiles of pairs; 16 rows of 16 sums.
-                    unsafe {
-                        tiles.load::<5>(values, 2 * STRIDE);
-                        tiles.load::<7>(pairs, ROW);
+                blocks.refresh();
+                // SAFETY: 32 rows of 100 values, twice two tiles of pairs; 32 rows of 32 sums.
+                unsafe {
+                    match (self.high, self.wide) {
+                        (true, true) => blocks.sums::<2, 2>(&steps, target),
+                        (true, false) => blocks.sums::<2, 1>(&steps, target),
+                        (false, true) => blocks.sums::<1, 2>(&steps, target),
+                        (false, false) => blocks.sums::<1, 1>(&steps, target),
                     }
-                    tiles.multiply::<2, 5, 7>();
                 }
-                // SAFETY: as above.
-                unsafe { tiles.store::<2>(self.sums.as_mut_ptr().cast(), ROW) };
             }
         }
     }
@@ -253,35 +353,48 @@ mod tests {
     #[test]
     fn every_kind_of_tile_multiplies() {
         let mut random = fastrand::Rng::with_seed(3);
-        let mut number = || (random.f32() * 2.0 - 1.0).to_bits() & 0xffff_0000;
-        let values: Vec<u32> = (0..ROWS * STRIDE).map(|_| number()).collect();
-        let matrix: Vec<u32> = (0..2 * DEPTH * COLUMNS).map(|_| number()).collect();
-        let short = |bits: &u32| (bits >> 16) as u16;
-        // [pair][column][of the pair]
-        let pairs: Vec<u16> = (0..2 * DEPTH * COLUMNS)
-            .map(|i| matrix[(i / 32 * 2 + i % 2) * COLUMNS + i / 2 % COLUMNS])
-            .map(|bits| short(&bits))
+        let mut numbers = |count: usize| -> Vec<bf16> {
+            (0..count)
+                .map(|_| bf16::from_f32(random.f32() * 2.0 - 1.0))
+                .collect()
+        };
+        let values = numbers(2 * ROWS * STRIDE);
+        let matrix = numbers(2 * DEPTH * PANEL);
+        // [step][tile][pair][column][of the pair]
+        let pairs: Vec<bf16> = (0..2 * DEPTH * PANEL)
+            .map(|i| {
+                let (step, tile) = (i / (DEPTH * PANEL), i / (DEPTH * COLUMNS) % 2);
+                let (pair, column) = (i / (2 * COLUMNS) % (DEPTH / 2), i / 2 % COLUMNS);
+                matrix[(step * DEPTH + pair * 2 + i % 2) * PANEL + tile * COLUMNS + column]
+            })
             .collect();
-        let shorts: Vec<u16> = values.iter().map(short).collect();
         for set in TileSet::available() {
-            let mut sums = vec![f32::NAN; ROWS * COLUMNS];
-            set.run(Product {
-                values: &shorts,
-                pairs: &pairs,
-                sums: &mut sums,
-            });
-            for (index, sum) in sums.iter().enumerate() {
-                let (row, column) = (index / COLUMNS, index % COLUMNS);
-                let expected: f64 = (0..2 * DEPTH)
-                    .map(|k| {
-                        let [a, b] = [values[row * STRIDE + k], matrix[k * COLUMNS + column]];
-                        f64::from(f32::from_bits(a)) * f64::from(f32::from_bits(b))
-                    })
-                    .sum();
-                assert!(
-                    (f64::from(*sum) - expected).abs() < 1e-5,
-                    "{set:?}: {sum} {expected}"
-                );
+            for (high, wide) in [(true, true), (true, false), (false, true), (false, false)] {
+                let mut sums = vec![f32::NAN; 2 * ROWS * PANEL];
+                set.run(Product {
+                    values: &values,
+                    pairs: &pairs,
+                    sums: &mut sums,
+                    wide,
+                    high,
+                });
+                let rows = if high { 2 * ROWS } else { ROWS };
+                for (index, sum) in sums[..rows * PANEL].iter().enumerate() {
+                    let (row, column) = (index / PANEL, index % PANEL);
+                    if !wide && column >= COLUMNS {
+                        continue;
+                    }
+                    let expected: f64 = (0..2 * DEPTH)
+                        .map(|k| {
+                            let [a, b] = [values[row * STRIDE + k], matrix[k * PANEL + column]];
+                            f64::from(a) * f64::from(b)
+                        })
+                        .sum();
+                    assert!(
+                        (f64::from(*sum) - expected).abs() < 1e-5,
+                        "{set:?}, {high}, {wide}: {sum} {expected}"
+                    );
+                }
             }
         }
     }

@@ -27,7 +27,7 @@ impl<E> Source<'_, E> {
     pub(super) fn blocks_together(&self) -> usize {
         match self {
             Self::Map(_) => 1,
-            Self::Expanded { matrix, .. } => matrix.tile.columns / BLOCK,
+            Self::Expanded { matrix, .. } => matrix.tile.columns.div_ceil(BLOCK),
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use half::bf16;
 
-use super::{Lines, PANEL, Packed};
+use super::{Lines, Packed};
 use crate::activation::{activate, for_activation};
 use crate::simd::Vector;
-use crate::tiles::{self, COLUMNS, DEPTH, OnTiles, ROWS, Tiles};
+use crate::tiles::{self, Blocks, COLUMNS, DEPTH, OnTiles, PANEL, ROWS, Steps};
 use crate::{Activation, Epilogue, Shape, Sliding};
 
 /// Neighbouring results that a tile's rows are.
@@ -48,7 +48,7 @@ pub(super) struct Band<'a> {
 
 impl OnTiles for Band<'_> {
     #[inline(always)]
-    fn run<V: Vector, T: Tiles>(self, tiles: &mut T) {
+    fn run<V: Vector, B: Blocks>(self, blocks: &mut B) {
         let Packed {
             inputs,
             sliding,
@@ -84,7 +84,7 @@ impl OnTiles for Band<'_> {
             epilogue: self.epilogue,
             output: self.output,
         };
-        products.run::<V, T>(tiles);
+        products.run::<V, B>(blocks);
     }
 }
 
@@ -164,7 +164,7 @@ struct Block {
 
 impl Products<'_> {
     #[inline(always)]
-    fn run<V: Vector, T: Tiles>(mut self, tiles: &mut T) {
+    fn run<V: Vector, B: Blocks>(mut self, blocks: &mut B) {
         let mut sums = [Sums([0.0; SUMS]), Sums([0.0; SUMS])];
         let (width, per_line) = (self.width, self.width.div_ceil(RESULTS));
         let all = self.lines * per_line;
@@ -202,16 +202,16 @@ impl Products<'_> {
                     (odd, even)
                 };
                 if index % REFRESHED == 0 {
-                    tiles.refresh();
+                    blocks.refresh();
                 }
                 let next = (index < count).then(|| block(index));
                 if let Some(block) = &next {
                     let narrow = self.columns.places[block.panel].1 <= COLUMNS;
                     match (block.both, narrow) {
-                        (true, false) => self.multiply::<T, 2, 2>(tiles, block, current),
-                        (true, true) => self.multiply::<T, 2, 1>(tiles, block, current),
-                        (false, false) => self.multiply::<T, 1, 2>(tiles, block, current),
-                        (false, true) => self.multiply::<T, 1, 1>(tiles, block, current),
+                        (true, false) => self.multiply::<B, 2, 2>(blocks, block, current),
+                        (true, true) => self.multiply::<B, 2, 1>(blocks, block, current),
+                        (false, false) => self.multiply::<B, 1, 2>(blocks, block, current),
+                        (false, true) => self.multiply::<B, 1, 1>(blocks, block, current),
                     }
                 }
                 if let Some(block) = &former {
@@ -230,9 +230,9 @@ struct Sums([f32; SUMS]);
 impl Products<'_> {
     /// The sums of `HIGH` tiles of results and `WIDE` tiles of a panel's columns.
     #[inline(always)]
-    fn multiply<T: Tiles, const HIGH: usize, const WIDE: usize>(
+    fn multiply<B: Blocks, const HIGH: usize, const WIDE: usize>(
         &self,
-        tiles: &mut T,
+        blocks: &mut B,
         block: &Block,
         sums: &mut Sums,
     ) {
@@ -256,49 +256,15 @@ impl Products<'_> {
         );
         let steps = self.offsets.len();
         let weights = &weights[panel * steps * DEPTH * PANEL..][..steps * DEPTH * PANEL];
-        let values = places.map(|place| self.copies[place..].as_ptr());
-        let mut pairs: *const u8 = weights.as_ptr().cast();
-        let line = size_of::<bf16>() * DEPTH;
-        tiles.zero::<0>();
-        tiles.zero::<1>();
-        tiles.zero::<2>();
-        tiles.zero::<3>();
-        for &offset in self.offsets {
-            // SAFETY: the last of all rows ends within the copies, as was checked; a panel's weights
-            // are two tiles for every step.
-            unsafe {
-                tiles.load::<6>(pairs, line);
-                tiles.load::<4>(values[0].add(offset).cast(), stride);
-                tiles.multiply::<0, 4, 6>();
-                if WIDE == 2 {
-                    tiles.load::<7>(pairs.add(tiles::BYTES), line);
-                    tiles.multiply::<1, 4, 7>();
-                }
-                if HIGH == 2 {
-                    tiles.load::<5>(values[1].add(offset).cast(), stride);
-                    tiles.multiply::<2, 5, 6>();
-                    if WIDE == 2 {
-                        tiles.multiply::<3, 5, 7>();
-                    }
-                }
-                pairs = pairs.wrapping_add(2 * tiles::BYTES);
-            }
-        }
-        let row = size_of::<f32>() * PANEL;
-        let target: *mut u8 = sums.0.as_mut_ptr().cast();
-        // SAFETY: two by two tiles of sums, side by side and below one another.
-        unsafe {
-            tiles.store::<0>(target, row);
-            if WIDE == 2 {
-                tiles.store::<1>(target.add(row / 2), row);
-            }
-            if HIGH == 2 {
-                tiles.store::<2>(target.add(RESULTS * row), row);
-                if WIDE == 2 {
-                    tiles.store::<3>(target.add(RESULTS * row + row / 2), row);
-                }
-            }
-        }
+        let steps = Steps {
+            values: places.map(|place| self.copies[place..].as_ptr()),
+            stride,
+            offsets: self.offsets,
+            pairs: weights.as_ptr().cast(),
+        };
+        // SAFETY: the last of all rows ends within the copies, as was checked; a panel's weights are two
+        // tiles for every step.
+        unsafe { blocks.sums::<HIGH, WIDE>(&steps, sums.0.as_mut_ptr()) };
     }
 
     /// Adds bias and residual, activates, rounds and writes.

@@ -61,7 +61,7 @@ impl Default for Amx {
     #[inline(always)]
     fn default() -> Self {
         let mut amx = Self(());
-        amx.refresh();
+        amx.set_up();
         amx
     }
 }
@@ -78,7 +78,7 @@ impl Drop for Amx {
 // them; callers vouch for memory. None promises to leave memory alone, so that all stay in order.
 impl Tiles for Amx {
     #[inline(always)]
-    fn refresh(&mut self) {
+    fn set_up(&mut self) {
         unsafe {
             asm!(
                 "tilerelease",

@@ -13,18 +13,17 @@ lint:
 test:
     cargo test --workspace
 
-# The same tests on the NdArray backend; examples, and those of the documentation, name theirs.
+# Those of the same tests that ask for a device, on the NdArray backend (`.ci/run` says why the Python package is named).
 test-ndarray:
-    cargo test --package vascx-models --package vascx-convert --package vascx-inference --package vascx --features ndarray --lib --bins --tests
+    VASCX_TEST_DEVICE=ndarray cargo test --package vascx-convert --package vascx-inference --package vascx --package vascx-python --tests
 
 # A user's crate, outside of the workspace: types, then a run.
 outside:
     cp Cargo.lock tests/outside/
     cargo run --release --manifest-path tests/outside/Cargo.toml --bin outside -- .
 
-# The Python package's lints and types, and its tests on a wheel in an environment of its own.
+# The Python package's tests and types, on a wheel in an environment of its own.
 python-test PYTHON="python3":
-    cargo clippy --manifest-path python/Cargo.toml --all-targets -- -D warnings
     {{PYTHON}} -m venv target/python
     target/python/bin/pip install --quiet maturin mypy "pyright[nodejs]" pillow pytest
     target/python/bin/maturin build --release --locked --manifest-path python/Cargo.toml --out target/wheels

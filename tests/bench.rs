@@ -11,7 +11,7 @@ fn the_report_holds_a_time_per_run_and_the_arithmetic() {
     let model = model.to_str().unwrap();
     let arguments = [
         "bench", "--model", model, "--size", "32", "--batch", "2", "--runs", "3", "--json",
-        "--device", DEVICE,
+        "--device", *DEVICE,
     ];
     let run = workspace.vascx(0, &arguments);
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
@@ -22,7 +22,7 @@ fn the_report_holds_a_time_per_run_and_the_arithmetic() {
             .iter()
             .all(|seconds| seconds.as_f64().unwrap() > 0.0)
     );
-    assert_eq!(report["device"], DEVICE);
+    assert_eq!(report["device"], *DEVICE);
     assert_eq!(report["dtype"], "f32");
     let gflop = |size: &str| {
         let mut arguments = arguments;
@@ -45,9 +45,9 @@ fn every_layer_is_listed_where_our_kernels_compute() {
     let model = fixture("models/unet_m1.pt");
     let model = model.to_str().unwrap();
     let arguments = [
-        "bench", "--model", model, "--size", "32", "--runs", "2", "--layers", "--device", DEVICE,
+        "bench", "--model", model, "--size", "32", "--runs", "2", "--layers", "--device", *DEVICE,
     ];
-    if DEVICE != "cpu" {
+    if *DEVICE != "cpu" {
         let run = workspace.vascx(2, &arguments);
         assert!(run.stderr.contains("--layers"), "{}", run.stderr);
         return;

@@ -42,7 +42,8 @@ fn forward_matches_pytorch_from_checkpoint_and_directory() {
         workspace.vascx(0, &["convert", checkpoint, "--out", model]);
         for source in [checkpoint, model] {
             let arguments = [
-                "forward", "--model", source, "--input", input, "--output", "y", "--device", DEVICE,
+                "forward", "--model", source, "--input", input, "--output", "y", "--device",
+                *DEVICE,
             ];
             workspace.vascx(0, &arguments);
             let (shape, actual) = tensor(&workspace.path("y"), "prediction");
@@ -76,13 +77,13 @@ fn forward_and_bench_need_no_configuration() {
         let bytes = safetensors::serialize([("image", view)], None).unwrap();
         std::fs::write(workspace.path("x"), bytes).unwrap();
         let arguments = [
-            "forward", "--model", &model, "--input", "x", "--output", "y", "--device", DEVICE,
+            "forward", "--model", &model, "--input", "x", "--output", "y", "--device", *DEVICE,
         ];
         workspace.vascx(0, &arguments);
         let (shape, _) = tensor(&workspace.path("y"), "prediction");
         assert_eq!(shape, [1, 1, 2, 32, 32]);
         let bench = [
-            "bench", "--model", &model, "--size", "32", "--runs", "1", "--device", DEVICE,
+            "bench", "--model", &model, "--size", "32", "--runs", "1", "--device", *DEVICE,
         ];
         workspace.vascx(0, &bench);
     }
@@ -262,7 +263,7 @@ fn weights_without_a_program_become_a_model_that_answers_like_pytorch() {
     workspace.vascx(
         0,
         &[
-            "forward", "--model", "model", "--input", &input, "--output", "y", "--device", DEVICE,
+            "forward", "--model", "model", "--input", &input, "--output", "y", "--device", *DEVICE,
         ],
     );
     let (shape, actual) = tensor(&workspace.path("y"), "prediction");

@@ -43,7 +43,7 @@ fn run(
     variables: &[(&str, &str)],
 ) -> BTreeMap<String, Vec<u8>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vascx"));
-    command.args(["predict", "--quiet", "--device", DEVICE, "--model", model]);
+    command.args(["predict", "--quiet", "--device", *DEVICE, "--model", model]);
     command.args(["--out", "out", "--overlay", "--save-probabilities"]);
     command.args(options).arg("photos");
     command.env_remove("RAYON_NUM_THREADS");
@@ -147,7 +147,7 @@ fn same_bits(name: &str) {
     let found = run(&workspace, "model", &[], &[]);
     check(&found, &expected, "converted");
 
-    if DEVICE != "cpu" {
+    if *DEVICE != "cpu" {
         return;
     }
     // Sums of products are in the same order in all vectors; without fused multiply-add each is

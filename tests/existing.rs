@@ -44,7 +44,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 fn predict<'a>(model: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec![
-        "predict", "--quiet", "--device", DEVICE, "--model", model, "--out", out,
+        "predict", "--quiet", "--device", *DEVICE, "--model", model, "--out", out,
     ];
     arguments.extend(more);
     arguments
@@ -252,7 +252,7 @@ fn whatever_lies_where_inputs_stay_as_they_are() {
                 out,
             ]);
         } else {
-            command.args(["predict", "--overlay", "--device", DEVICE]);
+            command.args(["predict", "--overlay", "--device", *DEVICE]);
             command.args(["--model", &model, "--out", out]);
         }
         let output = command.arg(mode).args(&inputs).output().unwrap();

@@ -28,7 +28,7 @@ fn pixels(folder: &str, extension: &str, own: &[&str]) {
         "--model",
         model.to_str().unwrap(),
         "--device",
-        DEVICE,
+        *DEVICE,
         "--preprocess",
         "resize",
         "--overlay",

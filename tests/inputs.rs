@@ -280,7 +280,7 @@ fn every_readable_photograph_of_a_mixed_folder_is_done_and_the_rest_explained() 
         "--overlay",
         "--recursive",
         "--device",
-        harness::DEVICE,
+        *harness::DEVICE,
         "Bilder/",
     ];
     let run = workspace.vascx(1, &arguments);

@@ -173,6 +173,9 @@ fn there_are_never_more_threads_than_processors() {
     }
     assert!(most(Some(1), Some("64")) <= default);
     workspace
-        .vascx(2, &predict(&model, &["--threads", "0", "--device", DEVICE]))
+        .vascx(
+            2,
+            &predict(&model, &["--threads", "0", "--device", *DEVICE]),
+        )
         .error_names(&["--threads"]);
 }

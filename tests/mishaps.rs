@@ -317,7 +317,7 @@ fn weights_and_instructions_are_part_of_what_is_resumed() {
         stderr.contains("nonsense") && stderr.contains("portable"),
         "{stderr}"
     );
-    if DEVICE == "cpu" && cfg!(target_arch = "x86_64") {
+    if *DEVICE == "cpu" && cfg!(target_arch = "x86_64") {
         command.env("VASCX_INSTRUCTION_SET", "portable");
         let output = command.output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -169,7 +169,7 @@ fn among_good_ones(of_each_format: usize, huge: usize) {
         }
     }
     let model = model(QUALITY);
-    let predict = ["predict", "--device", DEVICE, "--model", &model];
+    let predict = ["predict", "--device", *DEVICE, "--model", &model];
     let preprocess = ["preprocess", "--mode", "full", "--size", "64"];
     let memory = BUDGET.to_string();
     for command in [&predict[..], &preprocess] {

@@ -47,7 +47,7 @@ fn segmentation_writes_maps_probabilities_overlays_and_a_manifest() {
             "--out",
             "out",
             "--device",
-            DEVICE,
+            *DEVICE,
             "--batch-size",
             "2",
             "--save-probabilities",
@@ -110,7 +110,7 @@ fn segmentation_writes_maps_probabilities_overlays_and_a_manifest() {
     let run: serde_json::Value = serde_json::from_str(&run).unwrap();
     assert_eq!(
         (&run["batch_size"], &run["device"]),
-        (&2.into(), &DEVICE.into())
+        (&2.into(), &(*DEVICE).into())
     );
     assert_eq!(run["model"]["sha256"].as_str().unwrap().len(), 64);
 }
@@ -126,7 +126,7 @@ fn other_tasks_write_a_table_with_a_row_per_photograph() {
     ] {
         let model = model(name);
         let arguments = [
-            "predict", "--model", &model, "--out", name, "--device", DEVICE, "photos",
+            "predict", "--model", &model, "--out", name, "--device", *DEVICE, "photos",
         ];
         workspace.vascx(0, &arguments);
         assert_eq!(
@@ -176,7 +176,7 @@ fn classes_of_ensembles_write_what_they_answer() {
     let predict = |class: &str| {
         let model = model(class);
         let mut arguments = vec![
-            "predict", "--model", &model, "--out", class, "--device", DEVICE,
+            "predict", "--model", &model, "--out", class, "--device", *DEVICE,
         ];
         arguments.extend([
             "--preprocess",
@@ -262,7 +262,7 @@ fn photographs_whose_answer_is_not_finite_fail_alone() {
     black.save(workspace.path("photos/p0.png")).unwrap();
     let model = fixture("answers/overflowing_maps.pt").display().to_string();
     let arguments = [
-        "predict", "--model", &model, "--out", "out", "--device", DEVICE, "photos",
+        "predict", "--model", &model, "--out", "out", "--device", *DEVICE, "photos",
     ];
     workspace
         .vascx(1, &arguments)
@@ -283,7 +283,7 @@ fn names_given_at_conversion_head_the_columns() {
         &["convert", &heatmap, "--out", "fovea", "--names", "fovea"],
     );
     let arguments = [
-        "predict", "--model", "fovea", "--out", "out", "--device", DEVICE, "photos",
+        "predict", "--model", "fovea", "--out", "out", "--device", *DEVICE, "photos",
     ];
     workspace.vascx(0, &arguments);
     let text = std::fs::read_to_string(workspace.path("out/predictions.csv")).unwrap();
@@ -300,7 +300,7 @@ fn a_bad_photograph_fails_alone_and_is_recorded() {
     std::fs::write(workspace.path("photos/p00.jpg"), "no image").unwrap();
     let model = model("resnet18_m3");
     let arguments = [
-        "predict", "--model", &model, "--out", "out", "--device", DEVICE, "photos",
+        "predict", "--model", &model, "--out", "out", "--device", *DEVICE, "photos",
     ];
     let run = workspace.vascx(1, &arguments);
     run.error_names(&["p00.jpg"]);
@@ -320,7 +320,7 @@ fn nothing_runs_on_unusable_arguments() {
     photographs(&workspace, 1);
     let model = model("resnet18_m3");
     let predict = |extra: &[&str]| {
-        let mut arguments = vec!["predict", "--out", "out", "--device", DEVICE];
+        let mut arguments = vec!["predict", "--out", "out", "--device", *DEVICE];
         arguments.extend(extra);
         workspace.vascx(2, &arguments)
     };
@@ -353,7 +353,7 @@ fn half_precision_gives_nearly_the_same_maps_or_says_that_it_cannot() {
     let model = model("unet_instance_bilinear_m2");
     let arguments = |out| {
         [
-            "predict", "--model", &model, "--out", out, "--device", DEVICE, "photos",
+            "predict", "--model", &model, "--out", out, "--device", *DEVICE, "photos",
         ]
     };
     let half = |code| {
@@ -361,7 +361,7 @@ fn half_precision_gives_nearly_the_same_maps_or_says_that_it_cannot() {
         arguments.extend(["--dtype", "bf16"]);
         workspace.vascx(code, &arguments)
     };
-    if DEVICE == "ndarray" {
+    if *DEVICE == "ndarray" {
         // That backend has no half precision.
         let output = half(2);
         assert!(output.stderr.contains("--dtype f32"), "{}", output.stderr);
@@ -403,7 +403,7 @@ fn devices_batches_and_caches_are_checked_before_any_work() {
     assert!(!workspace.path("out").exists() && !workspace.path("kernels").exists());
 
     // `auto` is the model's batch size where there is no card, and the pace is reported.
-    run(0, "auto", &["--device", DEVICE, "--batch-size", "auto"]);
+    run(0, "auto", &["--device", *DEVICE, "--batch-size", "auto"]);
     let run = std::fs::read_to_string(workspace.path("auto/run.json")).unwrap();
     let run: serde_json::Value = serde_json::from_str(&run).unwrap();
     assert_eq!(run["batch_size"], 16);

@@ -31,7 +31,7 @@ fn photographs(workspace: &Workspace, count: u32) {
 
 fn arguments<'a>(model: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec![
-        "predict", "--model", model, "--out", out, "--device", DEVICE,
+        "predict", "--model", model, "--out", out, "--device", *DEVICE,
     ];
     arguments.extend(["--save-probabilities", "--quiet"]);
     arguments.extend(more);

@@ -16,7 +16,7 @@ fn run(workspace: &Workspace, more: &[&str]) -> (f64, u64) {
     let begun = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_vascx"));
     command.args([
-        "predict", "--quiet", "--device", DEVICE, "--out", "out", "--model",
+        "predict", "--quiet", "--device", *DEVICE, "--out", "out", "--model",
     ]);
     command.arg(model).args(more).arg("photos");
     command

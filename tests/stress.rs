@@ -246,7 +246,8 @@ fn send(rounds: u32) {
         check_same(&workspace.path("out"), &expected, &context);
         fs::remove_dir_all(workspace.path("out")).unwrap();
     }
-    println!("{rounds} runs on {DEVICE}, {stopped} of them stopped");
+    let device = *DEVICE;
+    println!("{rounds} runs on {device}, {stopped} of them stopped");
     assert!(stopped > rounds / 4, "{stopped} of {rounds}");
 }
 

@@ -46,7 +46,7 @@ fn short_options_are_those_of_other_programs() {
         "-o",
         "out",
         "--device",
-        DEVICE,
+        *DEVICE,
         "photos",
     ];
     let run = workspace.vascx(0, &arguments);
@@ -68,7 +68,13 @@ fn every_photograph_has_its_own_seconds() {
         .unwrap();
     std::fs::write(workspace.path("photos/bad.png"), "text").unwrap();
     let model = fixture("models/resnet18_m3.pt");
-    let predict = ["predict", "-m", model.to_str().unwrap(), "--device", DEVICE];
+    let predict = [
+        "predict",
+        "-m",
+        model.to_str().unwrap(),
+        "--device",
+        *DEVICE,
+    ];
     // One thread, so that neither is stopped for the other.
     let predict = [&predict[..], &["-v", "-j", "1", "-o", "out", "photos"]].concat();
     let squares = preprocess(&["-v", "-j", "1", "-o", "squares", "photos"]);
@@ -275,7 +281,7 @@ fn demonstration_models_say_so_wherever_their_answers_are_seen() {
             "out",
             "--overlay",
             "--device",
-            DEVICE,
+            *DEVICE,
             "a.png",
         ],
     );

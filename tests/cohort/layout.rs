@@ -138,7 +138,7 @@ fn every_model_answers_as_it_does_alone() {
             "--out",
             folder,
             "--device",
-            DEVICE,
+            *DEVICE,
             "--quiet",
             "--preprocess",
             "crop",
@@ -226,7 +226,7 @@ fn steps_are_left_out_on_request_or_for_want_of_a_model() {
         "photos",
         "disc_only",
         "--device",
-        DEVICE,
+        *DEVICE,
         "--quiet",
     ];
     arguments.extend(switches);

@@ -52,7 +52,7 @@ impl Cohort {
     /// A command on the photographs with the models.
     fn command<'a>(command: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         let mut arguments = vec![command, "photos", out, "--model-dir", "models"];
-        arguments.extend(["--device", DEVICE]);
+        arguments.extend(["--device", *DEVICE]);
         arguments.extend(more);
         arguments
     }

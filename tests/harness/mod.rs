@@ -8,15 +8,17 @@ pub(crate) mod small_job;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-/// The device the tests run on: NdArray when that feature is on, else Flex.
-pub(crate) const DEVICE: &str = if cfg!(feature = "ndarray") {
-    "ndarray"
-} else {
-    "cpu"
-};
+/// The device that tests run on: the CPU through Flex, unless `VASCX_TEST_DEVICE` is `ndarray`.
+pub(crate) static DEVICE: LazyLock<&str> =
+    LazyLock::new(|| match std::env::var("VASCX_TEST_DEVICE").as_deref() {
+        Err(_) | Ok("cpu") => "cpu",
+        Ok("ndarray") => "ndarray",
+        Ok(other) => panic!("VASCX_TEST_DEVICE is cpu or ndarray, not {other}"),
+    });
 
 /// A fixture below `tests/fixtures`.
 pub(crate) fn fixture(path: &str) -> PathBuf {

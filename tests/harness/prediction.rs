@@ -39,7 +39,7 @@ pub(crate) fn photographs(workspace: &Workspace, count: u32) {
 /// Predicts `photos` to `out`.
 pub(crate) fn predict<'a>(model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec![
-        "predict", "--device", DEVICE, "--model", model, "--out", "out",
+        "predict", "--device", *DEVICE, "--model", model, "--out", "out",
     ];
     arguments.extend(more);
     arguments.push("photos");

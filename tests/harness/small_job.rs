@@ -70,7 +70,7 @@ pub(crate) fn arguments<'a>(model: &'a str, out: &'a str, resume: bool) -> Vec<&
         "predict",
         "--quiet",
         "--device",
-        DEVICE,
+        *DEVICE,
         "--batch-size",
         "2",
         "--overlay",

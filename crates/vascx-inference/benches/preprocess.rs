@@ -2,11 +2,9 @@
 //!
 //! `decode` and `encode` are the floor of `vascx preprocess`; the rest is ours.
 
-#![allow(missing_docs)] // Criterion's macro defines a public function.
-
 use std::hint::black_box;
+use std::time::Instant;
 
-use criterion::{Criterion, criterion_group, criterion_main};
 use image::codecs::png::PngEncoder;
 use image::{RgbImage, imageops};
 use vascx_inference::{FieldOfView, Photograph, PreprocessMode, preprocess};
@@ -23,41 +21,45 @@ fn photograph() -> RgbImage {
     imageops::resize(&sample, 3504, 2336, imageops::FilterType::Triangle)
 }
 
-fn stages(criterion: &mut Criterion) {
+/// Prints the median time of twenty runs after a first one.
+fn time<T>(name: &str, work: impl Fn() -> T) {
+    black_box(work());
+    let mut milliseconds = [(); 20].map(|()| {
+        let start = Instant::now();
+        black_box(work());
+        start.elapsed().as_secs_f64() * 1e3
+    });
+    milliseconds.sort_by(f64::total_cmp);
+    println!("{name:28} {:8.2} ms", milliseconds[10]);
+}
+
+fn main() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("photograph.jpg");
     photograph().save(&path).unwrap();
     let photograph = Photograph::open(&path).unwrap();
-    let mut group = criterion.benchmark_group("preprocess 3504 × 2336 JPEG → 1024²");
-    group.sample_size(20);
-    group.bench_function("decode", |b| {
-        b.iter(|| Photograph::open(black_box(&path)).unwrap());
-    });
-    group.bench_function("find the field of view", |b| {
-        b.iter(|| FieldOfView::find(black_box(&photograph)));
+    println!("preprocess 3504 × 2336 JPEG → 1024²");
+    time("decode", || Photograph::open(black_box(&path)).unwrap());
+    time("find the field of view", || {
+        FieldOfView::find(black_box(&photograph))
     });
     for (name, mode) in [
         ("full", PreprocessMode::Full),
         ("simple", PreprocessMode::Simple),
     ] {
-        let run = || preprocess(black_box(&photograph), mode, 1024, true);
-        group.bench_function(format!("{name}, decoded to squares"), |b| b.iter(run));
+        time(&format!("{name}, decoded to squares"), || {
+            preprocess(black_box(&photograph), mode, 1024, true)
+        });
     }
     let square = preprocess(&photograph, PreprocessMode::Full, 1024, true);
     for (name, image) in [
         ("rgb", &square.rgb),
         ("enhanced", square.enhanced.as_ref().unwrap()),
     ] {
-        group.bench_function(format!("encode {name}"), |b| {
-            b.iter(|| {
-                image
-                    .write_with_encoder(PngEncoder::new(Vec::new()))
-                    .unwrap();
-            });
+        time(&format!("encode {name}"), || {
+            image
+                .write_with_encoder(PngEncoder::new(Vec::new()))
+                .unwrap();
         });
     }
-    group.finish();
 }
-
-criterion_group!(benches, stages);
-criterion_main!(benches);

@@ -28,13 +28,19 @@ pub(crate) fn flip<B: Backend>(maps: Tensor<B, 4>, axes: &[usize]) -> Tensor<B, 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::test_backend::TestBackend;
+    use burn::tensor::ElementConversion;
 
-    #[test]
-    fn a_flip_equivariant_network_gains_nothing() {
+    use super::*;
+    use crate::test_backend::on_both_backends;
+
+    on_both_backends!(
+        a_flip_equivariant_network_gains_nothing,
+        a_network_that_sees_the_corner_averages_the_four_corners,
+    );
+
+    fn a_flip_equivariant_network_gains_nothing<B: Backend>() {
         let device = Default::default();
-        let image = Tensor::<TestBackend, 1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &device)
+        let image = Tensor::<B, 1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &device)
             .reshape([1, 1, 2, 3]);
         let flips = [vec![2], vec![3], vec![2, 3]];
         let mean = mean_over_flips(image.clone(), &flips, |image| image * 2.0, flip);
@@ -42,17 +48,16 @@ mod tests {
         mean.into_data().assert_eq(&expected.into_data(), true);
     }
 
-    #[test]
-    fn a_network_that_sees_the_corner_averages_the_four_corners() {
+    fn a_network_that_sees_the_corner_averages_the_four_corners<B: Backend>() {
         let device = Default::default();
-        let image = Tensor::<TestBackend, 1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &device)
+        let image = Tensor::<B, 1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &device)
             .reshape([1, 1, 2, 3]);
-        let corner = |image: Tensor<TestBackend, 4>| {
-            image.slice([0..1, 0..1, 0..1, 0..1]).reshape([1, 1, 1])
-        };
+        let corner = |image: Tensor<B, 4>| image.slice([0..1, 0..1, 0..1, 0..1]).reshape([1, 1, 1]);
         let flips = [vec![2], vec![3], vec![2, 3]];
-        let mean: Tensor<TestBackend, 3> =
-            mean_over_flips(image, &flips, corner, |vector, _| vector);
-        assert_eq!(mean.into_scalar(), (1.0 + 4.0 + 3.0 + 6.0) / 4.0);
+        let mean: Tensor<B, 3> = mean_over_flips(image, &flips, corner, |vector, _| vector);
+        assert_eq!(
+            mean.into_scalar().elem::<f32>(),
+            (1.0 + 4.0 + 3.0 + 6.0) / 4.0
+        );
     }
 }

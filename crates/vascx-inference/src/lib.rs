@@ -66,9 +66,27 @@ pub use source::{Source, Sources};
 
 #[cfg(test)]
 mod test_backend {
-    //! The backend the tests run on: NdArray when that feature is on, else Flex.
-    #[cfg(not(feature = "ndarray"))]
-    pub(crate) type TestBackend = burn::backend::Flex;
-    #[cfg(feature = "ndarray")]
-    pub(crate) type TestBackend = burn::backend::NdArray;
+    //! The backends that tests run on: quick ones on both for the CPU, the others where they are told to.
+
+    /// Flex, unless `VASCX_TEST_DEVICE` is `ndarray`.
+    pub(crate) fn device() -> crate::Device {
+        match std::env::var("VASCX_TEST_DEVICE").as_deref() {
+            Err(_) | Ok("cpu") => crate::Device::Cpu,
+            Ok("ndarray") => crate::Device::NdArray,
+            Ok(other) => panic!("VASCX_TEST_DEVICE is cpu or ndarray, not {other}"),
+        }
+    }
+
+    /// Tests that are generic over the backend, on both.
+    macro_rules! on_both_backends {
+        ($($test:ident),* $(,)?) => {
+            mod on_flex {
+                $(#[test] fn $test() { super::$test::<burn::backend::Flex>(); })*
+            }
+            mod on_ndarray {
+                $(#[test] fn $test() { super::$test::<burn::backend::NdArray>(); })*
+            }
+        };
+    }
+    pub(crate) use on_both_backends;
 }

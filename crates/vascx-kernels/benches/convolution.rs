@@ -1,11 +1,10 @@
 //! The layers of a U-Net of base width 32 at 512² and of common classifiers; throughput in
 //! effective FLOP per second (those of the plain sum), or in bytes read and written where memory
 //! is the limit.
-#![allow(missing_docs, reason = "criterion's macros write functions without")]
 
 use std::hint::black_box;
+use std::time::Instant;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vascx_kernels::{
     Activation, Conv3x3, Convolution, DepthwiseConvolution, GroupNorm, InstructionSet, Shape,
     Sliding, max_pool, zeros,
@@ -28,9 +27,21 @@ fn sliding(kernel: usize, stride: usize) -> Sliding {
     }
 }
 
-fn winograd(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("winograd");
-    group.sample_size(10);
+/// Prints the median time of ten runs after a first one, and the work (in units, of a name) per second.
+fn time(name: &str, (amount, unit): (usize, &str), mut work: impl FnMut()) {
+    work();
+    let mut seconds = [(); 10].map(|()| {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    });
+    seconds.sort_by(f64::total_cmp);
+    let (milliseconds, rate) = (seconds[5] * 1e3, amount as f64 / seconds[5] / 1e9);
+    println!("{name:32} {milliseconds:9.3} ms {rate:8.1} G{unit}/s");
+}
+
+fn winograd() {
+    println!("winograd");
     for (side, inputs, outputs) in [
         (512, 32, 32),
         (512, 64, 32),
@@ -49,21 +60,17 @@ fn winograd(criterion: &mut Criterion) {
         input.fill(0.5);
         let mut output = zeros(shape.pixels() * outputs);
         let flop = 2 * 9 * shape.pixels() * inputs * outputs;
-        group.throughput(Throughput::Elements(flop as u64));
-        group.bench_function(format!("{side}² {inputs} → {outputs}"), |bencher| {
-            bencher.iter(|| {
-                let parts = [(black_box(&input[..]), inputs)];
-                let output = black_box(&mut output);
-                convolution.run(shape, &parts, Activation::Relu.into(), output);
-            });
+        let name = format!("{side}² {inputs} → {outputs}");
+        time(&name, (flop, "FLOP"), || {
+            let parts = [(black_box(&input[..]), inputs)];
+            let output = black_box(&mut output);
+            convolution.run(shape, &parts, Activation::Relu.into(), output);
         });
     }
-    group.finish();
 }
 
-fn products(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("product");
-    group.sample_size(10);
+fn products() {
+    println!("products");
     for (side, kernel, stride, inputs, outputs) in [
         (512, 3, 1, 6, 32),
         (512, 7, 2, 3, 64),
@@ -83,23 +90,18 @@ fn products(criterion: &mut Criterion) {
         let results = sliding.output(shape).expect("fits");
         let mut output = zeros(results.pixels() * outputs);
         let flop = 2 * kernel * kernel * results.pixels() * inputs * outputs;
-        group.throughput(Throughput::Elements(flop as u64));
         let name = format!("{side}² {kernel} × {kernel} / {stride}, {inputs} → {outputs}");
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let parts = [(black_box(&input[..]), inputs)];
-                let output = black_box(&mut output);
-                convolution.run(shape, &parts, Activation::Relu.into(), output);
-            });
+        time(&name, (flop, "FLOP"), || {
+            let parts = [(black_box(&input[..]), inputs)];
+            let output = black_box(&mut output);
+            convolution.run(shape, &parts, Activation::Relu.into(), output);
         });
     }
-    group.finish();
 }
 
 /// Expansion and depthwise convolution of EfficientNet.
-fn expanded(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("expanded");
-    group.sample_size(10);
+fn expanded() {
+    println!("expanded");
     for (side, kernel, stride, inputs, channels) in [
         (256, 3, 2, 16, 96),
         (128, 3, 1, 24, 144),
@@ -108,13 +110,8 @@ fn expanded(criterion: &mut Criterion) {
         (32, 5, 1, 112, 672),
     ] {
         let shape = square(side);
-        let expansion = Convolution::new(
-            &vec![0.01; channels * inputs],
-            channels,
-            inputs,
-            None,
-            sliding(1, 1),
-        );
+        let weights = vec![0.01; channels * inputs];
+        let expansion = Convolution::new(&weights, channels, inputs, None, sliding(1, 1));
         let sliding = sliding(kernel, stride);
         let weights = vec![0.01; channels * kernel * kernel];
         let depthwise = DepthwiseConvolution::new(&weights, channels, None, sliding);
@@ -124,38 +121,33 @@ fn expanded(criterion: &mut Criterion) {
         let mut output = zeros(results.pixels() * channels);
         let mut averages = vec![0.0; channels];
         let flop = 2 * channels * (shape.pixels() * inputs + results.pixels() * kernel * kernel);
-        group.throughput(Throughput::Elements(flop as u64));
         let name = format!("{side}² {kernel} × {kernel} / {stride}, {inputs} → {channels}");
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                depthwise.run_expanded(
-                    (&expansion, Activation::Silu),
-                    shape,
-                    black_box(&input),
-                    Activation::Silu.into(),
-                    &mut output,
-                    Some(&mut averages),
-                );
-            });
+        time(&name, (flop, "FLOP"), || {
+            depthwise.run_expanded(
+                (&expansion, Activation::Silu),
+                shape,
+                black_box(&input),
+                Activation::Silu.into(),
+                &mut output,
+                Some(&mut averages),
+            );
         });
     }
-    group.finish();
 }
 
-fn memory(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("memory");
-    group.sample_size(10);
+fn memory() {
+    println!("memory");
     let (shape, channels) = (square(256), 64);
     let input = vec![0.5; shape.pixels() * channels];
     let mut output = vec![0.0; input.len()];
     let set = InstructionSet::current();
-    group.throughput(Throughput::Bytes(8 * input.len() as u64));
+    let bytes = (8 * input.len(), "B");
     for kernel in [3, 7] {
         let weights = vec![0.01; channels * kernel * kernel];
         let convolution = DepthwiseConvolution::new(&weights, channels, None, sliding(kernel, 1));
-        group.bench_function(format!("depthwise {kernel} × {kernel}"), |bencher| {
+        time(&format!("depthwise {kernel} × {kernel}"), bytes, || {
             let identity = Activation::Identity.into();
-            bencher.iter(|| convolution.run(shape, black_box(&input), identity, &mut output));
+            convolution.run(shape, black_box(&input), identity, &mut output);
         });
     }
     let norm = GroupNorm {
@@ -164,21 +156,23 @@ fn memory(criterion: &mut Criterion) {
         affine: None,
         activation: Activation::LeakyRelu(0.01),
     };
-    group.bench_function("instance norm", |bencher| {
-        bencher.iter(|| norm.run(set, shape, channels, black_box(&input), &mut output));
+    time("instance norm", bytes, || {
+        norm.run(set, shape, channels, black_box(&input), &mut output);
     });
-    group.throughput(Throughput::Bytes(5 * input.len() as u64));
     let window = Sliding {
         padding: [0, 0],
         ..sliding(2, 2)
     };
     let mut pooled = vec![0.0; input.len() / 4];
-    group.bench_function("max-pool 2 × 2", |bencher| {
+    time("max-pool 2 × 2", (5 * input.len(), "B"), || {
         let input = black_box(&input[..]);
-        bencher.iter(|| max_pool(set, shape, channels, window, input, &mut pooled));
+        max_pool(set, shape, channels, window, input, &mut pooled);
     });
-    group.finish();
 }
 
-criterion_group!(benches, winograd, products, expanded, memory);
-criterion_main!(benches);
+fn main() {
+    winograd();
+    products();
+    expanded();
+    memory();
+}

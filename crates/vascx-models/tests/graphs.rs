@@ -2,18 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use burn::backend::{Flex, NdArray};
 use burn::tensor::{Distribution, Tensor, backend::Backend};
 use vascx_models::{
     Activation, Architecture, BasicUNetConfig, ConvNeXtConfig, DynUNetConfig, EfficientNetConfig,
     EfficientNetStage, Ensemble, MemberOutput, MobileNetV3Config, Norm, ResNetConfig, ResNetDepth,
     ResNetUNetConfig, UNetConfig, Upsampling, parameter_specs,
 };
-
-/// NdArray when that feature is on, else Flex.
-#[cfg(feature = "ndarray")]
-type TestBackend = burn::backend::NdArray;
-#[cfg(not(feature = "ndarray"))]
-type TestBackend = burn::backend::Flex;
 
 /// f32 rounding in another order, over some fifty layers, of the largest value.
 const TOLERANCE: f32 = 1e-4;
@@ -127,7 +122,7 @@ fn architectures() -> Vec<Architecture> {
     unets().into_iter().chain(others).collect()
 }
 
-fn values(answer: MemberOutput<TestBackend>) -> Vec<f32> {
+fn values<B: Backend>(answer: MemberOutput<B>) -> Vec<f32> {
     let data = match answer {
         MemberOutput::Spatial(map) => map.into_data(),
         MemberOutput::Vector(vector) => vector.into_data(),
@@ -135,13 +130,12 @@ fn values(answer: MemberOutput<TestBackend>) -> Vec<f32> {
     data.to_vec().unwrap()
 }
 
-#[test]
-fn graphs_are_their_modules() {
+fn graphs_are_their_modules<B: Backend>() {
     let device = Default::default();
-    TestBackend::seed(&device, 5);
+    B::seed(&device, 5);
     for architecture in architectures() {
         let name = format!("{architecture:?}");
-        let network = architecture.init::<TestBackend>(0, &device).unwrap();
+        let network = architecture.init::<B>(0, &device).unwrap();
         let graph = architecture.graph(0).unwrap();
         graph.validate().unwrap();
         let of_graph: BTreeMap<_, _> = graph
@@ -168,4 +162,14 @@ fn graphs_are_their_modules() {
         let worst = worst.fold(0.0_f32, |a, b| if b.is_nan() { b } else { a.max(b) });
         assert!(worst <= TOLERANCE * largest, "{name}: {worst} of {largest}");
     }
+}
+
+#[test]
+fn graphs_are_their_modules_on_flex() {
+    graphs_are_their_modules::<Flex>();
+}
+
+#[test]
+fn graphs_are_their_modules_on_ndarray() {
+    graphs_are_their_modules::<NdArray>();
 }

@@ -1,48 +1,58 @@
 //! The networks train: a few optimiser steps on one batch reduce the loss.
 
-use burn::backend::Autodiff;
+use burn::backend::{Flex, NdArray};
 use burn::module::AutodiffModule;
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
-use burn::tensor::{Distribution, Int, Tensor, backend::Backend};
+use burn::tensor::{Distribution, ElementConversion, Int, Tensor, backend::Backend};
+use burn_autodiff::Autodiff;
 use vascx_models::{Activation, Norm, ResNetConfig, ResNetDepth, UNetConfig, Upsampling};
 
-/// NdArray when that feature is on, else Flex.
-#[cfg(feature = "ndarray")]
-type TestBackend = burn::backend::NdArray;
-#[cfg(not(feature = "ndarray"))]
-type TestBackend = burn::backend::Flex;
+/// Tests on both backends for the CPU.
+macro_rules! on_both_backends {
+    ($($test:ident),*) => {
+        mod on_flex {
+            $(#[test] fn $test() { super::$test::<super::Flex>(); })*
+        }
+        mod on_ndarray {
+            $(#[test] fn $test() { super::$test::<super::NdArray>(); })*
+        }
+    };
+}
 
-type Training = Autodiff<TestBackend>;
+on_both_backends!(
+    unet_with_deep_supervision_learns_to_segment,
+    instance_norm_unet_learns_a_heatmap,
+    resnet_learns_to_regress
+);
 
 /// Runs `steps` of Adam and returns the loss before the first and after the last.
-fn train<M: AutodiffModule<Training>>(
+fn train<B: Backend, M: AutodiffModule<Autodiff<B>>>(
     mut model: M,
     steps: usize,
-    loss_of: impl Fn(&M) -> Tensor<Training, 1>,
+    loss_of: impl Fn(&M) -> Tensor<Autodiff<B>, 1>,
 ) -> (f32, f32) {
     let mut optimizer = AdamConfig::new().init();
-    let first = loss_of(&model).into_scalar();
+    let first = loss_of(&model).into_scalar().elem();
     for _ in 0..steps {
         let gradients = loss_of(&model).backward();
         let gradients = GradientsParams::from_grads(gradients, &model);
         model = optimizer.step(1e-2, model, gradients);
     }
-    (first, loss_of(&model).into_scalar())
+    (first, loss_of(&model).into_scalar().elem())
 }
 
-fn random_image(shape: [usize; 4]) -> Tensor<Training, 4> {
+fn random_image<B: Backend>(shape: [usize; 4]) -> Tensor<Autodiff<B>, 4> {
     let device = Default::default();
-    TestBackend::seed(&device, 7);
+    B::seed(&device, 7);
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device)
 }
 
-#[test]
-fn unet_with_deep_supervision_learns_to_segment() {
+fn unet_with_deep_supervision_learns_to_segment<B: Backend>() {
     let device = Default::default();
-    let image = random_image([2, 3, 16, 16]);
+    let image = random_image::<B>([2, 3, 16, 16]);
     // Learnable from one pixel: the sign of the first channel.
-    let truth: Tensor<Training, 1, Int> = image
+    let truth: Tensor<Autodiff<B>, 1, Int> = image
         .clone()
         .narrow(1, 0, 1)
         .greater_elem(0.0)
@@ -53,7 +63,7 @@ fn unet_with_deep_supervision_learns_to_segment() {
         dropout: 0.1,
         ..UNetConfig::new(3, 2, [8, 8, 8])
     };
-    let unet = config.init::<Training>(&device).unwrap();
+    let unet = config.init::<Autodiff<B>>(&device).unwrap();
     let (before, after) = train(unet, 30, |unet| {
         let mut levels = unet.forward_supervised(image.clone());
         assert_eq!(
@@ -69,10 +79,9 @@ fn unet_with_deep_supervision_learns_to_segment() {
     assert!(after < 0.6 * before, "cross entropy {before} → {after}");
 }
 
-#[test]
-fn instance_norm_unet_learns_a_heatmap() {
+fn instance_norm_unet_learns_a_heatmap<B: Backend>() {
     let device = Default::default();
-    let image = random_image([2, 1, 16, 16]);
+    let image = random_image::<B>([2, 1, 16, 16]);
     let target = image.clone().clamp(0.0, 1.0);
     let config = UNetConfig {
         norm: Norm::Instance {
@@ -86,7 +95,7 @@ fn instance_norm_unet_learns_a_heatmap() {
         upsampling: Upsampling::Nearest { kernel_size: 1 },
         ..UNetConfig::new(1, 1, [8, 8])
     };
-    let unet = config.init::<Training>(&device).unwrap();
+    let unet = config.init::<Autodiff<B>>(&device).unwrap();
     let (before, after) = train(unet, 30, |unet| {
         MseLoss::new().forward(unet.forward(image.clone()), target.clone(), Reduction::Mean)
     });
@@ -96,16 +105,15 @@ fn instance_norm_unet_learns_a_heatmap() {
     );
 }
 
-#[test]
-fn resnet_learns_to_regress() {
+fn resnet_learns_to_regress<B: Backend>() {
     let device = Default::default();
-    let image = random_image([4, 3, 32, 32]);
-    let target = Tensor::<Training, 2>::from_floats([[0.0], [1.0], [2.0], [3.0]], &device);
+    let image = random_image::<B>([4, 3, 32, 32]);
+    let target = Tensor::<Autodiff<B>, 2>::from_floats([[0.0], [1.0], [2.0], [3.0]], &device);
     let config = ResNetConfig {
         width: 4,
         ..ResNetConfig::new(ResNetDepth::D18, 3, 1)
     };
-    let resnet = config.init::<Training>(&device).unwrap();
+    let resnet = config.init::<Autodiff<B>>(&device).unwrap();
     let (before, after) = train(resnet, 20, |resnet| {
         MseLoss::new().forward(
             resnet.forward(image.clone()),

@@ -2,16 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Tensor, TensorData};
+use burn::backend::{Flex, NdArray};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
 use safetensors::SafeTensors;
 use vascx_convert::{ConvertOptions, Model, Task};
 use vascx_models::{MemberOutput, Precision, Prediction};
-
-/// NdArray when that feature is on, else Flex.
-#[cfg(feature = "ndarray")]
-type TestBackend = burn::backend::NdArray;
-#[cfg(not(feature = "ndarray"))]
-type TestBackend = burn::backend::Flex;
 
 /// Relative to the largest reference value: f32 rounding over up to a hundred layers, against a
 /// reference computed in f64.
@@ -41,10 +36,27 @@ fn read(tensors: &SafeTensors, name: &str) -> (Vec<usize>, Vec<f32>) {
     )
 }
 
+/// Whether tests run on NdArray; on Flex unless `VASCX_TEST_DEVICE` says so.
+fn on_ndarray() -> bool {
+    match std::env::var("VASCX_TEST_DEVICE").as_deref() {
+        Err(_) | Ok("cpu") => false,
+        Ok("ndarray") => true,
+        Ok(other) => panic!("VASCX_TEST_DEVICE is cpu or ndarray, not {other}"),
+    }
+}
+
 /// Runs the model on every `image…` of a safetensors file, beside whose `prediction…` it stands.
 pub(crate) fn answers(model: &Model, reference: &Path) -> Vec<Answers> {
-    let ensemble = model.load::<TestBackend>(&Default::default()).unwrap();
-    answers_of(reference, |image| match ensemble.forward(image) {
+    if on_ndarray() {
+        answers_on::<NdArray>(model, reference)
+    } else {
+        answers_on::<Flex>(model, reference)
+    }
+}
+
+fn answers_on<B: Backend>(model: &Model, reference: &Path) -> Vec<Answers> {
+    let ensemble = model.load::<B>(&Default::default()).unwrap();
+    answers_of::<B>(reference, |image| match ensemble.forward(image) {
         Prediction::Spatial(maps) => maps.into_data(),
         Prediction::Vector(vectors) => vectors.into_data(),
     })
@@ -52,9 +64,17 @@ pub(crate) fn answers(model: &Model, reference: &Path) -> Vec<Answers> {
 
 /// The largest difference of the model's first member as a plain burn module.
 pub(crate) fn error_of_module(model: &Model, reference: &Path) -> f32 {
-    let network = model.load_network::<TestBackend>(0, &Default::default());
+    if on_ndarray() {
+        error_of_module_on::<NdArray>(model, reference)
+    } else {
+        error_of_module_on::<Flex>(model, reference)
+    }
+}
+
+fn error_of_module_on<B: Backend>(model: &Model, reference: &Path) -> f32 {
+    let network = model.load_network::<B>(0, &Default::default());
     let network = network.unwrap();
-    let answers = answers_of(reference, |image| match network.forward(image) {
+    let answers = answers_of::<B>(reference, |image| match network.forward(image) {
         MemberOutput::Spatial(map) => map.unsqueeze_dim::<5>(0).into_data(),
         MemberOutput::Vector(vector) => vector.unsqueeze_dim::<3>(0).into_data(),
     });
@@ -63,9 +83,9 @@ pub(crate) fn error_of_module(model: &Model, reference: &Path) -> f32 {
     differences.fold(0.0, f32::max)
 }
 
-fn answers_of(
+fn answers_of<B: Backend>(
     reference: &Path,
-    run: impl Fn(Tensor<TestBackend, 4>) -> TensorData,
+    run: impl Fn(Tensor<B, 4>) -> TensorData,
 ) -> Vec<Answers> {
     let bytes = std::fs::read(reference).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -75,7 +95,7 @@ fn answers_of(
     let answer = |suffix| {
         let (shape, image) = read(&tensors, &format!("image{suffix}"));
         let (expected_shape, expected) = read(&tensors, &format!("prediction{suffix}"));
-        let image = Tensor::<TestBackend, 4>::from_data(TensorData::new(image, shape), &device);
+        let image = Tensor::<B, 4>::from_data(TensorData::new(image, shape), &device);
         let data = run(image);
         let reference = reference.display();
         assert_eq!(data.shape[..], expected_shape[..], "{reference}{suffix}");

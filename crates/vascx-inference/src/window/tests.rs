@@ -1,9 +1,17 @@
 use super::*;
 use crate::augment::{flip, mean_over_flips};
 use crate::preprocess::Pixels;
-use crate::test_backend::TestBackend;
-use burn::tensor::Distribution;
+use crate::test_backend::on_both_backends;
+use burn::tensor::{Distribution, ElementConversion};
 use std::cell::Cell;
+
+on_both_backends!(
+    blending_an_echo_on_a_device_returns_the_image_whatever_the_passes,
+    blending_an_echo_in_memory_returns_the_image_whatever_the_passes,
+    memory_and_device_agree_on_members_and_flips,
+    the_number_of_threads_changes_no_bit,
+    each_window_is_computed_once_and_passes_are_full_across_images,
+);
 
 fn settings(window: [usize; 2], overlap: f64) -> InferenceSettings {
     InferenceSettings {
@@ -33,7 +41,7 @@ fn windows_cover_the_axis_and_end_flush() {
 }
 
 /// A "network" that returns its input twice as two members.
-fn echo(windows: Tensor<TestBackend, 4>) -> Vec<Tensor<TestBackend, 4>> {
+fn echo<B: Backend>(windows: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
     vec![windows.clone(), windows.neg()]
 }
 
@@ -44,20 +52,19 @@ const SHAPES: [([usize; 2], f64, usize); 4] = [
     ([16, 16], 0.0, 4),
 ];
 
-fn random_images() -> Tensor<TestBackend, 4> {
+fn random_images<B: Backend>() -> Tensor<B, 4> {
     let range = Distribution::Uniform(-1.0, 1.0);
     Tensor::random([3, 2, 21, 13], range, &Default::default())
 }
 
-fn worst<const D: usize>(found: Tensor<TestBackend, D>, expected: Tensor<TestBackend, D>) -> f32 {
+fn worst<B: Backend, const D: usize>(found: Tensor<B, D>, expected: Tensor<B, D>) -> f32 {
     assert_eq!(found.dims(), expected.dims());
-    (found - expected).abs().max().into_scalar()
+    (found - expected).abs().max().into_scalar().elem()
 }
 
-#[test]
-fn blending_an_echo_on_a_device_returns_the_image_whatever_the_passes() {
+fn blending_an_echo_on_a_device_returns_the_image_whatever_the_passes<B: Backend>() {
     let device = Default::default();
-    let images = random_images();
+    let images = random_images::<B>();
     for (window, overlap, passes) in SHAPES {
         for weighting in [Weighting::Floored, Weighting::Unbounded] {
             let plan = WindowPlan::new([21, 13], &settings(window, overlap), weighting);
@@ -73,14 +80,14 @@ fn blending_an_echo_on_a_device_returns_the_image_whatever_the_passes() {
 }
 
 /// Runs windows in memory, over floats, and gives `[N, K, H, W]`.
-fn run_on_host(
-    images: &Tensor<TestBackend, 4>,
+fn run_on_host<B: Backend>(
+    images: &Tensor<B, 4>,
     settings: &InferenceSettings,
     weighting: Weighting,
     per_pass: usize,
     members: Members,
-    network: impl Fn(Tensor<TestBackend, 4>) -> Vec<Tensor<TestBackend, 4>>,
-) -> Tensor<TestBackend, 4> {
+    network: impl Fn(Tensor<B, 4>) -> Vec<Tensor<B, 4>>,
+) -> Tensor<B, 4> {
     let device = Default::default();
     let [_, _, height, width] = images.dims();
     let pixels: Vec<Pixels> = images
@@ -95,14 +102,13 @@ fn run_on_host(
     let flips = &settings.tta_flips;
     let maps = windows.run(&pixels, flips, per_pass, members, &device, network);
     let maps = maps.into_iter().map(|HostMaps { shape, values, .. }| {
-        Tensor::<TestBackend, 3>::from_data(burn::tensor::TensorData::new(values, shape), &device)
+        Tensor::<B, 3>::from_data(burn::tensor::TensorData::new(values, shape), &device)
     });
     Tensor::stack(maps.collect(), 0)
 }
 
-#[test]
-fn blending_an_echo_in_memory_returns_the_image_whatever_the_passes() {
-    let images = random_images();
+fn blending_an_echo_in_memory_returns_the_image_whatever_the_passes<B: Backend>() {
+    let images = random_images::<B>();
     for (window, overlap, passes) in SHAPES {
         let settings = settings(window, overlap);
         for weighting in [Weighting::Floored, Weighting::Unbounded] {
@@ -118,11 +124,11 @@ fn blending_an_echo_in_memory_returns_the_image_whatever_the_passes() {
 }
 
 /// A "network" of two members and three maps that knows up from down and left from right.
-fn lopsided(windows: Tensor<TestBackend, 4>) -> Vec<Tensor<TestBackend, 4>> {
+fn lopsided<B: Backend>(windows: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
     let [count, channels, height, width] = windows.dims();
     let ramp: Vec<f32> = (0..height * width).map(|i| (i * 7 % 31) as f32).collect();
     let ramp = burn::tensor::TensorData::new(ramp, [1, 1, height, width]);
-    let ramp = Tensor::<TestBackend, 4>::from_data(ramp, &windows.device());
+    let ramp = Tensor::<B, 4>::from_data(ramp, &windows.device());
     let first = windows.narrow(1, 0, 1) * ramp.clone();
     let maps = Tensor::cat(vec![first.clone(), first * 2.0 + ramp.clone()], 1);
     let third = ramp.expand([count, 1, height, width]);
@@ -131,10 +137,9 @@ fn lopsided(windows: Tensor<TestBackend, 4>) -> Vec<Tensor<TestBackend, 4>> {
     vec![member.clone(), member * 0.5 - 1.0]
 }
 
-#[test]
-fn memory_and_device_agree_on_members_and_flips() {
+fn memory_and_device_agree_on_members_and_flips<B: Backend>() {
     let device = Default::default();
-    let images = random_images();
+    let images = random_images::<B>();
     for (window, overlap, passes) in SHAPES {
         let mut settings = settings(window, overlap);
         settings.tta_flips = vec![vec![2], vec![3], vec![2, 3]];
@@ -158,9 +163,8 @@ fn memory_and_device_agree_on_members_and_flips() {
     }
 }
 
-#[test]
-fn the_number_of_threads_changes_no_bit() {
-    let images = random_images();
+fn the_number_of_threads_changes_no_bit<B: Backend>() {
+    let images = random_images::<B>();
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let settings = settings([8, 4], 0.5);
@@ -175,13 +179,12 @@ fn the_number_of_threads_changes_no_bit() {
     }
 }
 
-#[test]
-fn each_window_is_computed_once_and_passes_are_full_across_images() {
+fn each_window_is_computed_once_and_passes_are_full_across_images<B: Backend>() {
     let device = Default::default();
     let settings = settings([4, 4], 0.5);
-    let images = Tensor::<TestBackend, 4>::zeros([3, 1, 8, 8], &device);
+    let images = Tensor::<B, 4>::zeros([3, 1, 8, 8], &device);
     let (passes, windows) = (Cell::new(0), Cell::new(0));
-    let network = |batch: Tensor<TestBackend, 4>| {
+    let network = |batch: Tensor<B, 4>| {
         passes.set(passes.get() + 1);
         windows.set(windows.get() + batch.dims()[0]);
         echo(batch)

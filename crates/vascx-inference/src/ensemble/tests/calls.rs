@@ -8,7 +8,7 @@ use super::*;
 fn a_panic_of_a_worker_reaches_the_caller() {
     let ensemble = load::<Segmentation>("unet_m1");
     // No multiple of what the network halves; inputs from files cannot get here.
-    let tensor = Tensor::<TestBackend, 3>::zeros([3, 64, 64], &Default::default());
+    let tensor = Tensor::<Flex, 3>::zeros([3, 64, 64], &Default::default());
     let mut ensemble = ensemble;
     Arc::get_mut(&mut ensemble.runner)
         .unwrap()

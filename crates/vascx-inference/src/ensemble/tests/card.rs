@@ -1,11 +1,18 @@
 //! Answers computed as on a card, which keeps images and maps, against those of the host.
 
+use burn::backend::NdArray;
+
 use super::*;
 
 /// An ensemble that treats the test backend as a card, on `devices` of them.
 fn as_card<A: TaskAnswer>(model: &str, devices: usize, bytes: bool) -> TaskEnsemble<A> {
-    let devices = vec![Default::default(); devices];
-    let mut ensemble = TaskEnsemble::load_backend::<TestBackend>(&open(model), &devices).unwrap();
+    let model = open(model);
+    let ensemble = if device() == Device::NdArray {
+        TaskEnsemble::load_backend::<NdArray>(&model, &vec![Default::default(); devices])
+    } else {
+        TaskEnsemble::load_backend::<Flex>(&model, &vec![Default::default(); devices])
+    };
+    let mut ensemble = ensemble.unwrap();
     let runner = Arc::get_mut(&mut ensemble.runner).unwrap();
     runner.placement = Placement::Device { bytes };
     ensemble
@@ -123,8 +130,9 @@ fn what_is_reduced_on_a_card_is_only_what_was_asked_for() {
     ));
 }
 
-#[test]
-fn large_maps_are_brought_back_in_bands() {
+on_both_backends!(large_maps_are_brought_back_in_bands);
+
+fn large_maps_are_brought_back_in_bands<B: Backend>() {
     // 2 classes × 6000 columns: bands of 2796 rows.
     let geometry = Geometry::stretched(
         crate::geometry::Size {
@@ -137,7 +145,7 @@ fn large_maps_are_brought_back_in_bands() {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32)
         .collect();
     let data = TensorData::new(values.clone(), [2, 16, 16]);
-    let maps = Tensor::<TestBackend, 3>::from_data(data, &Default::default());
+    let maps = Tensor::<B, 3>::from_data(data, &Default::default());
     let bands: Vec<_> = undo::to_photograph(maps, &geometry).collect();
     assert_eq!(bands.len(), 3);
     let expected = geometry.maps_to_photograph(&values, |values| values[1]);

@@ -34,8 +34,7 @@ fn answer(name: &str) -> Answer {
         keypoints: KeypointRule::MeanOfArgmax,
         ..PredictOptions::default()
     };
-    let mut ensemble =
-        AnyEnsemble::load_backend::<TestBackend>(&model, &[Default::default()]).unwrap();
+    let mut ensemble = AnyEnsemble::load(&model, device()).unwrap();
     let mut predict = |placement| {
         Arc::get_mut(&mut ensemble.runner).unwrap().placement = placement;
         let mut answers = ensemble.predict_with(crop(), &options).unwrap();
@@ -132,8 +131,7 @@ fn points_and_vectors_match_the_reference() {
 #[test]
 fn the_two_rules_for_keypoints_differ_and_keep_the_same_maps() {
     let model = Model::open(fixture("ensembles/HeatmapRegressionEnsemble.pt")).unwrap();
-    let ensemble =
-        HeatmapEnsemble::load_backend::<TestBackend>(&model, &[Default::default()]).unwrap();
+    let ensemble = HeatmapEnsemble::load(&model, device()).unwrap();
     let predict = |keypoints| {
         let options = PredictOptions {
             preprocess: Some(PreprocessMode::Crop),
@@ -156,8 +154,7 @@ fn the_two_rules_for_keypoints_differ_and_keep_the_same_maps() {
 #[test]
 fn flips_of_keypoints_are_flipped_back() {
     let model = Model::open(fixture("ensembles/KeypointsEnsemble.pt")).unwrap();
-    let ensemble =
-        KeypointsEnsemble::load_backend::<TestBackend>(&model, &[Default::default()]).unwrap();
+    let ensemble = KeypointsEnsemble::load(&model, device()).unwrap();
     let predict = |photograph: &Photograph, tta| {
         let options = PredictOptions {
             preprocess: Some(PreprocessMode::Crop),
@@ -189,8 +186,7 @@ fn an_answer_that_is_not_finite_fails_its_photograph_alone() {
         "overflowing_vector",
     ] {
         let model = Model::open(fixture(&format!("answers/{name}.pt"))).unwrap();
-        let mut ensemble =
-            AnyEnsemble::load_backend::<TestBackend>(&model, &[Default::default()]).unwrap();
+        let mut ensemble = AnyEnsemble::load(&model, device()).unwrap();
         for placement in [Placement::Host, Placement::Device { bytes: false }] {
             Arc::get_mut(&mut ensemble.runner).unwrap().placement = placement;
             for batch_size in [1, 3] {
@@ -210,8 +206,7 @@ fn an_answer_that_is_not_finite_fails_its_photograph_alone() {
 #[test]
 fn a_network_for_other_images_than_photographs_is_refused_with_the_reason() {
     let model = Model::open(fixture("answers/grey.pt")).unwrap();
-    let error =
-        AnyEnsemble::load_backend::<TestBackend>(&model, &[Default::default()]).unwrap_err();
+    let error = AnyEnsemble::load(&model, device()).unwrap_err();
     assert!(
         error.to_string().contains("takes 1 channels"),
         "{error}, {:?}",

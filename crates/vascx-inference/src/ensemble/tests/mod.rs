@@ -6,6 +6,7 @@ mod classes;
 
 use std::path::{Path, PathBuf};
 
+use burn::backend::Flex;
 use burn::tensor::TensorData;
 use safetensors::SafeTensors;
 use vascx_convert::Model;
@@ -17,7 +18,7 @@ use crate::device::Device;
 use crate::photograph::Photograph;
 use crate::placement::Placement;
 use crate::preprocess::{Pixels, level_tables, preprocess};
-use crate::test_backend::TestBackend;
+use crate::test_backend::{device, on_both_backends};
 use crate::window::{DeviceWindows, HostWindows, Members, Weighting, WindowPlan};
 
 fn fixture(file: &str) -> PathBuf {
@@ -31,7 +32,7 @@ fn open(model: &str) -> Model {
 }
 
 fn load<A: TaskAnswer>(model: &str) -> TaskEnsemble<A> {
-    TaskEnsemble::load_backend::<TestBackend>(&open(model), &[Default::default()]).unwrap()
+    TaskEnsemble::load(&open(model), device()).unwrap()
 }
 
 /// The fixture models are for 64 pixels, where `full` has nothing to find.
@@ -82,14 +83,15 @@ fn worst(actual: &[f32], expected: &[f32]) -> f32 {
         .fold(0.0, f32::max)
 }
 
-#[test]
-fn sliding_windows_match_vascx_simplify() {
+on_both_backends!(sliding_windows_match_vascx_simplify);
+
+fn sliding_windows_match_vascx_simplify<B: Backend>() {
     for (model, overlap) in [("unet_m1", 0.5), ("unet_instance_bilinear_m2", 0.25)] {
         let bytes =
             std::fs::read(fixture(&format!("inference/windows_{model}.safetensors"))).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let opened = open(model);
-        let ensemble = opened.load::<TestBackend>(&Default::default()).unwrap();
+        let ensemble = opened.load::<B>(&Default::default()).unwrap();
         let image = read(&tensors, "image");
         let expected: Vec<f32> = read(&tensors, "logits").to_vec().unwrap();
         let mut inference = opened.manifest().inference.clone();
@@ -99,14 +101,14 @@ fn sliding_windows_match_vascx_simplify() {
             panic!("images are [N, C, H, W]")
         };
         let plan = || WindowPlan::new([height, width], &inference, Weighting::Unbounded);
-        let network = |windows: Tensor<TestBackend, 4>, member| match ensemble
+        let network = |windows: Tensor<B, 4>, member| match ensemble
             .forward_each(windows)
             .swap_remove(member)
         {
             MemberOutput::Spatial(maps) => maps,
             MemberOutput::Vector(_) => unreachable!("these models segment"),
         };
-        let images = Tensor::<TestBackend, 4>::from_data(image.clone(), &device);
+        let images = Tensor::<B, 4>::from_data(image.clone(), &device);
         let values: Vec<f32> = image.to_vec().unwrap();
         let pixels: Vec<Pixels> = values
             .chunks_exact(values.len() / count)
@@ -254,10 +256,8 @@ fn every_kind_of_input_gives_the_same() {
         bytes.map(move |&level| levels[usize::from(level)])
     };
     let values: Vec<f32> = (0..3).flat_map(plane).collect();
-    let image = Tensor::<TestBackend, 4>::from_data(
-        TensorData::new(values, [1, 3, 64, 64]),
-        &Default::default(),
-    );
+    let image =
+        Tensor::<Flex, 4>::from_data(TensorData::new(values, [1, 3, 64, 64]), &Default::default());
     let list = vec![
         image.clone().squeeze_dim::<3>(0),
         image.clone().squeeze_dim::<3>(0),
@@ -286,7 +286,7 @@ fn tensors_of_mixed_and_oblong_sizes_share_a_call() {
             .map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0)
             .collect();
         let data = TensorData::new::<f32, _>(values, [3, height, width]);
-        Tensor::<TestBackend, 3>::from_data(data, &Default::default())
+        Tensor::<Flex, 3>::from_data(data, &Default::default())
     };
     let tensors = vec![
         tensor(64, 64),
@@ -308,8 +308,8 @@ fn what_fails_has_its_error_in_its_place() {
     let ensemble = load::<Segmentation>("unet_m1");
     let device = Default::default();
     let good = photograph(64, 64, 1);
-    let nan = Tensor::<TestBackend, 3>::full([3, 64, 64], f32::NAN, &device);
-    let six = Tensor::<TestBackend, 3>::zeros([6, 64, 64], &device);
+    let nan = Tensor::<Flex, 3>::full([3, 64, 64], f32::NAN, &device);
+    let six = Tensor::<Flex, 3>::zeros([6, 64, 64], &device);
     let inputs: Vec<Source> = vec![
         (&good).into(),
         PathBuf::from("absent.png").into(),

@@ -57,7 +57,7 @@ pub use job::{
     CohortJob, Existing, FolderLock, Job, Merged, Models, Outcome, PreprocessJob, Role, Stages,
     Status, Summary, merge, write_tables,
 };
-pub use output::{Durability, write_tensor, write_whole};
+pub use output::{Durability, remove_unfinished, write_tensor, write_whole};
 pub use overlay::{EyeAnswers, Overlay, OverlayFormat, OverlayOptions, OverlayStyle};
 pub use photograph::Photograph;
 pub use preprocess::{Bounds, PreprocessMode, Preprocessed, preprocess};

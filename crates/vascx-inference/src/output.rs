@@ -203,7 +203,10 @@ pub(crate) fn create_folder(folder: &Path, durability: Durability) -> Result<()>
 
 /// Removes the files that a process that was killed has left behind. Only for folders that no other
 /// process writes to.
-pub(crate) fn remove_unfinished(folder: &Path) -> Result<()> {
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn remove_unfinished(folder: &Path) -> Result<()> {
     let [prefix, suffix] = UNFINISHED;
     let entries = fs::read_dir(folder).map_err(|error| Error::output(folder, error))?;
     for entry in entries.filter_map(std::result::Result::ok) {

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 use vascx_biomarkers::{FeatureSet, Naming};
-use vascx_inference::{Cancel, FolderLock};
+use vascx_inference::{Cancel, FolderLock, remove_unfinished};
 
 use crate::biomarkers::cohort::{Cohort, CohortEye, MAPS, fingerprint};
 use crate::biomarkers::documents;
@@ -310,6 +310,9 @@ impl BiomarkerJob {
                 report: report.clone(),
                 names,
             });
+        }
+        if has_journal {
+            remove_unfinished(report)?;
         }
         // Without a journal it may be somebody else's folder: there only what is written anew is
         // replaced.

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use vascx_inference::{Durability, write_whole};
+use vascx_inference::{Durability, remove_unfinished, write_whole};
 
 use super::thumbnails::Key;
 use crate::error::{Error, Result};
@@ -154,7 +154,11 @@ impl Site {
                 let _ = fs::remove_dir_all(&path);
             }
         }
-        for path in entries(&self.files.join("pictures")).flat_map(|folder| entries(&folder)) {
+        let folders: Vec<_> = entries(&self.files.join("pictures")).collect();
+        for folder in &folders {
+            let _ = remove_unfinished(folder);
+        }
+        for path in folders.iter().flat_map(|folder| entries(folder)) {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             let key = u64::from_str_radix(&stem, 16).map(Key);
             let is_picture = path.extension().is_some_and(|e| e == "jpg" || e == "png");

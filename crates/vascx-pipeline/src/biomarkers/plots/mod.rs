@@ -14,6 +14,7 @@ use vascx_biomarkers::{
     Aggregate, Analysis, Biomarker, FeatureSet, Kind, LayerName, Naming, Point, Sector,
     TortuosityMeasure, Variable,
 };
+use vascx_inference::remove_unfinished;
 
 use crate::biomarkers::cohort::{Cohort, CohortEye};
 use crate::biomarkers::documents::PlotPaths;
@@ -85,6 +86,7 @@ pub(crate) fn draw(
         if !is_folder(&path)? {
             fs::create_dir_all(&path).map_err(|error| Error::output(&path, error))?;
         }
+        remove_unfinished(&path)?;
         Ok(path)
     };
     let (plots_folder, sheets_folder) = (folder(FOLDERS[0])?, folder(FOLDERS[1])?);

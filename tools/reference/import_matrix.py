@@ -1,5 +1,5 @@
 """Saves networks of public libraries in every form that converts, converts them, and compares the
-answers.
+answers: to PyTorch's, those of ONNX files to ONNX Runtime's.
 
     python tools/reference/import_matrix.py --rows current.jsonl [-- NAME …]
     python-of-another-torch tools/reference/import_matrix.py --rows older.jsonl --kinds traced scripted
@@ -38,7 +38,7 @@ TOLERANCE = 2e-4
 HEAD = f"""# Networks that import
 
 Made by `tools/reference/import_matrix.py`; the script says what is compared and how to repeat
-it. Largest difference from PyTorch, relative to the largest reference value; at most
+it. Largest difference from PyTorch, of ONNX files from ONNX Runtime, relative to the largest reference value; at most
 {TOLERANCE:.0e} passes. What a library cannot save in that form itself is not counted.
 """
 LIBRARIES = ["torch", "torchvision", "timm", "segmentation_models_pytorch", "monai"]
@@ -86,8 +86,8 @@ def save(kind: str, ensemble: nn.Module, config: dict, example: torch.Tensor, fo
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def reference(image: torch.Tensor) -> torch.Tensor:
-        session.run(None, {"image": image.numpy()})  # Fails where the exporter baked sizes in.
-        return ensemble(image)
+        """What the file says, which fails, or is not what PyTorch answers, where the exporter baked sizes in."""
+        return torch.from_numpy(session.run(None, {"image": image.numpy()})[0])
 
     return path, [], reference
 

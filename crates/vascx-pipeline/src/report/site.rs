@@ -154,8 +154,9 @@ impl Site {
                 let _ = fs::remove_dir_all(&path);
             }
         }
-        let folders: Vec<_> = entries(&self.files.join("pictures")).collect();
-        for folder in &folders {
+        let pictures = self.files.join("pictures");
+        let folders: Vec<_> = entries(&pictures).collect();
+        for folder in folders.iter().chain([&self.files, &pictures]) {
             let _ = remove_unfinished(folder);
         }
         for path in folders.iter().flat_map(|folder| entries(folder)) {

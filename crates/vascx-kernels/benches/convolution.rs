@@ -6,8 +6,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use vascx_kernels::{
-    Activation, Conv3x3, Convolution, DepthwiseConvolution, GroupNorm, InstructionSet, Shape,
-    Sliding, max_pool, zeros,
+    Activation, Conv3x3, Convolution, DepthwiseConvolution, Epilogue, GroupNorm, InstructionSet,
+    Shape, Sliding, max_pool, zeros,
 };
 
 fn square(side: usize) -> Shape {
@@ -99,6 +99,39 @@ fn products() {
     }
 }
 
+/// The last products of a ResNet-50's blocks, to which the block's input is added.
+fn residuals() {
+    println!("products with a residual");
+    for (side, inputs, outputs) in [
+        (128, 64, 256),
+        (64, 128, 512),
+        (32, 256, 1024),
+        (16, 512, 2048),
+    ] {
+        let shape = square(side);
+        let weights = vec![0.01; outputs * inputs];
+        let convolution = Convolution::new(&weights, outputs, inputs, None, sliding(1, 1));
+        let mut input = zeros(shape.pixels() * inputs);
+        input.fill(0.5);
+        let mut residual = zeros(shape.pixels() * outputs);
+        residual.fill(0.25);
+        let mut output = zeros(residual.len());
+        let flop = 2 * shape.pixels() * inputs * outputs;
+        time(
+            &format!("{side}² {inputs} → {outputs}"),
+            (flop, "FLOP"),
+            || {
+                let parts = [(black_box(&input[..]), inputs)];
+                let epilogue = Epilogue {
+                    residual: Some(&residual),
+                    activation: Activation::Relu,
+                };
+                convolution.run(shape, &parts, epilogue, black_box(&mut output));
+            },
+        );
+    }
+}
+
 /// Expansion and depthwise convolution of EfficientNet.
 fn expanded() {
     println!("expanded");
@@ -173,6 +206,7 @@ fn memory() {
 fn main() {
     winograd();
     products();
+    residuals();
     expanded();
     memory();
 }

@@ -150,13 +150,16 @@ impl Lines<'_> {
         } else {
             f32::NEG_INFINITY
         };
+        let residual = self.epilogue.residual.filter(|_| sums.last);
         let lines = self.output.chunks_exact_mut(rows.count * columns);
         for (line, output) in lines.enumerate() {
             let rows = Rows {
                 values: &rows.values[line * self.stride..],
                 ..rows
             };
+            let at = line * rows.count * columns;
             let mut sink = ToPixels {
+                residual: residual.map_or(&[], |residual| &residual[at..]),
                 former: sums.former,
                 bias: &self.matrix.bias[first..],
                 floor,
@@ -203,6 +206,8 @@ struct Sums {
 
 /// Adds the bias, or what is there, and writes the channels of a panel.
 struct ToPixels<'a> {
+    /// What will be added to the results soon, and is asked for.
+    residual: &'a [f32],
     /// To sums that are there.
     former: bool,
     bias: &'a [f32],
@@ -222,6 +227,9 @@ impl Sink for ToPixels<'_> {
         for row in row..row + ROWS {
             let first = row * self.columns + self.first;
             V::prefetch(self.output, first..first + self.width);
+            if !self.residual.is_empty() {
+                V::prefetch_for_later(self.residual, first..first + self.width);
+            }
         }
     }
 

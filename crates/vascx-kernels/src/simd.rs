@@ -161,6 +161,8 @@ pub trait Vector: Copy {
 
     /// Asks for values that will be read or written soon. They may lie beyond the end.
     fn prefetch<E>(values: &[E], range: Range<usize>);
+    /// Asks for values that will be read later: into the second-level cache.
+    fn prefetch_for_later<E>(values: &[E], range: Range<usize>);
 
     /// Adds the products of `ROWS` rows of A, which begin `stride` apart, and a panel of
     /// `VECTORS` · `LANES` columns, as deep as there are lines in it. The innermost loop of all.
@@ -358,6 +360,9 @@ impl Vector for Portable {
 
     #[inline(always)]
     fn prefetch<E>(_values: &[E], _range: Range<usize>) {}
+
+    #[inline(always)]
+    fn prefetch_for_later<E>(_values: &[E], _range: Range<usize>) {}
 
     #[inline(always)]
     unsafe fn load_at(values: *const f32) -> Self {

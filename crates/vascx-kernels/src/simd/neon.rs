@@ -45,7 +45,10 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
-    fn prefetch(_values: &[f32], _range: Range<usize>) {}
+    fn prefetch<E>(_values: &[E], _range: Range<usize>) {}
+
+    #[inline(always)]
+    fn prefetch_for_later<E>(_values: &[E], _range: Range<usize>) {}
 
     #[inline(always)]
     unsafe fn load_at(values: *const f32) -> Self {

@@ -71,6 +71,8 @@ impl Kernel for Transform<'_> {
     fn run<V: Vector>(self) {
         let columns = self.columns;
         for (input, taps) in self.taps.chunks_exact(9 * columns).enumerate() {
+            // Those that come after these, a whole step later, lie in memory.
+            V::prefetch_for_later(taps, self.taps.len()..self.taps.len() + taps.len());
             for column in (0..columns).step_by(V::LANES) {
                 let filters = &mut self.filters[input * columns + column..];
                 transform::filter::<V>(&taps[column..], columns, self.stride, filters);

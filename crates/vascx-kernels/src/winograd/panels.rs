@@ -189,8 +189,8 @@ impl Conv3x3 {
                         add: first > 0,
                         values: &mut products.values[at..],
                     };
-                    let filters = &filters[index * next_panel + position * stride..];
-                    product::<V>(tile, rows, &filters[..depth * columns], &mut sink);
+                    let at = index * next_panel + position * stride;
+                    product::<V>(tile, rows, &filters[at..][..depth * columns], &mut sink);
                 }
             }
         }

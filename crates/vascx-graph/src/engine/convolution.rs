@@ -55,7 +55,6 @@ impl<B: Backend> FusedConvolution<'_, B> {
         };
         if let Some(output) = cpu::convolve(self, &inputs, residual.as_ref()) {
             count(&output);
-            cpu::recycle_maps(inputs.into_iter().chain(residual));
             return output;
         }
         if let Some(output) = cuda::convolve(self, &inputs, residual.as_ref()) {
@@ -93,7 +92,6 @@ pub(crate) fn convolve_expanded<B: Backend>(
         let [expanded, _, rows, columns] = layer.conv.weight.dims();
         work::note(images * expanded * height * width, inputs);
         work::note(output.shape().num_elements(), rows * columns);
-        cpu::recycle_maps([input]);
         return (output, averages);
     }
     (layer.forward(vec![expansion.forward(vec![input])]), None)
@@ -111,7 +109,6 @@ pub(crate) fn convolve_scaled<B: Backend>(
     if let Some(output) = cpu::convolve_scaled(layer, &map, &factors, residual.as_ref()) {
         let [_, inputs, ..] = map.dims();
         work::note(output.shape().num_elements(), inputs);
-        cpu::recycle_maps([map].into_iter().chain(residual));
         return output;
     }
     layer.forward_onto(vec![scaled(map, factors)], residual)
@@ -137,7 +134,6 @@ pub(crate) fn convolve_transposed<B: Backend>(
     let [_, outputs, height, width] = conv.weight.dims();
     work::note(input.shape().num_elements(), outputs * height * width);
     if let Some(output) = cpu::convolve_transposed(&packed.cpu, conv, &input) {
-        cpu::recycle_maps([input]);
         return output;
     }
     if let Some(output) = cuda::convolve_transposed(&packed.cuda, conv, &input) {

@@ -41,7 +41,6 @@ pub(crate) fn multiply<B: Backend>(
     activation: Option<Activation>,
 ) -> Fused<B> {
     if let Some(output) = cpu::multiply::<B>(&packed.cpu, &input, weight, bias, activation) {
-        cpu::recycle::<B>([input]);
         return Ok(output);
     }
     if let Some(output) = cuda::multiply::<B>(&packed.cuda, &input, weight, bias, activation) {
@@ -125,7 +124,6 @@ pub(crate) fn is_filled_up<B: Backend>(image: &Tensor<B, 4>, channels: usize) ->
 /// Max-pooling.
 pub(crate) fn max_pool<B: Backend>(pool: &MaxPool2d, input: Tensor<B, 4>) -> Tensor<B, 4> {
     if let Some(output) = cpu::max_pool::<B>(pool, &primitive(&input)) {
-        cpu::recycle_maps([input]);
         return tensor(output);
     }
     pool.forward(input)
@@ -134,7 +132,6 @@ pub(crate) fn max_pool<B: Backend>(pool: &MaxPool2d, input: Tensor<B, 4>) -> Ten
 /// The mean over all pixels, `[N, C, 1, 1]`; sums over whole maps are f32's.
 pub(crate) fn global_average<B: Backend>(input: Tensor<B, 4>) -> Tensor<B, 4> {
     if let Some(output) = cpu::global_average::<B>(&primitive(&input)) {
-        cpu::recycle_maps([input]);
         return tensor(output);
     }
     let dtype: FloatDType = input.dtype().into();
@@ -153,7 +150,6 @@ pub(crate) fn scaled<B: Backend>(map: Tensor<B, 4>, factors: Tensor<B, 4>) -> Te
 /// An activation.
 pub(crate) fn activate<B: Backend>(activation: Activation, input: FloatTensor<B>) -> Fused<B> {
     if let Some(output) = cpu::activate::<B>(activation, &input) {
-        cpu::recycle::<B>([input]);
         return Ok(output);
     }
     Err(input)
@@ -168,7 +164,6 @@ pub(crate) fn group_norm<B: Backend>(
     activation: Option<Activation>,
 ) -> Fused<B> {
     if let Some(output) = cpu::group_norm::<B>(&input, groups, epsilon, affine, activation) {
-        cpu::recycle::<B>([input]);
         return Ok(output);
     }
     Err(input)
@@ -181,7 +176,6 @@ pub(crate) fn layer_norm<B: Backend>(
     affine: [&FloatTensor<B>; 2],
 ) -> Fused<B> {
     if let Some(output) = cpu::layer_norm::<B>(&input, epsilon, affine) {
-        cpu::recycle::<B>([input]);
         return Ok(output);
     }
     Err(input)
@@ -190,7 +184,6 @@ pub(crate) fn layer_norm<B: Backend>(
 /// Interpolation between neighbours per axis.
 pub(crate) fn resize<B: Backend>(input: FloatTensor<B>, axes: [&[Neighbour]; 2]) -> Fused<B> {
     if let Some(output) = cpu::resize::<B>(&input, axes) {
-        cpu::recycle::<B>([input]);
         return Ok(output);
     }
     Err(input)
@@ -204,7 +197,6 @@ pub(crate) fn arithmetic<B: Backend>(
     operands: [FloatTensor<B>; 2],
 ) -> Fused<B, [FloatTensor<B>; 2]> {
     if let Some(output) = cpu::arithmetic::<B>(arithmetic, &operands[0], &operands[1]) {
-        cpu::recycle::<B>(operands);
         return Ok(output);
     }
     Err(operands)

@@ -1,14 +1,16 @@
-//! Memory that feature maps leave behind, for the next ones. Fresh memory costs page faults, which
-//! take a sixth of a U-Net's time; used memory does not, and need not be cleared either, because
-//! kernels write every value.
+//! Memory of feature maps, which the next ones take over when nobody holds it any more. Fresh memory costs
+//! page faults, which take a sixth of a U-Net's time; used memory does not, and need not be cleared
+//! either, because kernels write every value.
+#![allow(unsafe_code, reason = "burn's interface to memory of others is unsafe")]
 
-use std::any::Any;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem::{MaybeUninit, take};
+use std::ops::{Deref, DerefMut};
+use std::slice;
+use std::sync::{Mutex, PoisonError};
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::backend::Backend;
-use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Bytes, DType, Tensor, TensorMetadata};
+use burn::tensor::{Bytes, DType, Shape as TensorShape, TensorData, TensorMetadata};
+use burn_std::{AllocationController, AllocationProperty};
 use half::bf16;
 use vascx_kernels::Element;
 
@@ -22,7 +24,7 @@ const MOST_UNUSED: usize = 3;
 
 /// What feature maps hold.
 pub(super) trait Stored: Element + burn::tensor::Element {
-    /// The buffers that are free, of all threads: passes run on whichever is free.
+    /// The memory that is free, of all threads: passes run on whichever is free.
     fn free() -> &'static Mutex<Free<Self>>;
 
     /// The elements of a contiguous tensor, if they are of this type.
@@ -30,12 +32,6 @@ pub(super) trait Stored: Element + burn::tensor::Element {
 
     /// All that a tensor's memory holds.
     fn storage(tensor: &FlexTensor) -> &[Self];
-
-    /// The memory, unless it is held for another type.
-    fn vector(bytes: Bytes) -> Option<Vec<Self>>;
-
-    /// A buffer of zeros.
-    fn zeros(length: usize) -> Vec<Self>;
 }
 
 macro_rules! stored {
@@ -56,14 +52,6 @@ macro_rules! stored {
             fn storage(tensor: &FlexTensor) -> &[Self] {
                 tensor.storage()
             }
-
-            fn vector(bytes: Bytes) -> Option<Vec<Self>> {
-                bytes.try_into_vec().ok()
-            }
-
-            fn zeros(length: usize) -> Vec<Self> {
-                vascx_kernels::zeros(length)
-            }
         }
     };
 }
@@ -71,7 +59,7 @@ macro_rules! stored {
 stored!(f32, DType::F32);
 stored!(bf16, DType::BF16);
 
-/// Smallest first.
+/// Memory that nobody holds, smallest first.
 pub(super) struct Free<E> {
     small: Vec<Vec<E>>,
     large: Vec<Vec<E>>,
@@ -88,84 +76,123 @@ impl<E> Free<E> {
 
     fn take(&mut self, length: usize) -> Option<Vec<E>> {
         let free = self.of_size(length);
-        let index = free.iter().position(|buffer| buffer.capacity() >= length)?;
-        (free[index].capacity() / MOST_UNUSED <= length).then(|| free.remove(index))
+        let index = free.iter().position(|values| values.len() >= length)?;
+        (free[index].len() / MOST_UNUSED <= length).then(|| free.remove(index))
     }
 
-    fn keep(&mut self, buffer: Vec<E>) {
-        let free = self.of_size(buffer.capacity());
-        let place = free.partition_point(|other| other.capacity() < buffer.capacity());
-        free.insert(place, buffer);
+    fn keep(&mut self, values: Vec<E>) {
+        let free = self.of_size(values.len());
+        let place = free.partition_point(|other| other.len() < values.len());
+        free.insert(place, values);
         if free.len() > MOST {
             free.remove(0);
         }
     }
 }
 
-/// A buffer of `length` values of no meaning.
-pub(super) fn take<E: Stored>(length: usize) -> Vec<E> {
-    let found = E::free()
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take(length);
-    match found {
-        Some(mut buffer) => {
-            buffer.resize(length, E::default());
-            buffer
+/// Values of a feature map. Their memory, which may hold more, is free again when they are dropped, or
+/// the last tensor is that was made of them.
+pub(super) struct Buffer<E: Stored> {
+    memory: Vec<E>,
+    length: usize,
+}
+
+impl<E: Stored> Buffer<E> {
+    /// So many values of no meaning.
+    pub(super) fn new(length: usize) -> Self {
+        let free = E::free().lock();
+        let found = free.unwrap_or_else(PoisonError::into_inner).take(length);
+        Self {
+            memory: found.unwrap_or_else(|| vascx_kernels::zeros(length)),
+            length,
         }
-        None => E::zeros(length),
+    }
+
+    /// A contiguous tensor of these values.
+    pub(super) fn into_tensor(self, shape: impl Into<TensorShape>) -> FlexTensor {
+        let bytes = size_of_val(&self[..]);
+        // SAFETY: all of the memory is initialised.
+        let bytes = unsafe { Bytes::from_controller(Box::new(self), bytes) };
+        FlexTensor::from_data(TensorData::from_bytes(bytes, shape, E::dtype()))
     }
 }
 
-/// Keeps the memory of tensors that nobody else holds.
-pub(in crate::engine) fn recycle<B: Backend>(tensors: impl IntoIterator<Item = FloatTensor<B>>) {
-    for tensor in tensors {
-        let tensor: Box<dyn Any> = Box::new(tensor);
-        if let Ok(flex) = tensor.downcast::<FlexTensor>() {
-            match TensorMetadata::dtype(&*flex) {
-                DType::F32 => keep(buffer::<f32>(*flex)),
-                DType::BF16 => keep(buffer::<bf16>(*flex)),
-                _ => {}
-            }
-        }
+impl<E: Stored> Deref for Buffer<E> {
+    type Target = [E];
+
+    fn deref(&self) -> &[E] {
+        &self.memory[..self.length]
     }
 }
 
-/// The same for maps.
-pub(in crate::engine) fn recycle_maps<B: Backend>(maps: impl IntoIterator<Item = Tensor<B, 4>>) {
-    recycle::<B>(maps.into_iter().map(|map| map.into_primitive().tensor()));
+impl<E: Stored> DerefMut for Buffer<E> {
+    fn deref_mut(&mut self) -> &mut [E] {
+        &mut self.memory[..self.length]
+    }
 }
 
-/// Keeps a buffer, if there is one.
-pub(super) fn keep<E: Stored>(buffer: Option<Vec<E>>) {
-    if let Some(buffer) = buffer {
+impl<E: Stored> Drop for Buffer<E> {
+    fn drop(&mut self) {
         let mut free = E::free().lock().unwrap_or_else(PoisonError::into_inner);
-        free.keep(buffer);
+        free.keep(take(&mut self.memory));
     }
 }
 
-fn buffer<E: Stored>(tensor: FlexTensor) -> Option<Vec<E>> {
-    let bytes = tensor.data_arc();
-    drop(tensor);
-    E::vector(Arc::try_unwrap(bytes).ok()?)
+impl<E: Stored> AllocationController for Buffer<E> {
+    fn alloc_align(&self) -> usize {
+        align_of::<E>()
+    }
+
+    fn property(&self) -> AllocationProperty {
+        AllocationProperty::Native
+    }
+
+    unsafe fn memory_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        let bytes = size_of_val(&self[..]);
+        // SAFETY: numbers are bytes, any of which are numbers; the caller keeps them initialised.
+        unsafe { slice::from_raw_parts_mut(self.as_mut_ptr().cast(), bytes) }
+    }
+
+    fn memory(&self) -> &[MaybeUninit<u8>] {
+        // SAFETY: as above.
+        unsafe { slice::from_raw_parts(self.as_ptr().cast(), size_of_val(&self[..])) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::backend::Flex;
-
     use super::*;
 
     #[test]
-    fn memory_of_maps_comes_back_unless_somebody_holds_them() {
-        let held = Tensor::<Flex, 4>::ones([1, 1, 50, 20], &Default::default());
-        let memory = |map: Tensor<Flex, 4>| buffer::<f32>(map.into_primitive().tensor());
-        assert_eq!(memory(held.clone()), None);
-        assert_eq!(memory(held), Some(vec![1.0; 1000]));
+    fn memory_is_free_when_its_last_tensor_is_dropped() {
+        // A size that no other test uses.
+        let length = 77_777;
+        let mut buffer = Buffer::<f32>::new(length);
+        buffer.fill(3.0);
+        let memory = buffer.as_ptr();
+        let tensor = buffer.into_tensor([7, 11_111]);
+        assert_eq!(f32::values(&tensor).unwrap().as_ptr(), memory);
+        let held = tensor.clone();
+        drop(tensor);
+        assert_ne!(Buffer::<f32>::new(length).as_ptr(), memory, "held");
+        assert_eq!(f32::values(&held).unwrap(), vec![3.0; length]);
+        drop(held);
+        let again = Buffer::<f32>::new(length - 1);
+        assert_eq!((again.as_ptr(), again.len()), (memory, length - 1));
+    }
+
+    /// Also where the memory holds more than the tensor.
+    #[test]
+    fn a_tensors_data_are_its_own_values() {
+        drop(Buffer::<bf16>::new(66_666));
+        let mut buffer = Buffer::<bf16>::new(66_000);
+        buffer.fill(bf16::ONE);
+        let data = buffer.into_tensor([66_000]).into_data();
+        assert_eq!(data.into_vec::<bf16>().unwrap(), vec![bf16::ONE; 66_000]);
     }
 
     #[test]
-    fn the_smallest_buffer_that_fits_is_taken() {
+    fn the_smallest_memory_that_fits_is_taken() {
         let mut free = Free {
             small: Vec::new(),
             large: Vec::new(),

@@ -18,7 +18,7 @@ use vascx_kernels::{
 
 pub(in crate::engine) use product::multiply;
 
-use super::buffers::Stored;
+use super::buffers::{Buffer, Stored};
 use super::{Map, compute, flex_of, map, narrowed, primitive, split};
 use crate::engine::convolution::{FusedConvolution, activated, folded};
 use crate::engine::weight_cache::WeightCache;
@@ -223,7 +223,7 @@ impl Call<'_> {
         residual: Option<&Map>,
         activation: vascx_kernels::Activation,
         run: impl FnOnce(&[(&[E], usize)], Epilogue<E>, &mut [E]),
-    ) -> Vec<E> {
+    ) -> Buffer<E> {
         let epilogue = Epilogue {
             residual: residual.map(Map::values),
             activation,
@@ -336,7 +336,7 @@ pub(in crate::engine) fn convolve_expanded<B: Backend>(
     let (activation, rest) = split(layer.activation);
     // Averages are those of what the kernel writes.
     let averaged = averaged && rest.is_none();
-    let mut averages = averaged.then(|| vec![0.0; results.images * outputs]);
+    let mut averages = averaged.then(|| Buffer::new(results.images * outputs));
     let values = map_of_input.values::<f32>();
     let taps = sliding.kernel[0] * sliding.kernel[1];
     // Products of the expansion for each result.

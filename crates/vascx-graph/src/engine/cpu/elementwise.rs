@@ -2,11 +2,11 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Shape as TensorShape, TensorData, TensorMetadata};
+use burn::tensor::{DType, TensorMetadata};
 use half::bf16;
 use vascx_kernels::{InstructionSet, activate_all, combine};
 
-use super::buffers::{self, Stored};
+use super::buffers::{Buffer, Stored};
 use super::{compute, flex, line, primitive, split};
 use crate::Activation;
 use crate::engine::Arithmetic;
@@ -46,7 +46,7 @@ impl Dense {
     /// The same in another type.
     pub(super) fn converted<I: Stored, O: Stored>(&self) -> FlexTensor {
         let values = self.values::<I>();
-        let mut output = buffers::take::<O>(values.len());
+        let mut output = Buffer::<O>::new(values.len());
         vascx_kernels::convert(values, &mut output);
         self.like(output)
     }
@@ -56,10 +56,9 @@ impl Dense {
     }
 
     /// A tensor of the same shape and order.
-    fn like<E: Stored>(&self, values: Vec<E>) -> FlexTensor {
+    fn like<E: Stored>(&self, values: Buffer<E>) -> FlexTensor {
         let sizes: Vec<usize> = self.order.iter().map(|&axis| self.shape()[axis]).collect();
-        let data = TensorData::new(values, TensorShape::from(sizes));
-        FlexTensor::from_data(data).permute(&inverse(&self.order))
+        values.into_tensor(sizes).permute(&inverse(&self.order))
     }
 }
 

@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::nn::PaddingConfig2d;
 use burn::nn::pool::MaxPool2d;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, FloatDType, Shape as TensorShape, TensorData, TensorMetadata};
+use burn::tensor::{DType, FloatDType, TensorMetadata};
 use half::bf16;
 use vascx_kernels::{Affine, GroupNorm, InstructionSet, Neighbours, Shape, Sliding};
 
@@ -137,8 +137,7 @@ fn rows_normalised<E: Stored>(epsilon: f64, affine: Affine, input: &FlexTensor) 
     let output = compute("layer norm", size, 0, values.len(), |output| {
         vascx_kernels::layer_norm(InstructionSet::current(), epsilon, affine, values, output);
     });
-    let shape = TensorShape::from(input.layout().shape().to_vec());
-    FlexTensor::from_data(TensorData::new(output, shape))
+    output.into_tensor(input.layout().shape().clone())
 }
 
 /// `None` for tensors of another backend; `Some(None)` where there are none.

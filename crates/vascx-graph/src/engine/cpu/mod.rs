@@ -10,11 +10,10 @@ use std::any::{Any, TypeId};
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, FloatDType, Tensor, TensorData, TensorMetadata, TensorPrimitive};
+use burn::tensor::{DType, FloatDType, Tensor, TensorMetadata, TensorPrimitive};
 use half::bf16;
 use vascx_kernels::Shape;
 
-pub(super) use buffers::{recycle, recycle_maps};
 pub(super) use convolution::{
     convolve, convolve_expanded, convolve_scaled, convolve_transposed, multiply,
 };
@@ -23,7 +22,7 @@ pub(super) use maps::{global_average, group_norm, layer_norm, max_pool, resize};
 
 pub(super) use convolution::Packed;
 
-use self::buffers::Stored;
+use self::buffers::{Buffer, Stored};
 use self::elementwise::Dense;
 use crate::Activation;
 use crate::work::{self, Layer};
@@ -115,11 +114,11 @@ impl Map {
         if self.dtype() == DType::F32 {
             return self;
         }
-        let mut wide = buffers::take::<f32>(self.last.layout().num_elements());
+        let mut wide = Buffer::<f32>::new(self.last.layout().num_elements());
         vascx_kernels::convert::<bf16, f32>(self.values(), &mut wide);
         let sizes = self.last.layout().shape().clone();
         Self {
-            last: FlexTensor::from_data(TensorData::new(wide, sizes)),
+            last: wide.into_tensor(sizes),
             ..self
         }
     }
@@ -127,31 +126,29 @@ impl Map {
 
 /// A contiguous map `[N, C, H, W]` as `[N, H, W, C]`.
 fn put_last<E: Stored>(tensor: &FlexTensor, shape: Shape, channels: usize) -> Option<FlexTensor> {
-    let mut last = buffers::take::<E>(shape.pixels() * channels);
+    let mut last = Buffer::<E>::new(shape.pixels() * channels);
     vascx_kernels::put_channels_last(shape, channels, E::values(tensor)?, &mut last);
     let Shape {
         images,
         height,
         width,
     } = shape;
-    let data = TensorData::new(last, [images, height, width, channels]);
-    Some(FlexTensor::from_data(data))
+    Some(last.into_tensor([images, height, width, channels]))
 }
 
 /// A map of a kernel of f32 in the type of its inputs.
-fn narrowed(output: Vec<f32>, dtype: DType, shape: Shape, channels: usize) -> FlexTensor {
+fn narrowed(output: Buffer<f32>, dtype: DType, shape: Shape, channels: usize) -> FlexTensor {
     if dtype == DType::F32 {
         map(output, shape, channels)
     } else {
-        map(narrow(output), shape, channels)
+        map(narrow(&output), shape, channels)
     }
 }
 
-/// Rounds values, and keeps their memory.
-fn narrow(output: Vec<f32>) -> Vec<bf16> {
-    let mut narrow = buffers::take(output.len());
-    vascx_kernels::convert(&output, &mut narrow);
-    buffers::keep(Some(output));
+/// Rounds values.
+fn narrow(output: &[f32]) -> Buffer<bf16> {
+    let mut narrow = Buffer::new(output.len());
+    vascx_kernels::convert(output, &mut narrow);
     narrow
 }
 
@@ -164,14 +161,14 @@ pub(super) fn channels_last<B: Backend>(
 }
 
 /// The tensor `[N, C, H, W]` of values `[N, H, W, C]`.
-fn map<E: Stored>(values: Vec<E>, shape: Shape, channels: usize) -> FlexTensor {
+fn map<E: Stored>(values: Buffer<E>, shape: Shape, channels: usize) -> FlexTensor {
     let Shape {
         images,
         height,
         width,
     } = shape;
-    let data = TensorData::new(values, [images, height, width, channels]);
-    FlexTensor::from_data(data).permute(&[0, 3, 1, 2])
+    let last = values.into_tensor([images, height, width, channels]);
+    last.permute(&[0, 3, 1, 2])
 }
 
 /// The result `[N, H, W, C]` of a kernel in reused memory. For benchmarks: its kernel's name, its
@@ -182,7 +179,7 @@ fn compute<E: Stored>(
     depth: usize,
     read: usize,
     run: impl FnOnce(&mut [E]),
-) -> Vec<E> {
+) -> Buffer<E> {
     let length = shape.pixels() * channels;
     let layer = Layer {
         kernel,
@@ -192,7 +189,7 @@ fn compute<E: Stored>(
         seconds: 0.0,
     };
     work::layer(layer, || {
-        let mut output = buffers::take(length);
+        let mut output = Buffer::new(length);
         run(&mut output);
         output
     })

@@ -1,7 +1,6 @@
 //! Products with a matrix: a 1 × 1 convolution of whatever lies along the last axis.
 
-use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, FloatDType, Shape as TensorShape, TensorData, backend::Backend};
+use burn::tensor::{DType, FloatDType, Shape as TensorShape, backend::Backend};
 use vascx_kernels::{Convolution, Shape, TiledConvolution};
 
 use super::super::{Map, cast, flex, narrow, primitive, split};
@@ -65,18 +64,18 @@ pub(in crate::engine) fn multiply<B: Backend>(
             let output = call.compute(&[input], None, activation, |parts, epilogue, output| {
                 kernel.run(rows, parts, epilogue, output);
             });
-            FlexTensor::from_data(TensorData::new(output, shape))
+            output.into_tensor(shape)
         }
         (Kernel::Product(kernel), dtype) => {
             let input = input.widened();
             let output = call.compute(&[input], None, activation, |parts, epilogue, output| {
                 kernel.run(rows, parts, epilogue, output);
             });
-            FlexTensor::from_data(if dtype == DType::BF16 {
-                TensorData::new(narrow(output), shape)
+            if dtype == DType::BF16 {
+                narrow(&output).into_tensor(shape)
             } else {
-                TensorData::new(output, shape)
-            })
+                output.into_tensor(shape)
+            }
         }
         _ => return None,
     };

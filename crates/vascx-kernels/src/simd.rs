@@ -9,11 +9,9 @@ use std::sync::OnceLock;
 
 use half::bf16;
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod element;
+#[cfg(target_arch = "x86_64")]
+mod multiply;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "x86_64")]

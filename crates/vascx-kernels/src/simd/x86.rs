@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use half::bf16;
 
-use super::{Kernel, Vector, avx2, avx512, multiply_plainly};
+use super::{Kernel, Vector, multiply, multiply_plainly};
 
 /// Bytes of a cache line.
 const CACHE_LINE: usize = 64;
@@ -224,10 +224,10 @@ vector!(
             match (ROWS, VECTORS) {
                 // SAFETY: of this size, and a transparent type; the machine has AVX2.
                 (6, 2) => unsafe {
-                    avx2::multiply_6(&mut *registers.cast(), values, stride, panel);
+                    multiply::multiply_6x2(&mut *registers.cast(), values, stride, panel);
                 },
                 (4, 2) => unsafe {
-                    avx2::multiply_4(&mut *registers.cast(), values, stride, panel);
+                    multiply::multiply_4x2(&mut *registers.cast(), values, stride, panel);
                 },
                 _ => multiply_plainly(sums, values, stride, panel),
             }
@@ -313,16 +313,16 @@ macro_rules! avx512 {
                     // SAFETY of every arm: of this size, and a transparent type; the machine has AVX-512.
                     match (ROWS, VECTORS) {
                         (12, 2) => unsafe {
-                            avx512::multiply_12x2(&mut *registers.cast(), values, stride, panel);
+                            multiply::multiply_12x2(&mut *registers.cast(), values, stride, panel);
                         },
                         (8, 2) => unsafe {
-                            avx512::multiply_8x2(&mut *registers.cast(), values, stride, panel);
+                            multiply::multiply_8x2(&mut *registers.cast(), values, stride, panel);
                         },
                         (12, 1) => unsafe {
-                            avx512::multiply_12x1(&mut *registers.cast(), values, stride, panel);
+                            multiply::multiply_12x1(&mut *registers.cast(), values, stride, panel);
                         },
                         (8, 1) => unsafe {
-                            avx512::multiply_8x1(&mut *registers.cast(), values, stride, panel);
+                            multiply::multiply_8x1(&mut *registers.cast(), values, stride, panel);
                         },
                         _ => multiply_plainly(sums, values, stride, panel),
                     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use image::codecs::png::PngEncoder;
 use image::{RgbImage, imageops};
+use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 use vascx_inference::{FieldOfView, Photograph, PreprocessMode, preprocess};
 
 /// One of the sample photographs, enlarged to the size that cameras give (8 megapixels).
@@ -36,7 +37,18 @@ fn time<T>(name: &str, work: impl Fn() -> T) {
 fn main() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("photograph.jpg");
-    photograph().save(&path).unwrap();
+    let large = photograph();
+    let (width, height) = (large.width() as usize, large.height() as usize);
+    let jpeg = compress(
+        &large,
+        width,
+        height,
+        PixelFormat::Rgb,
+        90,
+        Subsampling::S420,
+    )
+    .unwrap();
+    std::fs::write(&path, jpeg).unwrap();
     let photograph = Photograph::open(&path).unwrap();
     println!("preprocess 3504 × 2336 JPEG → 1024²");
     time("decode", || Photograph::open(black_box(&path)).unwrap());

@@ -1,8 +1,8 @@
 //! What operators of several programs become alike, whatever language they are written in.
 
 use vascx_graph::{
-    Arg, Binary, BinaryKind, Cast, Clamp, Constant, DType, Expand, GraphBuilder, Literal, MatMul,
-    Meta, Permute, Reshape, Squeeze, Unary, UnaryKind, Unsqueeze, Where,
+    Arange, Arg, Binary, BinaryKind, Cast, Clamp, Constant, DType, Expand, GraphBuilder, Literal,
+    MatMul, Meta, Op, Permute, Reshape, Slice, Squeeze, Unary, UnaryKind, Unsqueeze, Where,
 };
 
 /// What came of it, or why there is none.
@@ -11,6 +11,14 @@ type Outcome<T = Arg> = Result<T, String>;
 /// Longest table of integers that is read into the graph.
 const MAX_TABLE: usize = 1 << 22;
 
+/// The node of an operation that gives a tensor.
+pub(crate) fn node(b: &mut GraphBuilder, op: impl Into<Op>, arguments: Vec<Arg>) -> Outcome<usize> {
+    match b.call(op, arguments)? {
+        Arg::Node(node) => Ok(node),
+        Arg::Literal(_) => Err("a number stands where a tensor is needed".into()),
+    }
+}
+
 /// A tensor in other sizes.
 pub(crate) fn reshaped(
     b: &mut GraphBuilder,
@@ -18,6 +26,35 @@ pub(crate) fn reshaped(
     sizes: impl IntoIterator<Item = Arg>,
 ) -> Outcome {
     b.call(Reshape, std::iter::once(x).chain(sizes).collect())
+}
+
+/// The part of a tensor between two places of an axis.
+pub(crate) fn part(
+    b: &mut GraphBuilder,
+    x: impl Into<Arg>,
+    axis: usize,
+    [start, end]: [Arg; 2],
+) -> Outcome {
+    b.call(Slice { axis, step: 1 }, vec![x.into(), start, end])
+}
+
+/// One place of an axis, which stays.
+pub(crate) fn place(b: &mut GraphBuilder, x: impl Into<Arg>, axis: usize, at: usize) -> Outcome {
+    part(b, x, axis, [at, at + 1].map(|place| Arg::int(place as i64)))
+}
+
+/// The last two axes swapped.
+pub(crate) fn transposed(b: &mut GraphBuilder, x: impl Into<Arg>) -> Outcome {
+    let x = x.into();
+    let rank = b.shape(x)?.len();
+    let mut axes: Vec<usize> = (0..rank).collect();
+    axes.swap(rank - 1, rank - 2);
+    b.call(Permute(axes), vec![x])
+}
+
+/// The numbers from zero on.
+pub(crate) fn counted(b: &mut GraphBuilder, dtype: DType, end: Arg) -> Outcome {
+    b.call(Arange(dtype), vec![Arg::int(0), end, Arg::int(1)])
 }
 
 /// The product of numbers.
@@ -38,6 +75,11 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Outcome<usize> {
     };
     let valid = usize::try_from(from_front).ok().filter(|&axis| axis < rank);
     valid.ok_or_else(|| format!("axis {axis} of {rank}"))
+}
+
+/// Axes counted from the front, in the order given.
+pub(crate) fn axes(axes: &[i64], rank: usize) -> Outcome<Vec<usize>> {
+    axes.iter().map(|&given| axis(given, rank)).collect()
 }
 
 /// A product of matrices or vectors.
@@ -138,10 +180,8 @@ pub(crate) fn pixels_of_channels(
 pub(crate) fn scaled_sides(b: &mut GraphBuilder, map: Arg, factors: [f64; 2]) -> Outcome<[Arg; 2]> {
     let mut scaled = |axis: usize| {
         let size = b.size(map, 2 + axis)?;
-        let size = b.call(
-            Binary(BinaryKind::Mul),
-            vec![size, Arg::float(factors[axis])],
-        )?;
+        let factor = Arg::float(factors[axis]);
+        let size = b.call(Binary(BinaryKind::Mul), vec![size, factor])?;
         let size = b.call(Unary(UnaryKind::Floor), vec![size])?;
         match b.dtype(size) {
             DType::Int => Ok(size),
@@ -168,8 +208,5 @@ pub(crate) fn table(
         shape: shape.to_vec(),
         values: read()?,
     };
-    match b.call(table, Vec::new())? {
-        Arg::Node(node) => Ok(node),
-        Arg::Literal(_) => Err("a table without a value".into()),
-    }
+    node(b, table, Vec::new())
 }

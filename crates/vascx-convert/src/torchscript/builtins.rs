@@ -266,7 +266,7 @@ impl<'a> Evaluator<'a, '_> {
             ("getattr" | "hasattr" | "isinstance", ..) => Err(format!("calls {name}")),
             ("dtype", Some(Value::Tensor(tensor)), None) => {
                 let node = self.node(&tensor)?;
-                Ok(Value::int(match self.dtype(node) {
+                Ok(Value::int(match self.builder.dtype(node) {
                     DType::Float => 6,
                     DType::Int => 4,
                     DType::Bool => 11,

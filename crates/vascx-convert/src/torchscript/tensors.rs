@@ -119,12 +119,8 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     fn apply(&mut self, op: &Op, node: usize, arguments: &[Arg]) -> Outcome<usize> {
-        let mut all = vec![Arg::Node(node)];
-        all.extend(arguments);
-        match self.builder.call(op.clone(), all)? {
-            Arg::Node(node) => Ok(node),
-            Arg::Literal(_) => Err("a view of a number".into()),
-        }
+        let all = [&[Arg::Node(node)], arguments].concat();
+        lowering::node(&mut self.builder, op.clone(), all)
     }
 
     /// A tensor that shares the memory of another.
@@ -150,20 +146,7 @@ impl<'a> Evaluator<'a, '_> {
     /// The shape for the example.
     pub(super) fn shape(&mut self, tensor: &Tensor) -> Outcome<Vec<usize>> {
         let node = self.node(tensor)?;
-        self.node_shape(node)
-    }
-
-    pub(super) fn node_shape(&self, node: usize) -> Outcome<Vec<usize>> {
         self.builder.shape(node)
-    }
-
-    pub(super) fn dtype(&self, node: usize) -> DType {
-        self.builder.dtype(node)
-    }
-
-    /// The sizes of a node as numbers of the graph.
-    pub(super) fn sizes(&mut self, node: usize) -> Outcome<Vec<Arg>> {
-        self.builder.sizes(node)
     }
 
     /// Changes a tensor in place; `value` is broadcast to it.
@@ -188,28 +171,14 @@ impl<'a> Evaluator<'a, '_> {
 
     /// The value in the shape of a node.
     pub(super) fn like(&mut self, value: Arg, node: usize) -> Outcome<usize> {
-        let target = self.node_shape(node)?;
-        let result = match value {
-            Arg::Node(value) if matches!(self.builder.meta(value), Meta::Tensor { shape, .. } if *shape == target) =>
-            {
-                return Ok(value);
-            }
-            Arg::Node(value) if matches!(self.builder.meta(value), Meta::Tensor { .. }) => {
-                let mut all = vec![Arg::Node(value)];
-                all.extend(self.sizes(node)?);
-                self.builder.call(Expand, all)?
-            }
-            number => {
-                let dtype = self.dtype(node);
-                let mut all = vec![number];
-                all.extend(self.sizes(node)?);
-                self.builder.call(Full(dtype), all)?
-            }
+        let target = self.builder.shape(node)?;
+        let op = match (value, self.builder.argument(value)) {
+            (Arg::Node(value), Meta::Tensor { shape, .. }) if shape == target => return Ok(value),
+            (_, Meta::Tensor { .. }) => Op::from(Expand),
+            (_, Meta::Number(_)) => Full(self.builder.dtype(node)).into(),
         };
-        match result {
-            Arg::Node(node) => Ok(node),
-            Arg::Literal(_) => Err("a tensor became a number".into()),
-        }
+        let all = [vec![value], self.builder.sizes(node)?].concat();
+        lowering::node(&mut self.builder, op, all)
     }
 
     /// The value before a view such that the view gives `new`.
@@ -220,18 +189,14 @@ impl<'a> Evaluator<'a, '_> {
         arguments: &[Arg],
         new: usize,
     ) -> Outcome<usize> {
-        let rank = self.node_shape(before)?.len();
+        let rank = self.builder.shape(before)?.len();
         match op {
             Op::Slice(slice) => {
-                let mut all = vec![Arg::Node(before), Arg::Node(new)];
-                all.extend(arguments);
-                match self.builder.call(SliceAssign(slice.clone()), all)? {
-                    Arg::Node(node) => Ok(node),
-                    Arg::Literal(_) => Err("a slice of a number".into()),
-                }
+                let all = [&[before, new].map(Arg::Node), arguments].concat();
+                lowering::node(&mut self.builder, SliceAssign(slice.clone()), all)
             }
             Op::Reshape(_) => {
-                let sizes = self.sizes(before)?;
+                let sizes = self.builder.sizes(before)?;
                 self.apply(&Reshape.into(), new, &sizes)
             }
             Op::Permute(Permute(axes)) => {
@@ -254,9 +219,9 @@ impl<'a> Evaluator<'a, '_> {
         if sizes.contains(&Arg::int(0)) {
             return Ok(Value::Empty);
         }
-        let mut all = vec![value];
-        all.extend(sizes);
-        let node = self.builder.call(Full(dtype), all)?;
+        let node = self
+            .builder
+            .call(Full(dtype), [vec![value], sizes].concat())?;
         Ok(self.fresh(node))
     }
 }

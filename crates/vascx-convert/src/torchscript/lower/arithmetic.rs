@@ -6,81 +6,8 @@ use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
 use crate::torchscript::value::Value;
 
-fn unary(name: &str) -> Option<UnaryKind> {
-    Some(match name {
-        "abs" => UnaryKind::Abs,
-        "ceil" => UnaryKind::Ceil,
-        "cos" => UnaryKind::Cos,
-        "erf" => UnaryKind::Erf,
-        "exp" => UnaryKind::Exp,
-        "floor" => UnaryKind::Floor,
-        "hardsigmoid" => UnaryKind::HardSigmoid,
-        "hardswish" => UnaryKind::HardSwish,
-        "log" => UnaryKind::Log,
-        "log1p" => UnaryKind::Log1p,
-        "log_sigmoid" => UnaryKind::LogSigmoid,
-        "mish" => UnaryKind::Mish,
-        "neg" => UnaryKind::Neg,
-        "__not__" | "logical_not" | "bitwise_not" => UnaryKind::Not,
-        "reciprocal" => UnaryKind::Reciprocal,
-        "relu" => UnaryKind::Relu,
-        "round" => UnaryKind::Round,
-        "rsqrt" => UnaryKind::Rsqrt,
-        "sigmoid" => UnaryKind::Sigmoid,
-        "sign" => UnaryKind::Sign,
-        "silu" => UnaryKind::Silu,
-        "sin" => UnaryKind::Sin,
-        "sqrt" => UnaryKind::Sqrt,
-        "tanh" => UnaryKind::Tanh,
-        "trunc" => UnaryKind::Trunc,
-        _ => return None,
-    })
-}
-
-fn binary(name: &str) -> Option<BinaryKind> {
-    Some(match name {
-        "mul" | "multiply" => BinaryKind::Mul,
-        "true_divide" => BinaryKind::Div,
-        "floor_divide" | "floordiv" => BinaryKind::FloorDiv,
-        "remainder" => BinaryKind::Remainder,
-        "pow" => BinaryKind::Pow,
-        "eq" => BinaryKind::Equal,
-        "ne" => BinaryKind::NotEqual,
-        "lt" => BinaryKind::Less,
-        "le" => BinaryKind::LessEqual,
-        "gt" => BinaryKind::Greater,
-        "ge" => BinaryKind::GreaterEqual,
-        "maximum" => BinaryKind::Max,
-        "minimum" => BinaryKind::Min,
-        "__and__" | "logical_and" | "bitwise_and" => BinaryKind::And,
-        "__or__" | "logical_or" | "bitwise_or" => BinaryKind::Or,
-        _ => return None,
-    })
-}
-
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "add" | "sub" | "subtract" | "rsub" => evaluator.sum(name, a),
-        "div" | "divide" => evaluator.quotient(a),
-        "square" => evaluator.square(a),
-        "addcmul" => evaluator.add_product(a),
-        "where" => evaluator.choose(a),
-        "masked_fill" => evaluator.masked_fill(a),
-        _ => match (unary(name), binary(name)) {
-            (Some(kind), _) => evaluator.map(kind, a),
-            (_, Some(kind)) => evaluator.combine(kind, a),
-            _ => return None,
-        },
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
-    fn map(&mut self, kind: UnaryKind, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn map(&mut self, kind: UnaryKind, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = a.need(0, "self")?;
         let argument = self.argument(&x)?;
         let y = self.then(Unary(kind), vec![argument])?;
@@ -92,7 +19,7 @@ impl<'a> Evaluator<'a, '_> {
         Ok(self.fresh(y))
     }
 
-    fn combine(&mut self, kind: BinaryKind, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn combine(&mut self, kind: BinaryKind, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let (x, y) = (a.need(0, "self")?, a.need(1, "other")?);
         let mut arguments = vec![self.argument(&x)?, self.argument(&y)?];
         // A size times a constant, as for resampling by a factor, remains a number.
@@ -108,11 +35,8 @@ impl<'a> Evaluator<'a, '_> {
         self.emit(Binary(kind), arguments)
     }
 
-    fn sum(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let (mut x, mut y) = (
-            self.argument(&a.need(0, "self")?)?,
-            self.argument(&a.need(1, "other")?)?,
-        );
+    pub(super) fn sum(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let [mut x, mut y] = self.inputs(a, ["self", "other"])?;
         if let Some(alpha) = a.get(2, "alpha") {
             let alpha = self.argument(&alpha)?;
             if self.builder.argument(alpha) != Meta::Number(Literal::Int(1)) {
@@ -122,17 +46,15 @@ impl<'a> Evaluator<'a, '_> {
         if name == "rsub" {
             std::mem::swap(&mut x, &mut y);
         }
-        let kind = if name == "add" {
-            BinaryKind::Add
-        } else {
-            BinaryKind::Sub
+        let kind = match name {
+            "add" => BinaryKind::Add,
+            _ => BinaryKind::Sub,
         };
         self.emit(Binary(kind), vec![x, y])
     }
 
-    fn quotient(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let x = self.argument(&a.need(0, "self")?)?;
-        let y = self.argument(&a.need(1, "other")?)?;
+    pub(super) fn quotient(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let [x, y] = self.inputs(a, ["self", "other"])?;
         match a.get(2, "rounding_mode") {
             None => self.emit(Binary(BinaryKind::Div), vec![x, y]),
             Some(Value::Text(mode)) if &*mode == "floor" => {
@@ -145,42 +67,26 @@ impl<'a> Evaluator<'a, '_> {
         }
     }
 
-    fn square(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn square(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
         self.emit(Binary(BinaryKind::Mul), vec![x, x])
     }
 
-    fn add_product(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let [x, y, z] = [0, 1, 2].map(|index| a.need(index, "tensor"));
-        let (x, y, z) = (
-            self.argument(&x?)?,
-            self.argument(&y?)?,
-            self.argument(&z?)?,
-        );
+    pub(super) fn add_product(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let [x, y, z] = self.inputs(a, ["self", "tensor1", "tensor2"])?;
         let product = self.then(Binary(BinaryKind::Mul), vec![y, z])?;
-        let value = a.get(3, "value").unwrap_or(Value::int(1));
-        let value = self.argument(&value)?;
+        let value = self.argument_or(a.get(3, "value"), Arg::int(1))?;
         let product = self.then(Binary(BinaryKind::Mul), vec![product, value])?;
         self.emit(Binary(BinaryKind::Add), vec![x, product])
     }
 
-    fn choose(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let [x, y, z] = [0, 1, 2].map(|index| a.need(index, "self"));
-        let all = vec![
-            self.argument(&x?)?,
-            self.argument(&y?)?,
-            self.argument(&z?)?,
-        ];
-        self.emit(Where, all)
+    pub(super) fn choose(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let all = self.inputs(a, ["condition", "self", "other"])?;
+        self.emit(Where, all.to_vec())
     }
 
-    fn masked_fill(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let [x, y, z] = [0, 1, 2].map(|index| a.need(index, "self"));
-        let (x, mask, fill) = (
-            self.argument(&x?)?,
-            self.argument(&y?)?,
-            self.argument(&z?)?,
-        );
+    pub(super) fn masked_fill(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let [x, mask, fill] = self.inputs(a, ["self", "mask", "value"])?;
         self.emit(Where, vec![mask, fill, x])
     }
 }

@@ -6,34 +6,20 @@ use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
 use crate::torchscript::value::Value;
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "conv2d" | "conv1d" | "_convolution" | "convolution" | "_convolution_mode"
-        | "conv_transpose2d" => evaluator.convolution(name, a),
-        _ => return None,
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
-    fn convolution(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let mut x = self.argument(&a.need(0, "input")?)?;
-        let mut weight = self.argument(&a.need(1, "weight")?)?;
+    pub(super) fn convolution(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let [mut x, mut weight] = self.inputs(a, ["input", "weight"])?;
         let general = matches!(name, "_convolution" | "convolution");
         let transposed = if general {
-            let flag = a.need(6, "transposed")?;
-            self.truth(&flag)?
+            self.truth(&a.need(6, "transposed")?)?
         } else {
             name == "conv_transpose2d"
         };
-        let (dilation, groups) = match name {
-            "conv_transpose2d" => (a.get(7, "dilation"), a.get(6, "groups")),
-            _ if general => (a.get(5, "dilation"), a.get(8, "groups")),
-            _ => (a.get(5, "dilation"), a.get(6, "groups")),
+        // Positions of dilation, groups and output padding.
+        let places = match name {
+            "conv_transpose2d" => [7, 6, 5],
+            _ if general => [5, 8, 7],
+            _ => [5, 6, 5],
         };
         let one_axis = self.rank(x)? == 3;
         if self.rank(x)? > 4 {
@@ -41,39 +27,25 @@ impl<'a> Evaluator<'a, '_> {
         }
         let widen = |[_, along]: [usize; 2], across: usize| [across, along];
         let mut stride = self.pair(a.get(3, "stride"), [1, 1])?;
-        let mut dilation = self.pair(dilation, [1, 1])?;
-        let groups = groups.unwrap_or(Value::int(1));
-        let groups = self.integer(&groups)?.max(0) as usize;
-        let padding = a.get(4, "padding");
-        let mut padding = match padding {
+        let mut dilation = self.pair(a.get(places[0], "dilation"), [1, 1])?;
+        let groups = self.integer_or(a.get(places[1], "groups"), 1)?.max(0) as usize;
+        let mut padding = match a.get(4, "padding") {
             Some(Value::Text(mode)) if &*mode == "valid" => [0, 0],
             Some(Value::Text(_)) => {
                 let shape = self.builder.shape(weight)?;
-                let mut before = Vec::new();
-                for axis in 2..shape.len() {
-                    let total = dilation[axis - 2] * (shape[axis] - 1);
-                    before.push([total / 2, total - total / 2]);
-                }
-                // What cannot be split evenly goes to the end.
                 let mut all = vec![x, Arg::int(0)];
-                for [left, right] in before.iter().rev() {
-                    all.extend([Arg::int(*left as i64), Arg::int(*right as i64)]);
+                for axis in (2..shape.len()).rev() {
+                    let total = (dilation[axis - 2] * (shape[axis] - 1)) as i64;
+                    // What cannot be split evenly goes to the end.
+                    all.extend([total / 2, total - total / 2].map(Arg::int));
                 }
                 x = self.then(Pad(PadMode::Constant), all)?;
                 [0, 0]
             }
             other => self.pair(other, [0, 0])?,
         };
-        let output_padding = if general {
-            a.get(7, "output_padding")
-        } else {
-            a.get(5, "output_padding")
-        };
-        let mut output_padding = if transposed {
-            self.pair(output_padding, [0, 0])?
-        } else {
-            [0, 0]
-        };
+        let output_padding = a.get(places[2], "output_padding");
+        let mut output_padding = self.pair(output_padding.filter(|_| transposed), [0, 0])?;
         if one_axis {
             x = self.then(Unsqueeze(2), vec![x])?;
             weight = self.then(Unsqueeze(2), vec![weight])?;

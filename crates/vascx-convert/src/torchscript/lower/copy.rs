@@ -8,38 +8,9 @@ use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
 use crate::torchscript::value::Value;
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "dropout"
-        | "feature_dropout"
-        | "alpha_dropout"
-        | "feature_alpha_dropout"
-        | "detach"
-        | "alias"
-        | "contiguous"
-        | "cpu"
-        | "cuda"
-        | "id"
-        | "lift_fresh"
-        | "expand_copy"
-        | "resolve_conj"
-        | "resolve_neg" => a.need(0, "self"),
-        "clone" | "float" | "double" | "half" | "type_as" | "to" | "long" | "int" | "bool" => {
-            evaluator.copy(name, a)
-        }
-        "size" | "shape" | "dim" | "numel" | "ndim" | "sym_size" => evaluator.measure(name, a),
-        _ => return None,
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
     /// Copies, and changes of element type. Devices and precisions mean nothing to a graph.
-    fn copy(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn copy(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = a.need(0, "self")?;
         let argument = self.argument(&x)?;
         let present = self.builder.dtype(argument);
@@ -51,17 +22,15 @@ impl<'a> Evaluator<'a, '_> {
             _ => {
                 let mut wanted = None;
                 let named = a.named.iter().filter(|(name, _)| name == "dtype");
-                let candidates = a.positional[1..]
-                    .iter()
-                    .chain(named.map(|(_, value)| value));
-                for value in candidates.cloned().collect::<Vec<_>>() {
+                let named = named.map(|(_, value)| value);
+                for value in a.positional[1..].iter().chain(named) {
                     match value {
                         Value::Number(Arg::Literal(Literal::Int(code))) => {
-                            wanted = wanted.or(dtype_of(code));
+                            wanted = wanted.or(dtype_of(*code));
                         }
                         Value::Tensor(other) => {
-                            let node = self.node(&other)?;
-                            wanted = Some(self.dtype(node));
+                            let node = self.node(other)?;
+                            wanted = Some(self.builder.dtype(node));
                         }
                         _ => {}
                     }
@@ -76,7 +45,7 @@ impl<'a> Evaluator<'a, '_> {
         }
     }
 
-    fn measure(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn measure(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = a.need(0, "self")?;
         let Value::Tensor(x) = x else {
             return Ok(match name {
@@ -86,7 +55,7 @@ impl<'a> Evaluator<'a, '_> {
             });
         };
         let node = self.node(&x)?;
-        let rank = self.node_shape(node)?.len();
+        let rank = self.builder.shape(node)?.len();
         if matches!(name, "dim" | "ndim") {
             return Ok(Value::int(rank as i64));
         }
@@ -94,7 +63,7 @@ impl<'a> Evaluator<'a, '_> {
             let axis = self.axis(&axis, rank)?;
             return Ok(Value::Number(self.builder.size(node, axis)?));
         }
-        let sizes = self.sizes(node)?;
+        let sizes = self.builder.sizes(node)?;
         if name == "numel" {
             let product = lowering::product(&mut self.builder, &sizes)?;
             return Ok(Value::Number(product));

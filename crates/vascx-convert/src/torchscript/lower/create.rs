@@ -1,41 +1,18 @@
 //! New tensors.
 
-use vascx_graph::{
-    Arange, Arg, Binary, BinaryKind, Cast, Cat, DType, Expand, Literal, Meta, Unsqueeze,
-};
+use vascx_graph::{Arange, Arg, Binary, BinaryKind, Cast, Cat, DType, Expand, Unsqueeze};
 
 use super::Arguments;
 use super::operands::{dtype_of, tensor};
+use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
 use crate::torchscript::value::Value;
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "zeros" | "ones" | "full" | "empty" | "new_zeros" | "new_ones" | "new_full"
-        | "new_empty" | "zeros_like" | "ones_like" | "full_like" | "empty_like" | "arange"
-        | "linspace" => evaluator.create(name, a),
-        "meshgrid" => evaluator.meshgrid(a),
-        "eye" => evaluator.eye(a),
-        _ => return None,
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
-    fn create(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let named = a
-            .named
-            .iter()
-            .find(|(key, _)| key == "dtype")
-            .map(|(_, value)| value.clone());
-        let mut dtype = None;
-        if let Some(Value::Number(code)) = named {
-            dtype = dtype_of(self.builder.pin(code)?.as_i64().unwrap_or(6));
-        }
+    pub(super) fn create(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let mut named = a.named.iter();
+        let named = named.find(|(key, _)| key == "dtype");
+        let named = self.dtype_by(named.map(|(_, value)| value))?;
         if name == "arange" || name == "linspace" {
             let mut numbers: Vec<Arg> = Vec::new();
             // The numbers come first; element type, layout and device follow.
@@ -48,19 +25,14 @@ impl<'a> Evaluator<'a, '_> {
             for value in a.positional.iter().take(count) {
                 numbers.push(self.argument(value)?);
             }
-            if let Some(code) = a.positional.get(count)
-                && let Value::Number(code) = code
-            {
-                dtype = dtype.or(dtype_of(self.builder.pin(*code)?.as_i64().unwrap_or(6)));
-            }
+            let dtype = named.or(self.dtype_by(a.positional.get(count))?);
             if name == "linspace" {
                 let [start, end, count] = numbers[..] else {
                     return Err("lacks `steps`".into());
                 };
                 let steps = self.then(Binary(BinaryKind::Sub), vec![count, Arg::int(1)])?;
                 let steps = self.then(Binary(BinaryKind::Max), vec![steps, Arg::int(1)])?;
-                let zero = Arg::int(0);
-                let index = self.then(Arange(DType::Float), vec![zero, count, Arg::int(1)])?;
+                let index = lowering::counted(&mut self.builder, DType::Float, count)?;
                 let distance = self.then(Binary(BinaryKind::Sub), vec![end, start])?;
                 let step = self.then(Binary(BinaryKind::Div), vec![distance, steps])?;
                 let offset = self.then(Binary(BinaryKind::Mul), vec![index, step])?;
@@ -71,12 +43,10 @@ impl<'a> Evaluator<'a, '_> {
                 [start, end] => vec![start, end, Arg::int(1)],
                 _ => numbers,
             };
-            let float = all.iter().any(|&number| {
-                matches!(
-                    self.builder.argument(number),
-                    Meta::Number(Literal::Float(_))
-                )
-            });
+            let is_float = |&number: &Arg| {
+                self.is_number(number) && self.builder.dtype(number) == DType::Float
+            };
+            let float = all.iter().any(is_float);
             let dtype = dtype.unwrap_or(if float { DType::Float } else { DType::Int });
             return self.emit(Arange(dtype), all);
         }
@@ -86,9 +56,9 @@ impl<'a> Evaluator<'a, '_> {
         let sizes = if like || new {
             let x = tensor(&a.need(0, "self")?)?;
             let node = self.node(&x)?;
-            present = self.dtype(node);
+            present = self.builder.dtype(node);
             if like {
-                self.sizes(node)?
+                self.builder.sizes(node)?
             } else {
                 self.list(&a.need(1, "size")?)?
             }
@@ -103,14 +73,20 @@ impl<'a> Evaluator<'a, '_> {
             "new_zeros" | "new_empty" => (Value::int(0), a.positional.get(2)),
             _ => (Value::int(0), a.positional.get(1)),
         };
-        if let Some(Value::Number(code)) = code {
-            dtype = dtype.or(dtype_of(self.builder.pin(*code)?.as_i64().unwrap_or(6)));
-        }
+        let dtype = named.or(self.dtype_by(code)?);
         let fill = self.argument(&fill)?;
-        if !matches!(self.builder.argument(fill), Meta::Number(_)) {
+        if !self.is_number(fill) {
             return Ok(self.unsupported(&format!("{name} with a tensor")));
         }
         self.full(fill, sizes, dtype.unwrap_or(present))
+    }
+
+    /// The element type that a number stands for.
+    fn dtype_by(&mut self, code: Option<&Value<'a>>) -> Outcome<Option<DType>> {
+        let Some(Value::Number(code)) = code else {
+            return Ok(None);
+        };
+        Ok(dtype_of(self.builder.pin(*code)?.as_i64().unwrap_or(6)))
     }
 
     /// `torch.tensor` of a number or of a list of numbers.
@@ -121,14 +97,11 @@ impl<'a> Evaluator<'a, '_> {
     ) -> Outcome<Value<'a>> {
         match value {
             Value::Number(number) => {
-                let code = a.get(1, "dtype");
-                let Some(Value::Number(code)) = code else {
-                    return Ok(Value::Number(*number));
+                let number = match self.dtype_by(a.get(1, "dtype").as_ref())? {
+                    Some(dtype) => self.then(Cast(dtype), vec![*number])?,
+                    None => *number,
                 };
-                match dtype_of(self.builder.pin(code)?.as_i64().unwrap_or(6)) {
-                    Some(dtype) => Ok(Value::Number(self.then(Cast(dtype), vec![*number])?)),
-                    None => Ok(Value::Number(*number)),
-                }
+                Ok(Value::Number(number))
             }
             Value::List(_) => {
                 let mut parts = Vec::new();
@@ -136,10 +109,7 @@ impl<'a> Evaluator<'a, '_> {
                     let Value::Number(number) = item else {
                         return Ok(self.unsupported("tensor of lists"));
                     };
-                    let dtype = match self.builder.argument(number) {
-                        Meta::Number(literal) => literal.dtype(),
-                        Meta::Tensor { dtype, .. } => dtype,
-                    };
+                    let dtype = self.builder.dtype(number);
                     let part = self.full(number, vec![Arg::int(1)], dtype)?;
                     parts.push(self.argument(&part)?);
                 }
@@ -149,7 +119,7 @@ impl<'a> Evaluator<'a, '_> {
         }
     }
 
-    fn meshgrid(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn meshgrid(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let list = a.need(0, "tensors")?;
         let items = items(&list)?;
         let xy = matches!(a.get(1, "indexing"), Some(Value::Text(text)) if &*text == "xy");
@@ -169,7 +139,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// Ones on the diagonal.
-    fn eye(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn eye(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let height = self.argument(&a.need(0, "n")?)?;
         let width = match a.positional.get(1) {
             Some(Value::Number(width)) if a.positional.len() != 5 => *width,
@@ -186,9 +156,9 @@ impl<'a> Evaluator<'a, '_> {
         offset: i64,
         kind: BinaryKind,
     ) -> Outcome<Arg> {
-        let rows = self.then(Arange(DType::Int), vec![Arg::int(0), height, Arg::int(1)])?;
+        let rows = lowering::counted(&mut self.builder, DType::Int, height)?;
         let rows = self.then(Unsqueeze(1), vec![rows])?;
-        let columns = self.then(Arange(DType::Int), vec![Arg::int(0), width, Arg::int(1)])?;
+        let columns = lowering::counted(&mut self.builder, DType::Int, width)?;
         let columns = self.then(Unsqueeze(0), vec![columns])?;
         let shifted = self.then(Binary(BinaryKind::Sub), vec![columns, Arg::int(offset)])?;
         self.then(Binary(kind), vec![shifted, rows])

@@ -1,26 +1,13 @@
 //! Sampling at the points of a grid, and grids of affine maps.
 
 use vascx_graph::{
-    Arange, Arg, Binary, BinaryKind, Cast, Cat, DType, Expand, Gather, Reshape, Slice, Unary,
-    UnaryKind, Unsqueeze,
+    Arg, Binary, BinaryKind, Cast, Cat, DType, Expand, Gather, Reshape, Unary, UnaryKind, Unsqueeze,
 };
 
 use super::Arguments;
+use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
 use crate::torchscript::value::Value;
-
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "affine_grid_generator" => evaluator.affine_grid(a),
-        "grid_sampler" | "grid_sampler_2d" => evaluator.grid_sample(a),
-        _ => return None,
-    })
-}
 
 impl<'a> Evaluator<'a, '_> {
     fn calculate(&mut self, kind: BinaryKind, x: Arg, y: Arg) -> Outcome<Arg> {
@@ -28,7 +15,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// Where maps `[N, 2, 3]` take the pixels of an image, from −1 to 1: `[N, H, W, 2]`.
-    fn affine_grid(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn affine_grid(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let theta = self.argument(&a.need(0, "theta")?)?;
         let size = a.need(1, "size")?;
         let [_, _, height, width] = &items(&size)?[..] else {
@@ -41,7 +28,7 @@ impl<'a> Evaluator<'a, '_> {
             (width, [Arg::int(1), Arg::int(1), Arg::int(-1)]),
             (height, [Arg::int(1), Arg::int(-1), Arg::int(1)]),
         ] {
-            let index = self.then(Arange(DType::Float), vec![Arg::int(0), size, Arg::int(1)])?;
+            let index = lowering::counted(&mut self.builder, DType::Float, size)?;
             let twice = self.calculate(BinaryKind::Mul, index, Arg::int(2))?;
             let (shifted, span) = if aligned {
                 let span = self.calculate(BinaryKind::Sub, size, Arg::int(1))?;
@@ -55,13 +42,9 @@ impl<'a> Evaluator<'a, '_> {
         }
         let mut coordinates = Vec::new();
         for row in 0..2 {
-            let mut entry = |column: i64| -> Outcome<Arg> {
-                let [row_slice, column_slice] = [1, 2].map(|axis| Slice { axis, step: 1 });
-                let part = self.then(row_slice, vec![theta, Arg::int(row), Arg::int(row + 1)])?;
-                self.then(
-                    column_slice,
-                    vec![part, Arg::int(column), Arg::int(column + 1)],
-                )
+            let mut entry = |column: usize| -> Outcome<Arg> {
+                let part = lowering::place(&mut self.builder, theta, 1, row)?;
+                lowering::place(&mut self.builder, part, 2, column)
             };
             let factors = [entry(0)?, entry(1)?];
             let mut sum = entry(2)?;
@@ -75,34 +58,30 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// An image `[N, C, H, W]` at the points `[N, h, w, 2]`, from −1 to 1, of a grid.
-    fn grid_sample(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let image = self.argument(&a.need(0, "input")?)?;
-        let grid = self.argument(&a.need(1, "grid")?)?;
-        let mode = a.get(2, "interpolation_mode").unwrap_or(Value::int(0));
-        let padding = a.get(3, "padding_mode").unwrap_or(Value::int(0));
-        let (mode, padding) = (self.integer(&mode)?, self.integer(&padding)?);
+    pub(super) fn grid_sample(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let [image, grid] = self.inputs(a, ["input", "grid"])?;
+        let mode = self.integer_or(a.get(2, "interpolation_mode"), 0)?;
+        let padding = self.integer_or(a.get(3, "padding_mode"), 0)?;
         let aligned = self.flag(a.get(4, "align_corners"), false)?;
         let (Arg::Node(node), Arg::Node(points)) = (image, grid) else {
             return Err("samples a number".into());
         };
-        if self.node_shape(node)?.len() != 4 || mode > 1 || padding > 1 {
+        if self.builder.shape(node)?.len() != 4 || mode > 1 || padding > 1 {
             return Ok(
                 self.unsupported("grid_sampler other than bilinear or nearest, by zeros or border")
             );
         }
-        let sizes = self.sizes(node)?;
-        let points = self.sizes(points)?;
+        let sizes = self.builder.sizes(node)?;
+        let points = self.builder.sizes(points)?;
         let (mut lows, mut shares, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for (column, size) in [(1, sizes[2]), (0, sizes[3])] {
-            let part = Slice { axis: 3, step: 1 };
-            let place = self.then(part, vec![grid, Arg::int(column), Arg::int(column + 1)])?;
+            let place = lowering::place(&mut self.builder, grid, 3, column)?;
             let from_zero = self.calculate(BinaryKind::Add, place, Arg::int(1))?;
             let end = self.calculate(BinaryKind::Sub, size, Arg::int(1))?;
-            let scaled =
-                self.calculate(BinaryKind::Mul, from_zero, if aligned { end } else { size })?;
             let scaled = if aligned {
-                scaled
+                self.calculate(BinaryKind::Mul, from_zero, end)?
             } else {
+                let scaled = self.calculate(BinaryKind::Mul, from_zero, size)?;
                 self.calculate(BinaryKind::Sub, scaled, Arg::int(1))?
             };
             let mut pixel = self.calculate(BinaryKind::Div, scaled, Arg::int(2))?;
@@ -110,10 +89,9 @@ impl<'a> Evaluator<'a, '_> {
                 pixel = self.calculate(BinaryKind::Max, pixel, Arg::int(0))?;
                 pixel = self.calculate(BinaryKind::Min, pixel, end)?;
             }
-            let kind = if mode == 0 {
-                UnaryKind::Floor
-            } else {
-                UnaryKind::Round
+            let kind = match mode {
+                0 => UnaryKind::Floor,
+                _ => UnaryKind::Round,
             };
             let low = self.then(Unary(kind), vec![pixel])?;
             shares.push(self.calculate(BinaryKind::Sub, pixel, low)?);
@@ -133,11 +111,8 @@ impl<'a> Evaluator<'a, '_> {
             let mut index = Arg::int(0);
             for axis in 0..2 {
                 let place = self.calculate(BinaryKind::Add, lows[axis], Arg::int(corner[axis]))?;
-                let (low, end) = (
-                    self.calculate(BinaryKind::Max, place, Arg::int(0))?,
-                    ends[axis],
-                );
-                let inside = self.calculate(BinaryKind::Min, low, end)?;
+                let inside = self.calculate(BinaryKind::Max, place, Arg::int(0))?;
+                let inside = self.calculate(BinaryKind::Min, inside, ends[axis])?;
                 let same = self.calculate(BinaryKind::Equal, inside, place)?;
                 let same = self.then(Cast(DType::Float), vec![same])?;
                 weight = self.calculate(BinaryKind::Mul, weight, same)?;

@@ -9,23 +9,8 @@ use super::operands::tensor;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
 use crate::torchscript::value::Value;
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "cat" | "concat" | "stack" | "hstack" => evaluator.join(name, a),
-        "split" | "chunk" | "unbind" | "split_with_sizes" | "tensor_split" => {
-            evaluator.split(name, a)
-        }
-        _ => return None,
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
-    fn join(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn join(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let list = a.need(0, "tensors")?;
         let items = items(&list)?;
         let mut tensors = Vec::with_capacity(items.len());
@@ -36,13 +21,9 @@ impl<'a> Evaluator<'a, '_> {
             }
         }
         let first = *tensors.first().ok_or("joins nothing")?;
-        if tensors
-            .iter()
-            .all(|&x| matches!(self.builder.argument(x), Meta::Number(_)))
-        {
-            return Ok(Value::list(
-                tensors.into_iter().map(Value::Number).collect(),
-            ));
+        if tensors.iter().all(|&x| self.is_number(x)) {
+            let numbers = tensors.into_iter().map(Value::Number);
+            return Ok(Value::list(numbers.collect()));
         }
         let rank = self.rank(first)?;
         let axis = match a.get(1, "dim") {
@@ -55,37 +36,21 @@ impl<'a> Evaluator<'a, '_> {
             }
         }
         // Like PyTorch, concatenation lifts integers to floats.
-        let float = tensors.iter().any(|&x| {
-            matches!(
-                self.builder.argument(x),
-                Meta::Tensor {
-                    dtype: DType::Float,
-                    ..
+        if tensors.iter().any(|&x| self.is_tensor_of(DType::Float, x)) {
+            for tensor in &mut tensors {
+                if !self.is_tensor_of(DType::Float, *tensor) {
+                    *tensor = self.then(Cast(DType::Float), vec![*tensor])?;
                 }
-            )
-        });
-        for tensor in &mut tensors {
-            if float
-                && !matches!(
-                    self.builder.argument(*tensor),
-                    Meta::Tensor {
-                        dtype: DType::Float,
-                        ..
-                    }
-                )
-            {
-                *tensor = self.then(Cast(DType::Float), vec![*tensor])?;
             }
         }
         self.emit(Cat(axis), tensors)
     }
 
-    fn split(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn split(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = tensor(&a.need(0, "self")?)?;
         let shape = self.shape(&x)?;
         let position = if name == "unbind" { 1 } else { 2 };
-        let axis = a.get(position, "dim").unwrap_or(Value::int(0));
-        let axis = self.axis(&axis, shape.len())?;
+        let axis = self.axis_or(a.get(position, "dim"), 0, shape.len())?;
         let mut parts = Vec::new();
         if name == "unbind" {
             // The number of parts shapes the program that follows, so it is pinned.
@@ -93,11 +58,8 @@ impl<'a> Evaluator<'a, '_> {
             let size = self.builder.size(node, axis)?;
             let count = self.builder.pin(size)?.as_i64().unwrap_or(0);
             for index in 0..count {
-                let part = self.view(
-                    &x,
-                    Slice { axis, step: 1 },
-                    vec![Arg::int(index), Arg::int(index + 1)],
-                )?;
+                let bounds = vec![Arg::int(index), Arg::int(index + 1)];
+                let part = self.view(&x, Slice { axis, step: 1 }, bounds)?;
                 let part = self.view(&part, Squeeze(vec![axis]), Vec::new())?;
                 parts.push(Value::Tensor(part));
             }
@@ -121,9 +83,8 @@ impl<'a> Evaluator<'a, '_> {
                     // ⌈total / count⌉
                     let count = Arg::int(self.integer(given)?.max(1));
                     let negative = self.then(Unary(UnaryKind::Neg), vec![total])?;
-                    let size_down =
-                        self.then(Binary(BinaryKind::FloorDiv), vec![negative, count])?;
-                    size = self.then(Unary(UnaryKind::Neg), vec![size_down])?;
+                    let down = self.then(Binary(BinaryKind::FloorDiv), vec![negative, count])?;
+                    size = self.then(Unary(UnaryKind::Neg), vec![down])?;
                 }
                 let one = match self.builder.argument(size) {
                     Meta::Number(number) => number.as_i64().unwrap_or(0),

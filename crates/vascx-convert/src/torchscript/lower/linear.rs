@@ -1,33 +1,15 @@
 //! Matrix products.
 
-use vascx_graph::{Binary, BinaryKind, Linear, MatMul, Permute, Reduce, ReduceKind, Unsqueeze};
+use vascx_graph::{Binary, BinaryKind, Linear, MatMul, Permute, Unsqueeze};
 
 use super::Arguments;
 use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
 use crate::torchscript::value::Value;
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "linear" => evaluator.linear(a),
-        "addmm" => evaluator.addmm(a),
-        "matmul" | "bmm" | "mm" => evaluator.matmul(a),
-        "baddbmm" => evaluator.baddbmm(a),
-        "einsum" => evaluator.einsum(a),
-        _ => return None,
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
-    fn linear(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let (x, weight) = (a.need(0, "input")?, a.need(1, "weight")?);
-        let x = self.argument(&x)?;
-        let weight = self.argument(&weight)?;
+    pub(super) fn linear(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let [x, weight] = self.inputs(a, ["input", "weight"])?;
         let weight = self.then(Permute(vec![1, 0]), vec![weight])?;
         let mut all = vec![x, weight];
         if let Some(bias) = a.get(2, "bias") {
@@ -36,30 +18,25 @@ impl<'a> Evaluator<'a, '_> {
         self.emit(Linear, all)
     }
 
-    fn addmm(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let bias = self.argument(&a.need(0, "self")?)?;
-        let x = self.argument(&a.need(1, "mat1")?)?;
-        let weight = self.argument(&a.need(2, "mat2")?)?;
+    pub(super) fn addmm(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let [bias, x, weight] = self.inputs(a, ["self", "mat1", "mat2"])?;
         self.emit(Linear, vec![x, weight, bias])
     }
 
-    fn matmul(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let x = self.argument(&a.need(0, "self")?)?;
-        let y = self.argument(&a.need(1, "other")?)?;
+    pub(super) fn matmul(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let [x, y] = self.inputs(a, ["self", "other"])?;
         let product = lowering::matmul(&mut self.builder, x, y)?;
         Ok(self.fresh(product))
     }
 
-    fn baddbmm(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
-        let bias = self.argument(&a.need(0, "self")?)?;
-        let x = self.argument(&a.need(1, "batch1")?)?;
-        let y = self.argument(&a.need(2, "batch2")?)?;
+    pub(super) fn baddbmm(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+        let [bias, x, y] = self.inputs(a, ["self", "batch1", "batch2"])?;
         let product = self.then(MatMul, vec![x, y])?;
         self.emit(Binary(BinaryKind::Add), vec![product, bias])
     }
 
     /// Products of two tensors summed over the letters that are missing on the right.
-    fn einsum(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn einsum(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let (Value::Text(equation), list) = (a.need(0, "equation")?, a.need(1, "tensors")?) else {
             return Err("lacks an equation".into());
         };
@@ -72,17 +49,14 @@ impl<'a> Evaluator<'a, '_> {
         let (Some([left, right, output]), [x, y]) = (parts, &items[..]) else {
             return Ok(self.unsupported(&format!("einsum {equation}")));
         };
-        let letters: Vec<char> = output
-            .chars()
-            .chain(left.chars().filter(|c| !output.contains(*c)))
-            .collect();
-        let plain = [left, right, output].iter().all(|part| {
-            part.chars().all(|c| c.is_ascii_alphabetic())
-                && part
-                    .chars()
-                    .enumerate()
-                    .all(|(i, c)| !part[..i].contains(c))
-        }) && right.chars().all(|c| letters.contains(&c));
+        let summed = left.chars().filter(|&c| !output.contains(c));
+        let letters: Vec<char> = output.chars().chain(summed).collect();
+        let is_plain = |part: &&str| {
+            let mut letters = part.char_indices();
+            letters.all(|(i, c)| c.is_ascii_alphabetic() && !part[..i].contains(c))
+        };
+        let plain = [left, right, output].iter().all(is_plain)
+            && right.chars().all(|c| letters.contains(&c));
         if !plain || letters.len() > 8 {
             return Ok(self.unsupported(&format!("einsum {equation}")));
         }
@@ -108,13 +82,6 @@ impl<'a> Evaluator<'a, '_> {
         if summed.is_empty() {
             return Ok(self.fresh(product));
         }
-        self.emit(
-            Reduce {
-                kind: ReduceKind::Sum,
-                axes: summed,
-                keep: false,
-            },
-            vec![product],
-        )
+        self.sum_over(summed, product)
     }
 }

@@ -3,62 +3,44 @@
 use std::rc::Rc;
 
 use vascx_graph::{
-    Arange, Arg, ArgMax, Binary, BinaryKind, Cast, Cat, DType, Gather, IndexSelect, Meta, Reshape,
-    Unary, UnaryKind, Unsqueeze, Where,
+    Arg, ArgMax, Binary, BinaryKind, Cast, Cat, DType, Gather, IndexSelect, Unary, UnaryKind,
+    Unsqueeze, Where,
 };
 
 use super::Arguments;
+use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
 use crate::torchscript::value::Value;
 
 /// Most values that the largest are looked for of, one after the other.
 const MAX_TOP: i64 = 64;
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "one_hot" => evaluator.one_hot(a),
-        "topk" => evaluator.topk(a),
-        "index" | "index_select" | "embedding" | "gather" => evaluator.lookup(name, a),
-        _ => return None,
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
     /// One where the class is, zero elsewhere, along a new last axis.
-    fn one_hot(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn one_hot(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
         let rank = self.rank(x)?;
-        let classes = a.get(1, "num_classes").unwrap_or(Value::int(-1));
-        let classes = self.integer(&classes)?;
+        let classes = self.integer_or(a.get(1, "num_classes"), -1)?;
         if classes <= 0 {
             return Ok(self.unsupported("one_hot without a number of classes"));
         }
         let x = self.then(Unsqueeze(rank), vec![x])?;
-        let all = self.then(
-            Arange(DType::Int),
-            vec![Arg::int(0), Arg::int(classes), Arg::int(1)],
-        )?;
+        let all = lowering::counted(&mut self.builder, DType::Int, Arg::int(classes))?;
         let same = self.then(Binary(BinaryKind::Equal), vec![x, all])?;
         self.emit(Cast(DType::Int), vec![same])
     }
 
     /// The largest values of an axis and their places: the largest, then the largest of the rest.
-    fn topk(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn topk(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let mut x = self.argument(&a.need(0, "self")?)?;
-        let count = a.need(1, "k")?;
-        let count = self.integer(&count)?;
+        let count = self.integer(&a.need(1, "k")?)?;
         if !(1..=MAX_TOP).contains(&count) {
             return Ok(
                 self.unsupported(&format!("topk of {count}; at most {MAX_TOP} are supported"))
             );
         }
         let rank = self.rank(x)?;
-        let axis = self.axis(&a.get(2, "dim").unwrap_or(Value::int(-1)), rank)?;
+        let axis = self.axis_or(a.get(2, "dim"), -1, rank)?;
         let largest = self.flag(a.get(3, "largest"), true)?;
         let source = x;
         if !largest {
@@ -66,10 +48,10 @@ impl<'a> Evaluator<'a, '_> {
         }
         // The numbers of the places, shaped to lie along the axis.
         let size = self.builder.size(x, axis)?;
-        let numbers = self.then(Arange(DType::Int), vec![Arg::int(0), size, Arg::int(1)])?;
+        let numbers = lowering::counted(&mut self.builder, DType::Int, size)?;
         let mut along = vec![Arg::int(1); rank];
         along[axis] = size;
-        let numbers = self.then(Reshape, std::iter::once(numbers).chain(along).collect())?;
+        let numbers = lowering::reshaped(&mut self.builder, numbers, along)?;
         let never = Arg::float(f64::NEG_INFINITY);
         let (mut values, mut places) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -84,7 +66,7 @@ impl<'a> Evaluator<'a, '_> {
         Ok(Value::Tuple(Rc::new(vec![values, places])))
     }
 
-    fn lookup(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn lookup(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
         let rank = self.rank(x)?;
         match name {
@@ -116,20 +98,9 @@ impl<'a> Evaluator<'a, '_> {
         let Some(&(first, mut index)) = used.first() else {
             return Ok(self.fresh(x));
         };
-        let integers = used.iter().all(|&(_, index)| {
-            matches!(
-                self.builder.argument(index),
-                Meta::Tensor {
-                    dtype: DType::Int,
-                    ..
-                }
-            )
-        });
-        let adjacent = used
-            .iter()
-            .enumerate()
-            .all(|(offset, &(axis, _))| axis == first + offset);
-        if !integers || !adjacent {
+        let integers = |&(_, index): &(usize, Arg)| self.is_tensor_of(DType::Int, index);
+        let adjacent = (first..).zip(&used).all(|(next, &(axis, _))| axis == next);
+        if !used.iter().all(integers) || !adjacent {
             return Ok(self.unsupported("index by masks or by axes apart"));
         }
         let sizes = self.builder.sizes(x)?;
@@ -140,7 +111,7 @@ impl<'a> Evaluator<'a, '_> {
         if used.len() > 1 {
             let mut merged = sizes.clone();
             merged.splice(first..first + used.len(), [Arg::int(-1)]);
-            x = self.then(Reshape, std::iter::once(x).chain(merged).collect())?;
+            x = lowering::reshaped(&mut self.builder, x, merged)?;
         }
         self.emit(IndexSelect(first), vec![x, index])
     }

@@ -6,55 +6,30 @@ use super::Arguments;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
 use crate::torchscript::value::Value;
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "batch_norm" | "instance_norm" | "group_norm" | "layer_norm" => evaluator.norm(name, a),
-        _ => return None,
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
-    fn norm(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn norm(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "input")?)?;
         let shape = self.builder.shape(x)?;
-        let number = |this: &mut Self, index: usize| {
-            let value = a.get(index, "eps").unwrap_or(Value::float(1e-5));
-            this.number(&value)
-        };
-        let affine = |this: &mut Self, weight: usize, bias: usize| -> Outcome<Vec<Arg>> {
-            let mut all = Vec::new();
-            for (index, name) in [(weight, "weight"), (bias, "bias")] {
-                if let Some(value) = a.get(index, name) {
-                    all.push(this.argument(&value)?);
-                }
-            }
-            Ok(all)
-        };
         let mut all = vec![x];
         match name {
-            "layer_norm" => {
-                let axes = a.need(1, "normalized_shape")?;
-                let axes = self.list(&axes)?.len();
-                let epsilon = number(self, 4)?;
-                all.extend(affine(self, 2, 3)?);
-                self.emit(LayerNorm { axes, epsilon }, all)
-            }
-            "group_norm" => {
-                let groups = a.need(1, "num_groups")?;
-                let groups = self.integer(&groups)?.max(0) as usize;
-                let epsilon = number(self, 4)?;
-                all.extend(affine(self, 2, 3)?);
+            "layer_norm" | "group_norm" => {
+                for (index, name) in [(2, "weight"), (3, "bias")] {
+                    if let Some(value) = a.get(index, name) {
+                        all.push(self.argument(&value)?);
+                    }
+                }
+                let epsilon = self.number_or(a.get(4, "eps"), 1e-5)?;
+                if name == "layer_norm" {
+                    let axes = self.list(&a.need(1, "normalized_shape")?)?.len();
+                    return self.emit(LayerNorm { axes, epsilon }, all);
+                }
+                let groups = self.integer(&a.need(1, "num_groups")?)?.max(0) as usize;
                 self.emit(GroupNorm { groups, epsilon }, all)
             }
             _ => {
                 // Positions: input, weight, bias, mean, variance, training, momentum, eps.
                 let own = self.flag(a.get(5, "training"), false)?;
-                let epsilon = number(self, 7)?;
+                let epsilon = self.number_or(a.get(7, "eps"), 1e-5)?;
                 let stored = a.get(3, "running_mean").zip(a.get(4, "running_var"));
                 let Some((mean, variance)) = stored.filter(|_| !own) else {
                     // With statistics of its own, a batch of one is what instance norm sees.
@@ -84,13 +59,10 @@ impl<'a> Evaluator<'a, '_> {
     /// The weight and bias of a batch or instance norm; ones and zeros where it has none.
     fn scale_and_shift(&mut self, a: &Arguments<'a>, channels: usize) -> Outcome<[Arg; 2]> {
         let mut given = |index: usize, name: &str, default: i64| {
+            let sizes = vec![Arg::int(channels as i64)];
             let value = match a.get(index, name) {
                 Some(value) => value,
-                None => self.full(
-                    Arg::int(default),
-                    vec![Arg::int(channels as i64)],
-                    DType::Float,
-                )?,
+                None => self.full(Arg::int(default), sizes, DType::Float)?,
             };
             self.argument(&value)
         };

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use vascx_graph::{Arg, DType, Op};
+use vascx_graph::{Arg, DType, Meta, Op, Reduce, ReduceKind};
 
 use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome, items};
@@ -59,25 +59,40 @@ impl<'a> Evaluator<'a, '_> {
         self.builder.call(op, arguments)
     }
 
+    /// The first arguments, all of which must be there, by their names.
+    pub(super) fn inputs<const N: usize>(
+        &mut self,
+        a: &Arguments<'a>,
+        names: [&str; N],
+    ) -> Outcome<[Arg; N]> {
+        let mut inputs = [Arg::int(0); N];
+        for (position, name) in names.into_iter().enumerate() {
+            inputs[position] = self.argument(&a.need(position, name)?)?;
+        }
+        Ok(inputs)
+    }
+
+    pub(super) fn argument_or(&mut self, value: Option<Value<'a>>, default: Arg) -> Outcome<Arg> {
+        value.map_or(Ok(default), |value| self.argument(&value))
+    }
+
+    pub(super) fn number_or(&mut self, value: Option<Value<'a>>, default: f64) -> Outcome<f64> {
+        value.map_or(Ok(default), |value| self.number(&value))
+    }
+
+    pub(super) fn integer_or(&mut self, value: Option<Value<'a>>, default: i64) -> Outcome<i64> {
+        value.map_or(Ok(default), |value| self.integer(&value))
+    }
+
     /// The numbers of a list, or a number alone.
     pub(super) fn list(&mut self, value: &Value<'a>) -> Outcome<Vec<Arg>> {
-        match value {
-            Value::List(_) | Value::Tuple(_) => {
-                let items = items(value)?;
-                items.iter().map(|item| self.argument(item)).collect()
-            }
-            value => Ok(vec![self.argument(value)?]),
-        }
+        let items = one_or_more(value)?;
+        items.iter().map(|item| self.argument(item)).collect()
     }
 
     pub(super) fn integers(&mut self, value: &Value<'a>) -> Outcome<Vec<i64>> {
-        match value {
-            Value::List(_) | Value::Tuple(_) => {
-                let items = items(value)?;
-                items.iter().map(|item| self.integer(item)).collect()
-            }
-            value => Ok(vec![self.integer(value)?]),
-        }
+        let items = one_or_more(value)?;
+        items.iter().map(|item| self.integer(item)).collect()
     }
 
     /// Height and width, given once or twice.
@@ -112,17 +127,27 @@ impl<'a> Evaluator<'a, '_> {
         lowering::axis(self.integer(value)?, rank.max(1))
     }
 
+    pub(super) fn axis_or(
+        &mut self,
+        value: Option<Value<'a>>,
+        default: i64,
+        rank: usize,
+    ) -> Outcome<usize> {
+        self.axis(&value.unwrap_or(Value::int(default)), rank)
+    }
+
+    /// Axes counted from the front, in the order given.
+    pub(super) fn axes_in_order(&mut self, value: &Value<'a>, rank: usize) -> Outcome<Vec<usize>> {
+        let items = one_or_more(value)?;
+        items.iter().map(|item| self.axis(item, rank)).collect()
+    }
+
     /// Axes counted from the front, ascending; all when left out.
     pub(super) fn axes(&mut self, value: Option<Value<'a>>, rank: usize) -> Outcome<Vec<usize>> {
-        let given = match value {
-            Some(value @ (Value::List(_) | Value::Tuple(_))) => items(&value)?,
-            Some(value) => vec![value],
+        let mut axes = match value {
+            Some(value) => self.axes_in_order(&value, rank)?,
             None => Vec::new(),
         };
-        let mut axes = given
-            .iter()
-            .map(|axis| self.axis(axis, rank))
-            .collect::<Outcome<Vec<_>>>()?;
         axes.sort_unstable();
         axes.dedup();
         Ok(if axes.is_empty() {
@@ -134,6 +159,29 @@ impl<'a> Evaluator<'a, '_> {
 
     pub(super) fn rank(&mut self, x: Arg) -> Outcome<usize> {
         Ok(self.builder.shape(x)?.len())
+    }
+
+    pub(super) fn is_number(&self, x: Arg) -> bool {
+        matches!(self.builder.argument(x), Meta::Number(_))
+    }
+
+    /// Whether it is a tensor of elements of a type.
+    pub(super) fn is_tensor_of(&self, wanted: DType, x: Arg) -> bool {
+        matches!(self.builder.argument(x), Meta::Tensor { dtype, .. } if dtype == wanted)
+    }
+
+    /// The sum over axes, which vanish.
+    pub(super) fn sum_over(&mut self, axes: Vec<usize>, x: Arg) -> Outcome<Value<'a>> {
+        let (kind, keep) = (ReduceKind::Sum, false);
+        self.emit(Reduce { kind, axes, keep }, vec![x])
+    }
+}
+
+/// The items of a list, or a value alone.
+pub(super) fn one_or_more<'a>(value: &Value<'a>) -> Outcome<Vec<Value<'a>>> {
+    match value {
+        Value::List(_) | Value::Tuple(_) => items(value),
+        value => Ok(vec![value.clone()]),
     }
 }
 

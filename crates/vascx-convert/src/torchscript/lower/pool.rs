@@ -5,26 +5,12 @@ use std::rc::Rc;
 use vascx_graph::{AdaptiveAvgPool, AdaptiveMaxPool, Arg, AvgPool, MaxPool, Squeeze, Unsqueeze};
 
 use super::Arguments;
-use crate::torchscript::evaluate::{Evaluator, Outcome, items};
+use super::operands::one_or_more;
+use crate::torchscript::evaluate::{Evaluator, Outcome};
 use crate::torchscript::value::Value;
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "max_pool2d" | "avg_pool2d" | "max_pool2d_with_indices" => evaluator.pool(name, a),
-        "adaptive_avg_pool2d" | "adaptive_max_pool2d" | "adaptive_avg_pool1d" => {
-            evaluator.adaptive_pool(name, a)
-        }
-        _ => return None,
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
-    fn pool(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn pool(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
         let kernel = self.pair(a.get(1, "kernel_size"), [1, 1])?;
         let stride = self.pair(a.get(2, "stride"), kernel)?;
@@ -35,41 +21,34 @@ impl<'a> Evaluator<'a, '_> {
             if a.get(6, "divisor_override").is_some() {
                 return Ok(self.unsupported("avg_pool2d with its own divisor"));
             }
-            return self.emit(
-                AvgPool {
-                    kernel,
-                    stride,
-                    padding,
-                    ceil,
-                    count_padding,
-                },
-                vec![x],
-            );
+            let pool = AvgPool {
+                kernel,
+                stride,
+                padding,
+                ceil,
+                count_padding,
+            };
+            return self.emit(pool, vec![x]);
         }
         if name == "max_pool2d_with_indices" {
             return Ok(self.unsupported(name));
         }
         let dilation = self.pair(a.get(4, "dilation"), [1, 1])?;
         let ceil = self.flag(a.get(5, "ceil_mode"), false)?;
-        self.emit(
-            MaxPool {
-                kernel,
-                stride,
-                padding,
-                dilation,
-                ceil,
-            },
-            vec![x],
-        )
+        let pool = MaxPool {
+            kernel,
+            stride,
+            padding,
+            dilation,
+            ceil,
+        };
+        self.emit(pool, vec![x])
     }
 
-    fn adaptive_pool(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn adaptive_pool(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let mut x = self.argument(&a.need(0, "self")?)?;
         let sizes = a.need(1, "output_size")?;
-        let items = match &sizes {
-            Value::List(_) | Value::Tuple(_) => items(&sizes)?,
-            single => vec![single.clone()],
-        };
+        let items = one_or_more(&sizes)?;
         if name == "adaptive_avg_pool1d" {
             x = self.then(Unsqueeze(2), vec![x])?;
             let size = self.argument(&items[0])?;
@@ -78,14 +57,9 @@ impl<'a> Evaluator<'a, '_> {
         }
         let mut all = vec![x];
         for axis in 0..2 {
-            let size = items
-                .get(axis)
-                .or(items.last())
-                .cloned()
-                .unwrap_or(Value::None);
-            all.push(match size {
-                Value::None => self.builder.size(x, 2 + axis)?,
-                size => self.argument(&size)?,
+            all.push(match items.get(axis).or(items.last()) {
+                None | Some(Value::None) => self.builder.size(x, 2 + axis)?,
+                Some(size) => self.argument(size)?,
             });
         }
         if name == "adaptive_max_pool2d" {

@@ -7,24 +7,8 @@ use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
 use crate::torchscript::value::Value;
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "repeat" | "tile" => evaluator.repeat(a),
-        "repeat_interleave" => evaluator.repeat_each(a),
-        "pixel_shuffle" | "pixel_unshuffle" | "channel_shuffle" => evaluator.shuffle(name, a),
-        "roll" => evaluator.roll(a),
-        "flip" => evaluator.flip(a),
-        _ => return None,
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
-    fn repeat(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn repeat(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let mut x = self.argument(&a.need(0, "self")?)?;
         let counts = self.list(&a.need(1, "repeats")?)?;
         while self.rank(x)? < counts.len() {
@@ -35,7 +19,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// Every item of an axis several times, one after the other.
-    fn repeat_each(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn repeat_each(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
         let count = a.need(1, "repeats")?;
         let (Value::Number(count), Some(axis)) = (count, a.get(2, "dim")) else {
@@ -52,10 +36,9 @@ impl<'a> Evaluator<'a, '_> {
         self.emit(Reshape, std::iter::once(spread).chain(flat).collect())
     }
 
-    fn shuffle(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn shuffle(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
-        let factor = a.need(1, "factor")?;
-        let factor = self.integer(&factor)?.max(1);
+        let factor = self.integer(&a.need(1, "factor")?)?.max(1);
         if name == "pixel_shuffle" {
             let y = lowering::pixels_of_channels(&mut self.builder, x, factor, true)?;
             return Ok(self.fresh(y));
@@ -87,20 +70,15 @@ impl<'a> Evaluator<'a, '_> {
         Ok(self.fresh(y))
     }
 
-    fn roll(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn roll(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
         let shifts = self.list(&a.need(1, "shifts")?)?;
         let rank = self.rank(x)?;
-        let given = a.need(2, "dims")?;
-        let given = self.integers(&given)?;
-        let axes = given
-            .into_iter()
-            .map(|axis| self.axis(&Value::int(axis), rank))
-            .collect::<Outcome<_>>()?;
+        let axes = self.axes_in_order(&a.need(2, "dims")?, rank)?;
         self.emit(Roll(axes), std::iter::once(x).chain(shifts).collect())
     }
 
-    fn flip(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn flip(&mut self, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let x = self.argument(&a.need(0, "self")?)?;
         let rank = self.rank(x)?;
         let axes = self.axes(a.get(1, "dims"), rank)?;

@@ -12,33 +12,18 @@ use crate::lowering;
 use crate::torchscript::evaluate::{Evaluator, Outcome};
 use crate::torchscript::value::Value;
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'a>(
-    evaluator: &mut Evaluator<'a, '_>,
-    name: &str,
-    a: &Arguments<'a>,
-) -> Option<Outcome<Value<'a>>> {
-    Some(match name {
-        "sum" | "mean" | "amax" | "amin" | "max" | "min" | "prod" | "norm" | "var" | "std"
-        | "linalg_vector_norm" | "frobenius_norm" | "argmax" | "cumsum" | "logsumexp"
-        | "var_mean" | "any" | "all" => evaluator.reduce(name, a),
-        _ => return None,
-    })
-}
-
 impl<'a> Evaluator<'a, '_> {
     #[allow(clippy::too_many_lines)] // A table: one arm per name.
-    fn reduce(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
+    pub(super) fn reduce(&mut self, name: &str, a: &Arguments<'a>) -> Outcome<Value<'a>> {
         let first = a.need(0, "self")?;
         let x = self.argument(&first)?;
         if matches!(name, "max" | "min") && matches!(a.get(1, "other"), Some(Value::Tensor(_)))
             || matches!(first, Value::Number(_))
         {
             let y = self.argument(&a.need(1, "other")?)?;
-            let kind = if name == "max" {
-                BinaryKind::Max
-            } else {
-                BinaryKind::Min
+            let kind = match name {
+                "max" => BinaryKind::Max,
+                _ => BinaryKind::Min,
             };
             return self.emit(Binary(kind), vec![x, y]);
         }
@@ -132,10 +117,7 @@ impl<'a> Evaluator<'a, '_> {
                 }
             }
             _ => {
-                let order = match a.get(1, "p").filter(|_| norm) {
-                    Some(order) => self.number(&order)?,
-                    None => 2.0,
-                };
+                let order = self.number_or(a.get(1, "p").filter(|_| norm), 2.0)?;
                 let size = self.then(Unary(UnaryKind::Abs), vec![x])?;
                 if order == f64::INFINITY {
                     return self.emit(reduce(ReduceKind::Max, keep), vec![size]);
@@ -143,13 +125,12 @@ impl<'a> Evaluator<'a, '_> {
                 if order == 1.0 {
                     return self.emit(reduce(ReduceKind::Sum, keep), vec![size]);
                 }
-                let power = |order| Arg::float(order);
-                let raised = self.then(Binary(BinaryKind::Pow), vec![size, power(order)])?;
+                let raised = self.then(Binary(BinaryKind::Pow), vec![size, Arg::float(order)])?;
                 let sum = self.then(reduce(ReduceKind::Sum, keep), vec![raised])?;
                 if order == 2.0 {
                     return self.emit(Unary(UnaryKind::Sqrt), vec![sum]);
                 }
-                self.emit(Binary(BinaryKind::Pow), vec![sum, power(1.0 / order)])
+                self.emit(Binary(BinaryKind::Pow), vec![sum, Arg::float(1.0 / order)])
             }
         }
     }

@@ -7,7 +7,7 @@ use vascx_graph::{
     Arg, Cast, Cat, DType, Full, GraphBuilder, Literal, Meta, Node as VertexNode, Op, Permute,
 };
 
-use super::message::{Graph, Node, Port};
+use super::message::{Attribute, Graph, Node, Port};
 use super::stored::Stored;
 use crate::lowering;
 use crate::tensor::{DType as Element, shortest};
@@ -38,6 +38,37 @@ pub(super) enum Value<'m> {
     Unknown,
 }
 
+impl<'m> Value<'m> {
+    /// A number alone.
+    pub(super) fn scalar(number: Arg) -> Self {
+        let (items, vector) = (vec![number], false);
+        Self::Numbers { items, vector }
+    }
+
+    /// A vector of numbers.
+    pub(super) fn vector(items: Vec<Arg>) -> Self {
+        let vector = true;
+        Self::Numbers { items, vector }
+    }
+
+    /// Whether it is a scalar or short vector whose numbers can be known.
+    pub(super) fn is_numbers(&self) -> bool {
+        match self {
+            Self::Numbers { .. } => true,
+            Self::Stored(stored) => stored.shape.len() <= 1 && stored.elements <= MAX_NUMBERS,
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_vector(&self) -> bool {
+        match self {
+            Self::Numbers { vector, .. } => *vector,
+            Self::Stored(stored) => !stored.shape.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 pub(super) struct Importer<'m> {
     pub(super) builder: GraphBuilder,
     pub(super) opset: i64,
@@ -60,24 +91,31 @@ pub(super) struct Call<'c, 'm> {
 }
 
 impl<'m> Call<'_, 'm> {
+    pub(super) fn attribute(&self, name: &str) -> Option<&'m Attribute<'m>> {
+        self.node.attributes.iter().find(|a| a.name == name)
+    }
+
     pub(super) fn int(&self, name: &str, default: i64) -> i64 {
-        let found = self.node.attributes.iter().find(|a| a.name == name);
-        found.map_or(default, |attribute| attribute.int)
+        self.attribute(name).map_or(default, |a| a.int)
     }
 
     pub(super) fn float(&self, name: &str, default: f32) -> f64 {
-        let found = self.node.attributes.iter().find(|a| a.name == name);
-        shortest(found.map_or(default, |attribute| attribute.float))
+        shortest(self.attribute(name).map_or(default, |a| a.float))
     }
 
     pub(super) fn ints(&self, name: &str) -> Option<&'m [i64]> {
-        let found = self.node.attributes.iter().find(|a| a.name == name);
-        found.map(|attribute| &attribute.ints[..])
+        self.attribute(name).map(|a| &a.ints[..])
+    }
+
+    /// The integers of an attribute as numbers of the graph.
+    pub(super) fn numbers(&self, name: &str) -> Option<Vec<Arg>> {
+        let ints = self.ints(name)?.iter();
+        Some(ints.map(|&value| Arg::int(value)).collect())
     }
 
     pub(super) fn text(&self, name: &str, default: &'static str) -> &'m str {
-        let found = self.node.attributes.iter().find(|a| a.name == name);
-        found.map_or(default, |a| std::str::from_utf8(a.text).unwrap_or_default())
+        let text = |a: &'m Attribute| std::str::from_utf8(a.text).unwrap_or_default();
+        self.attribute(name).map_or(default, text)
     }
 
     /// An input, if it is given.
@@ -141,7 +179,7 @@ impl<'m> Importer<'m> {
             4 => output.has_channels_last(),
             _ => input.has_channels_last(),
         };
-        if last && self.shape(answer)?.len() == 4 {
+        if last && self.builder.shape(answer)?.len() == 4 {
             return self.permuted(answer, &[0, 3, 1, 2]);
         }
         Ok(answer)
@@ -239,10 +277,7 @@ impl<'m> Importer<'m> {
             Arg::Node(node) if matches!(self.builder.meta(node), Meta::Tensor { .. }) => {
                 Value::Tensor(node)
             }
-            number => Value::Numbers {
-                items: vec![number],
-                vector: false,
-            },
+            number => Value::scalar(number),
         }
     }
 
@@ -251,30 +286,14 @@ impl<'m> Importer<'m> {
         match self.argument(value)? {
             Arg::Node(node) if matches!(self.builder.meta(node), Meta::Tensor { .. }) => Ok(node),
             number => {
-                let dtype = self.dtype(number);
+                let dtype = self.builder.dtype(number);
                 self.node(Full(dtype), vec![number])
             }
         }
     }
 
     pub(super) fn node(&mut self, op: impl Into<Op>, arguments: Vec<Arg>) -> Outcome<usize> {
-        match self.then(op, arguments)? {
-            Arg::Node(node) => Ok(node),
-            Arg::Literal(_) => Err("a number stands where a tensor is needed".into()),
-        }
-    }
-
-    pub(super) fn dtype(&self, argument: Arg) -> DType {
-        self.builder.dtype(argument)
-    }
-
-    pub(super) fn shape(&self, node: usize) -> Outcome<Vec<usize>> {
-        self.builder.shape(node)
-    }
-
-    /// The sizes of a tensor as numbers of the graph.
-    pub(super) fn sizes(&mut self, node: usize) -> Outcome<Vec<Arg>> {
-        self.builder.sizes(node)
+        lowering::node(&mut self.builder, op, arguments)
     }
 
     /// The value as an argument of an operator: scalars stay numbers.
@@ -288,7 +307,7 @@ impl<'m> Importer<'m> {
             Value::Numbers { items, .. } => {
                 let mut parts = Vec::with_capacity(items.len());
                 for &item in items {
-                    let dtype = self.dtype(item);
+                    let dtype = self.builder.dtype(item);
                     parts.push(Arg::Node(self.node(Full(dtype), vec![item, Arg::int(1)])?));
                 }
                 self.then(Cat(0), parts)
@@ -334,21 +353,11 @@ impl<'m> Importer<'m> {
         Ok(node)
     }
 
-    /// Whether a value is a scalar or short vector whose numbers can be known.
-    #[allow(clippy::unused_self)] // Reads like the other conversions.
-    pub(super) fn is_numbers(&self, value: &Value) -> bool {
-        match value {
-            Value::Numbers { .. } => true,
-            Value::Stored(stored) => stored.shape.len() <= 1 && stored.elements <= MAX_NUMBERS,
-            _ => false,
-        }
-    }
-
     /// The numbers of a scalar or vector.
     pub(super) fn numbers(&mut self, value: &Value<'m>) -> Outcome<Vec<Arg>> {
         match value {
             Value::Numbers { items, .. } => Ok(items.clone()),
-            Value::Stored(stored) if self.is_numbers(value) => {
+            Value::Stored(stored) if value.is_numbers() => {
                 let failed = |error: crate::error::Error| error.to_string();
                 Ok(if stored.is_float() {
                     let values = stored.values(self.folder).map_err(failed)?.values;
@@ -391,12 +400,6 @@ impl<'m> Importer<'m> {
             .ok_or_else(|| format!("{value:?} is no integer"))
     }
 
-    /// An axis counted from the front.
-    #[allow(clippy::unused_self)] // Reads like the other conversions.
-    pub(super) fn axis(&self, axis: i64, rank: usize) -> Outcome<usize> {
-        lowering::axis(axis, rank)
-    }
-
     /// The axes of an attribute or, in later versions, of an input.
     pub(super) fn axes(&mut self, call: &Call<'_, 'm>, input: usize) -> Outcome<Option<Vec<i64>>> {
         match (call.ints("axes"), call.get(input)) {
@@ -414,7 +417,7 @@ impl<'m> Importer<'m> {
     }
 
     pub(super) fn cast(&mut self, argument: Arg, dtype: DType) -> Outcome<Arg> {
-        if self.dtype(argument) == dtype {
+        if self.builder.dtype(argument) == dtype {
             return Ok(argument);
         }
         self.then(Cast(dtype), vec![argument])

@@ -5,69 +5,8 @@ use vascx_graph::{Arg, Binary, BinaryKind, DType, Meta, Unary, UnaryKind, Where}
 use super::Outputs;
 use crate::onnx::importer::{Call, Importer, Outcome, Value};
 
-fn unary(name: &str) -> Option<UnaryKind> {
-    Some(match name {
-        "Abs" => UnaryKind::Abs,
-        "Ceil" => UnaryKind::Ceil,
-        "Cos" => UnaryKind::Cos,
-        "Erf" => UnaryKind::Erf,
-        "Exp" => UnaryKind::Exp,
-        "Floor" => UnaryKind::Floor,
-        "Log" => UnaryKind::Log,
-        "Mish" => UnaryKind::Mish,
-        "Neg" => UnaryKind::Neg,
-        "Not" => UnaryKind::Not,
-        "Reciprocal" => UnaryKind::Reciprocal,
-        "Relu" => UnaryKind::Relu,
-        "Round" => UnaryKind::Round,
-        "Sigmoid" => UnaryKind::Sigmoid,
-        "Sign" => UnaryKind::Sign,
-        "Sin" => UnaryKind::Sin,
-        "Softplus" => UnaryKind::Softplus,
-        "Sqrt" => UnaryKind::Sqrt,
-        "Tanh" => UnaryKind::Tanh,
-        _ => return None,
-    })
-}
-
-fn binary(name: &str) -> Option<BinaryKind> {
-    Some(match name {
-        "Add" | "Sum" => BinaryKind::Add,
-        "And" => BinaryKind::And,
-        "Div" => BinaryKind::Div,
-        "Equal" => BinaryKind::Equal,
-        "Greater" => BinaryKind::Greater,
-        "GreaterOrEqual" => BinaryKind::GreaterEqual,
-        "Less" => BinaryKind::Less,
-        "LessOrEqual" => BinaryKind::LessEqual,
-        "Max" => BinaryKind::Max,
-        "Min" => BinaryKind::Min,
-        "Mod" => BinaryKind::Remainder,
-        "Mul" => BinaryKind::Mul,
-        "Or" => BinaryKind::Or,
-        "Pow" => BinaryKind::Pow,
-        "Sub" => BinaryKind::Sub,
-        _ => return None,
-    })
-}
-
-/// What an operator of this family becomes.
-pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
-    let name = call.node.operator;
-    Some(match name {
-        "Where" => importer.choose(call),
-        "IsNaN" => importer.is_nan(call),
-        "Mod" if call.int("fmod", 0) != 0 => importer.unsupported(call, " with `fmod`"),
-        _ => match (unary(name), binary(name)) {
-            (Some(kind), _) => importer.map(kind, call),
-            (_, Some(kind)) => importer.combine(kind, call),
-            _ => return None,
-        },
-    })
-}
-
 impl<'m> Importer<'m> {
-    fn map(&mut self, kind: UnaryKind, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn map(&mut self, kind: UnaryKind, call: &Call<'_, 'm>) -> Outputs<'m> {
         let x = call.need(0)?;
         let Value::Numbers { items, vector } = x else {
             let x = self.argument(x)?;
@@ -75,14 +14,12 @@ impl<'m> Importer<'m> {
         };
         let map = |&item: &Arg| self.then(Unary(kind), vec![item]);
         let items = items.iter().map(map).collect::<Outcome<_>>()?;
-        Ok(vec![Value::Numbers {
-            items,
-            vector: *vector,
-        }])
+        let vector = *vector;
+        Ok(vec![Value::Numbers { items, vector }])
     }
 
     /// All inputs, two at a time.
-    fn combine(&mut self, kind: BinaryKind, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn combine(&mut self, kind: BinaryKind, call: &Call<'_, 'm>) -> Outputs<'m> {
         let mut result = call.need(0)?.clone();
         for index in 1..call.inputs.len() {
             result = self.combine_two(kind, &result, call.need(index)?)?;
@@ -97,8 +34,8 @@ impl<'m> Importer<'m> {
         y: &Value<'m>,
     ) -> Outcome<Value<'m>> {
         let symbolic = matches!(x, Value::Numbers { .. }) || matches!(y, Value::Numbers { .. });
-        if symbolic && self.is_numbers(x) && self.is_numbers(y) {
-            let vector = is_vector(x) || is_vector(y);
+        if symbolic && x.is_numbers() && y.is_numbers() {
+            let vector = x.is_vector() || y.is_vector();
             let (x, y) = (self.numbers(x)?, self.numbers(y)?);
             let pairs = broadcast(&x, &y)?.into_iter();
             let items = pairs.map(|(x, y)| self.combine_numbers(kind, x, y));
@@ -108,7 +45,7 @@ impl<'m> Importer<'m> {
         let (x, y) = (self.argument(x)?, self.argument(y)?);
         let result = self.combine_numbers(kind, x, y)?;
         let result = self.value(result);
-        let whole = |value| self.dtype(value) == DType::Int;
+        let whole = |value| self.builder.dtype(value) == DType::Int;
         if kind == BinaryKind::Div && matches!(result, Value::Tensor(_)) && whole(x) && whole(y) {
             return Err("divides tensors of integers".into());
         }
@@ -117,7 +54,7 @@ impl<'m> Importer<'m> {
 
     fn combine_numbers(&mut self, kind: BinaryKind, x: Arg, y: Arg) -> Outcome<Arg> {
         // Sizes are positive, where truncation and rounding down agree.
-        let whole = self.dtype(x) != DType::Float && self.dtype(y) != DType::Float;
+        let whole = self.builder.dtype(x) != DType::Float && self.builder.dtype(y) != DType::Float;
         let kind = match kind {
             BinaryKind::Div if whole => BinaryKind::FloorDiv,
             kind => kind,
@@ -125,10 +62,10 @@ impl<'m> Importer<'m> {
         self.then(Binary(kind), vec![x, y])
     }
 
-    fn choose(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn choose(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let [condition, x, y] = [call.need(0)?, call.need(1)?, call.need(2)?];
-        if self.is_numbers(condition) && self.is_numbers(x) && self.is_numbers(y) {
-            let vector = is_vector(condition) || is_vector(x) || is_vector(y);
+        if condition.is_numbers() && x.is_numbers() && y.is_numbers() {
+            let vector = condition.is_vector() || x.is_vector() || y.is_vector();
             let (x, y) = (self.numbers(x)?, self.numbers(y)?);
             let pairs = broadcast(&x, &y)?;
             let condition = self.numbers(condition)?;
@@ -137,23 +74,17 @@ impl<'m> Importer<'m> {
             let mut items = Vec::with_capacity(conditions.len());
             for (index, (condition, _)) in conditions.into_iter().enumerate() {
                 let (x, y) = pairs[index.min(pairs.len() - 1)];
-                items.push(if x == y || self.builder.pin(condition)?.is_true() {
-                    x
-                } else {
-                    y
-                });
+                let first = x == y || self.builder.pin(condition)?.is_true();
+                items.push(if first { x } else { y });
             }
             return Ok(vec![Value::Numbers { items, vector }]);
         }
-        let arguments = vec![
-            self.argument(condition)?,
-            self.argument(x)?,
-            self.argument(y)?,
-        ];
-        self.emit(Where, arguments)
+        let condition = self.argument(condition)?;
+        let (x, y) = (self.argument(x)?, self.argument(y)?);
+        self.emit(Where, vec![condition, x, y])
     }
 
-    fn is_nan(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn is_nan(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let x = self.argument(call.need(0)?)?;
         if matches!(self.builder.argument(x), Meta::Number(_)) {
             return Err("asks whether a number is NaN".into());
@@ -162,14 +93,6 @@ impl<'m> Importer<'m> {
         let infinity = Arg::float(f64::INFINITY);
         let number = self.then(Binary(BinaryKind::LessEqual), vec![x, infinity])?;
         self.emit(Unary(UnaryKind::Not), vec![number])
-    }
-}
-
-fn is_vector(value: &Value) -> bool {
-    match value {
-        Value::Numbers { vector, .. } => *vector,
-        Value::Stored(stored) => !stored.shape.is_empty(),
-        _ => false,
     }
 }
 

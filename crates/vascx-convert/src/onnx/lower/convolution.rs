@@ -2,37 +2,29 @@
 
 use vascx_graph::{
     Arg, AvgPool, Binary, BinaryKind, Conv, ConvTranspose, DType, Full, MaxPool, Pad, PadMode,
-    Reduce, ReduceKind, Slice,
+    Reduce, ReduceKind,
 };
 
 use super::Outputs;
+use crate::lowering;
 use crate::onnx::importer::{Call, Importer, Outcome};
-
-/// What an operator of this family becomes.
-pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
-    Some(match call.node.operator {
-        "Conv" | "ConvTranspose" => importer.convolution(call),
-        "MaxPool" | "AveragePool" => importer.pool(call),
-        "GlobalAveragePool" => importer.global_pool(ReduceKind::Mean, call),
-        "GlobalMaxPool" => importer.global_pool(ReduceKind::Max, call),
-        _ => return None,
-    })
-}
 
 /// Height and width of an attribute.
 fn pair(call: &Call, name: &str, default: [usize; 2]) -> Outcome<[usize; 2]> {
     match call.ints(name) {
         None => Ok(default),
-        Some(&[height, width]) => {
-            let size =
-                |value: i64| usize::try_from(value).map_err(|_| format!("`{name}` of {value}"));
-            Ok([size(height)?, size(width)?])
+        Some(&[height, width]) => sizes(name, [height, width]),
+        Some(other) => {
+            let axes = other.len();
+            Err(format!("`{name}` of {axes} axes, supported are two"))
         }
-        Some(other) => Err(format!(
-            "`{name}` of {} axes, supported are two",
-            other.len()
-        )),
     }
+}
+
+/// Two numbers that must not be negative.
+fn sizes(name: &str, [height, width]: [i64; 2]) -> Outcome<[usize; 2]> {
+    let size = |value: i64| usize::try_from(value).map_err(|_| format!("`{name}` of {value}"));
+    Ok([size(height)?, size(width)?])
 }
 
 /// Rows and columns added before and after.
@@ -80,12 +72,9 @@ impl<'m> Importer<'m> {
         if !matches!(automatic, "SAME_UPPER" | "SAME_LOWER") {
             let [before, after] = pads(call)?;
             if before == after {
-                let size =
-                    |value: i64| usize::try_from(value).map_err(|_| format!("pads of {value}"));
-                return Ok((x, [size(before[0])?, size(before[1])?]));
+                return Ok((x, sizes("pads", before)?));
             }
-            let pads =
-                [[before[0], after[0]], [before[1], after[1]]].map(|pads| pads.map(Arg::int));
+            let pads = [0, 1].map(|axis| [before[axis], after[axis]].map(Arg::int));
             return Ok((self.widened(x, pads, fill)?, [0, 0]));
         }
         let Arg::Node(node) = x else {
@@ -99,10 +88,7 @@ impl<'m> Importer<'m> {
         let mut pads = [[Arg::int(0); 2]; 2];
         for axis in 0..2 {
             let size = self.builder.size(node, 2 + axis)?;
-            let (stride, reach) = (
-                Arg::int(window.stride[axis] as i64),
-                Arg::int(reach[axis] as i64),
-            );
+            let [stride, reach] = [window.stride, reach].map(|of| Arg::int(of[axis] as i64));
             let mut calculate = |kind, x, y| self.then(Binary(kind), vec![x, y]);
             // (⌈size / stride⌉ − 1) · stride + reach + 1 − size.
             let before = calculate(BinaryKind::Sub, size, Arg::int(1))?;
@@ -123,20 +109,13 @@ impl<'m> Importer<'m> {
 
     /// Pads rows before and after, then columns.
     fn widened(&mut self, x: Arg, [rows, columns]: [[Arg; 2]; 2], fill: f64) -> Outcome<Arg> {
-        let all = vec![
-            x,
-            Arg::float(fill),
-            columns[0],
-            columns[1],
-            rows[0],
-            rows[1],
-        ];
+        let all = [[x, Arg::float(fill)], columns, rows].concat();
         self.then(Pad(PadMode::Constant), all)
     }
 
-    fn convolution(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn convolution(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let weight = self.tensor(call.need(1)?)?;
-        let &[_, _, height, width] = &self.shape(weight)?[..] else {
+        let &[_, _, height, width] = &self.builder.shape(weight)?[..] else {
             return self.unsupported(call, " over other than two axes");
         };
         let window = Window {
@@ -145,10 +124,8 @@ impl<'m> Importer<'m> {
             dilation: pair(call, "dilations", [1, 1])?,
         };
         let groups = usize::try_from(call.int("group", 1)).map_err(|_| "negative groups")?;
-        let bias = match call.get(2) {
-            Some(bias) => Some(Arg::Node(self.tensor(bias)?)),
-            None => None,
-        };
+        let bias = call.get(2).map(|bias| self.tensor(bias)).transpose()?;
+        let bias = bias.map(Arg::Node);
         if call.node.operator == "ConvTranspose" {
             return self.transposed(call, window, Arg::Node(weight), bias, groups);
         }
@@ -190,13 +167,9 @@ impl<'m> Importer<'m> {
                 };
             }
         }
-        let size = |value: i64| usize::try_from(value).map_err(|_| format!("pads of {value}"));
         let symmetric = before == after;
-        let padding = if symmetric {
-            [size(before[0])?, size(before[1])?]
-        } else {
-            [0, 0]
-        };
+        let (start, end) = (sizes("pads", before)?, sizes("pads", after)?);
+        let padding = if symmetric { start } else { [0, 0] };
         let conv = ConvTranspose {
             conv: Conv {
                 stride: window.stride,
@@ -210,28 +183,23 @@ impl<'m> Importer<'m> {
         let mut y = self.then(conv, all)?;
         // What is to be cut away on one side more than on the other is cut from the whole.
         for axis in (0..2).filter(|_| !symmetric) {
-            let (start, end) = (size(before[axis])? as i64, size(after[axis])? as i64);
-            let slice = Slice {
-                axis: 2 + axis,
-                step: 1,
-            };
+            let (start, end) = (start[axis] as i64, end[axis] as i64);
             let end = if end == 0 { i64::MAX } else { -end };
-            y = self.then(slice, vec![y, Arg::int(start), Arg::int(end)])?;
+            let bounds = [start, end].map(Arg::int);
+            y = lowering::part(&mut self.builder, y, 2 + axis, bounds)?;
         }
         Ok(vec![self.value(y)])
     }
 
-    fn pool(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn pool(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+        let kernel = pair(call, "kernel_shape", [1, 1])?;
+        let stride = pair(call, "strides", [1, 1])?;
+        let dilation = pair(call, "dilations", [1, 1])?;
         let window = Window {
-            kernel: pair(call, "kernel_shape", [1, 1])?,
-            stride: pair(call, "strides", [1, 1])?,
-            dilation: pair(call, "dilations", [1, 1])?,
-        };
-        let Window {
             kernel,
             stride,
             dilation,
-        } = window;
+        };
         let ceil = call.int("ceil_mode", 0) != 0;
         if call.node.operator == "MaxPool" {
             let (x, padding) = self.padded(call, window, f64::NEG_INFINITY)?;
@@ -264,7 +232,7 @@ impl<'m> Importer<'m> {
         }
         // Only pixels inside count: the mean with zeros, divided by the share of the pixels.
         let sizes = self.tensor(call.need(0)?)?;
-        let mut shape = self.sizes(sizes)?;
+        let mut shape = self.builder.sizes(sizes)?;
         shape[..2].fill(Arg::int(1));
         let ones = [Arg::float(1.0)].into_iter().chain(shape).collect();
         let ones = self.then(Full(DType::Float), ones)?;
@@ -278,9 +246,9 @@ impl<'m> Importer<'m> {
         self.emit(Binary(BinaryKind::Div), vec![mean, share])
     }
 
-    fn global_pool(&mut self, kind: ReduceKind, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn global_pool(&mut self, kind: ReduceKind, call: &Call<'_, 'm>) -> Outputs<'m> {
         let x = self.tensor(call.need(0)?)?;
-        let axes = (2..self.shape(x)?.len()).collect();
+        let axes = (2..self.builder.shape(x)?.len()).collect();
         let keep = true;
         self.emit(Reduce { kind, axes, keep }, vec![Arg::Node(x)])
     }

@@ -9,38 +9,16 @@ use super::Outputs;
 use crate::lowering;
 use crate::onnx::importer::{Call, Importer, Outcome, Value};
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
-    Some(match call.node.operator {
-        "Slice" => importer.slice(call),
-        "Gather" => importer.gather(call),
-        "ScatterND" => importer.scatter(call),
-        "GatherElements" => importer.gather_elements(call),
-        "CumSum" => importer.cumulative_sum(call),
-        _ => return None,
-    })
-}
-
 impl<'m> Importer<'m> {
-    fn slice(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn slice(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let value = call.need(0)?;
         // The first version has its bounds as attributes.
-        let (starts, ends, axes) = if let Some(starts) = call.ints("starts") {
-            let ends = call.ints("ends").unwrap_or_default();
-            let numbers = |list: &[i64]| list.iter().map(|&value| Arg::int(value)).collect();
-            (
-                numbers(starts),
-                numbers(ends),
-                call.ints("axes").map(<[_]>::to_vec),
-            )
+        let (starts, ends) = if let Some(starts) = call.numbers("starts") {
+            (starts, call.numbers("ends").unwrap_or_default())
         } else {
-            let axes = call.get(3).map(|axes| self.integers(axes)).transpose()?;
-            (
-                self.numbers(call.need(1)?)?,
-                self.numbers(call.need(2)?)?,
-                axes,
-            )
+            (self.numbers(call.need(1)?)?, self.numbers(call.need(2)?)?)
         };
+        let axes = self.axes(call, 3)?;
         let steps = call.get(4).map(|steps| self.integers(steps)).transpose()?;
         let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
         let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
@@ -51,10 +29,8 @@ impl<'m> Importer<'m> {
             (value, &starts[..], &ends[..], &steps[..])
         {
             let (start, end) = (self.integer(*start)?, self.integer(*end)?);
-            return Ok(vec![Value::Numbers {
-                items: slice_numbers(items, start, end, *step)?,
-                vector: true,
-            }]);
+            let items = slice_numbers(items, start, end, *step)?;
+            return Ok(vec![Value::vector(items)]);
         }
         if let (Value::Table(rows), [start], [end], [0], [-1]) =
             (value, &starts[..], &ends[..], &axes[..], &steps[..])
@@ -63,9 +39,9 @@ impl<'m> Importer<'m> {
             return Ok(vec![Value::Table(rows.iter().rev().cloned().collect())]);
         }
         let mut x = self.tensor(value)?;
-        let rank = self.shape(x)?.len();
+        let rank = self.builder.shape(x)?.len();
         for (index, &axis) in axes.iter().enumerate() {
-            let axis = self.axis(axis, rank)?;
+            let axis = lowering::axis(axis, rank)?;
             let (mut start, mut end, mut step) = (starts[index], ends[index], steps[index]);
             if step == -1 && whole_backwards(start, end) {
                 x = self.node(Flip(vec![axis]), vec![Arg::Node(x)])?;
@@ -77,26 +53,20 @@ impl<'m> Importer<'m> {
         Ok(vec![Value::Tensor(x)])
     }
 
-    fn gather(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn gather(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let (data, index) = (call.need(0)?, call.need(1)?);
         let axis = call.int("axis", 0);
-        let scalar = match index {
-            Value::Numbers { vector, .. } => !vector,
-            Value::Stored(stored) => stored.shape.is_empty(),
-            _ => false,
-        };
+        let scalar = index.is_numbers() && !index.is_vector();
         if let Value::Numbers { items, .. } = data {
             let mut picked = Vec::new();
             for index in self.integers(index)? {
-                picked.push(items[self.axis(index, items.len())?]);
+                picked.push(items[lowering::axis(index, items.len())?]);
             }
-            return Ok(vec![Value::Numbers {
-                items: picked,
-                vector: !scalar,
-            }]);
+            let (items, vector) = (picked, !scalar);
+            return Ok(vec![Value::Numbers { items, vector }]);
         }
         let x = self.tensor(data)?;
-        let axis = self.axis(axis, self.shape(x)?.len())?;
+        let axis = lowering::axis(axis, self.builder.shape(x)?.len())?;
         if scalar {
             let start = *self.numbers(index)?.first().ok_or("has no index")?;
             // The last element's range ends at the end, not at zero.
@@ -105,39 +75,30 @@ impl<'m> Importer<'m> {
                 Arg::Literal(Literal::Int(start)) => Arg::int(start.saturating_add(1)),
                 start => Arg::int(self.integer(start)?.saturating_add(1)),
             };
-            let part = self.node(Slice { axis, step: 1 }, vec![Arg::Node(x), start, end])?;
-            return self.emit(Squeeze(vec![axis]), vec![Arg::Node(part)]);
+            let part = lowering::part(&mut self.builder, x, axis, [start, end])?;
+            return self.emit(Squeeze(vec![axis]), vec![part]);
         }
         let index = self.tensor(index)?;
         self.emit(IndexSelect(axis), vec![Arg::Node(x), Arg::Node(index)])
     }
 
     /// Replaces the parts of a tensor that indices, along the last axis of theirs, lead to.
-    fn scatter(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn scatter(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         if call.text("reduction", "none") != "none" {
             return self.unsupported(call, " that adds or multiplies");
         }
         let x = self.tensor(call.need(0)?)?;
         let indices = self.tensor(call.need(1)?)?;
         let rows = self.tensor(call.need(2)?)?;
-        let (sizes, steps) = (self.sizes(x)?, self.shape(indices)?);
-        let Some(depth) = steps
-            .last()
-            .copied()
-            .filter(|depth| (1..=sizes.len()).contains(depth))
-        else {
-            return Err("indices of no axes of the tensor".into());
-        };
+        let (sizes, steps) = (self.builder.sizes(x)?, self.builder.shape(indices)?);
+        let depth = steps.last().copied();
+        let depth = depth.filter(|depth| (1..=sizes.len()).contains(depth));
+        let depth = depth.ok_or("indices of no axes of the tensor")?;
         let last = steps.len() - 1;
         // One index into the axes that are indexed, taken as one.
         let mut place = Arg::Literal(Literal::Int(0));
         for (axis, &size) in sizes[..depth].iter().enumerate() {
-            let slice = Slice {
-                axis: last,
-                step: 1,
-            };
-            let (start, end) = (Arg::int(axis as i64), Arg::int(axis as i64 + 1));
-            let part = self.then(slice, vec![Arg::Node(indices), start, end])?;
+            let part = lowering::place(&mut self.builder, indices, last, axis)?;
             let mut calculate = |kind, x, y| self.then(Binary(kind), vec![x, y]);
             // Negative ones count from the end.
             let part = calculate(BinaryKind::Remainder, part, size)?;
@@ -147,7 +108,7 @@ impl<'m> Importer<'m> {
         let place = self.node(Reshape, vec![place, Arg::int(-1)])?;
         let count = self.builder.size(place, 0)?;
         let product = lowering::product(&mut self.builder, &sizes[depth..])?;
-        let dtype = self.dtype(Arg::Node(x));
+        let dtype = self.builder.dtype(Arg::Node(x));
         let matrix = self.node(Reshape, vec![Arg::Node(x), Arg::int(-1), product])?;
         let rows = self.node(Reshape, vec![Arg::Node(rows), count, product])?;
         let all = [matrix, place, rows].map(Arg::Node).to_vec();
@@ -158,19 +119,19 @@ impl<'m> Importer<'m> {
         Ok(vec![self.value(whole)])
     }
 
-    fn gather_elements(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn gather_elements(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let (x, index) = (self.tensor(call.need(0)?)?, self.tensor(call.need(1)?)?);
-        let axis = self.axis(call.int("axis", 0), self.shape(x)?.len())?;
+        let axis = lowering::axis(call.int("axis", 0), self.builder.shape(x)?.len())?;
         self.emit(Gather(axis), vec![Arg::Node(x), Arg::Node(index)])
     }
 
-    fn cumulative_sum(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn cumulative_sum(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         if call.int("exclusive", 0) != 0 || call.int("reverse", 0) != 0 {
             return self.unsupported(call, " backwards or without the element itself");
         }
         let x = self.tensor(call.need(0)?)?;
         let axis = *self.integers(call.need(1)?)?.first().ok_or("has no axis")?;
-        let axis = self.axis(axis, self.shape(x)?.len())?;
+        let axis = lowering::axis(axis, self.builder.shape(x)?.len())?;
         self.emit(CumSum(axis), vec![Arg::Node(x)])
     }
 }
@@ -181,7 +142,7 @@ fn whole_backwards(start: Arg, end: Arg) -> bool {
 }
 
 /// `items[start:end:step]`.
-fn slice_numbers(items: &[Arg], start: i64, end: i64, step: i64) -> Outcome<Vec<Arg>> {
+pub(super) fn slice_numbers(items: &[Arg], start: i64, end: i64, step: i64) -> Outcome<Vec<Arg>> {
     let length = items.len() as i64;
     let bound = |value: i64| {
         let value = if value < 0 {

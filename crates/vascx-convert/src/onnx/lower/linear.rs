@@ -6,17 +6,8 @@ use super::Outputs;
 use crate::lowering;
 use crate::onnx::importer::{Call, Importer, Outcome};
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
-    Some(match call.node.operator {
-        "Gemm" => importer.gemm(call),
-        "MatMul" => importer.matmul(call),
-        _ => return None,
-    })
-}
-
 impl<'m> Importer<'m> {
-    fn gemm(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn gemm(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let transposed = |this: &mut Self, index: usize, name: &str| -> Outcome<Arg> {
             let matrix = this.argument(call.need(index)?)?;
             if call.int(name, 0) == 0 {
@@ -24,15 +15,13 @@ impl<'m> Importer<'m> {
             }
             this.builder.call(Permute(vec![1, 0]), vec![matrix])
         };
-        let (x, weight) = (
-            transposed(self, 0, "transA")?,
-            transposed(self, 1, "transB")?,
-        );
+        let x = transposed(self, 0, "transA")?;
+        let weight = transposed(self, 1, "transB")?;
         let (alpha, beta) = (call.float("alpha", 1.0), call.float("beta", 1.0));
         let bias = call.get(2).map(|bias| self.argument(bias)).transpose()?;
         let plain = alpha.to_bits() == 1.0_f64.to_bits() && beta.to_bits() == 1.0_f64.to_bits();
         let vector = match bias {
-            Some(Arg::Node(node)) => self.shape(node)?.len() == 1,
+            Some(Arg::Node(node)) => self.builder.shape(node)?.len() == 1,
             Some(Arg::Literal(_)) => false,
             None => true,
         };
@@ -49,7 +38,7 @@ impl<'m> Importer<'m> {
         Ok(vec![self.value(sum)])
     }
 
-    fn matmul(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn matmul(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let (x, y) = (self.tensor(call.need(0)?)?, self.tensor(call.need(1)?)?);
         let product = lowering::matmul(&mut self.builder, x.into(), y.into())?;
         Ok(vec![self.value(product)])

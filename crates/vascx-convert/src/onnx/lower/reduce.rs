@@ -4,40 +4,20 @@ use vascx_graph::{Arg, ArgMax, Binary, BinaryKind, Reduce, ReduceKind, Unary, Un
 
 use super::Outputs;
 use crate::lowering;
-use crate::onnx::importer::{Call, Importer, Outcome, Value};
-
-/// What an operator of this family becomes.
-pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
-    Some(match call.node.operator {
-        "ArgMax" => importer.arg_max(call),
-        "ReduceMean" => importer.reduce(ReduceKind::Mean, call),
-        "ReduceSum" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" => {
-            importer.reduce(ReduceKind::Sum, call)
-        }
-        "ReduceMax" => importer.reduce(ReduceKind::Max, call),
-        "ReduceMin" => importer.reduce(ReduceKind::Min, call),
-        "ReduceProd" => importer.reduce(ReduceKind::Prod, call),
-        _ => return None,
-    })
-}
+use crate::onnx::importer::{Call, Importer, Value};
 
 impl<'m> Importer<'m> {
-    fn reduce(&mut self, kind: ReduceKind, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn reduce(&mut self, kind: ReduceKind, call: &Call<'_, 'm>) -> Outputs<'m> {
         let keep = call.int("keepdims", 1) != 0;
         if let (Value::Numbers { items, .. }, ReduceKind::Prod) = (call.need(0)?, kind) {
             let product = lowering::product(&mut self.builder, items)?;
-            return Ok(vec![Value::Numbers {
-                items: vec![product],
-                vector: keep,
-            }]);
+            let (items, vector) = (vec![product], keep);
+            return Ok(vec![Value::Numbers { items, vector }]);
         }
         let node = self.tensor(call.need(0)?)?;
-        let rank = self.shape(node)?.len();
+        let rank = self.builder.shape(node)?.len();
         let axes = self.axes(call, 1)?.unwrap_or_default();
-        let mut axes = axes
-            .into_iter()
-            .map(|axis| self.axis(axis, rank))
-            .collect::<Outcome<Vec<_>>>()?;
+        let mut axes = lowering::axes(&axes, rank)?;
         axes.sort_unstable();
         axes.dedup();
         if axes.is_empty() {
@@ -59,12 +39,12 @@ impl<'m> Importer<'m> {
         }
     }
 
-    fn arg_max(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn arg_max(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         if call.int("select_last_index", 0) != 0 {
             return self.unsupported(call, " of the last");
         }
         let x = self.tensor(call.need(0)?)?;
-        let axis = self.axis(call.int("axis", 0), self.shape(x)?.len())?;
+        let axis = lowering::axis(call.int("axis", 0), self.builder.shape(x)?.len())?;
         let keep = call.int("keepdims", 1) != 0;
         self.emit(ArgMax { axis, keep }, vec![Arg::Node(x)])
     }

@@ -6,17 +6,8 @@ use super::Outputs;
 use crate::lowering;
 use crate::onnx::importer::{Call, Importer};
 
-/// What an operator of this family becomes.
-pub(super) fn lower<'m>(importer: &mut Importer<'m>, call: &Call<'_, 'm>) -> Option<Outputs<'m>> {
-    Some(match call.node.operator {
-        "Resize" | "Upsample" => importer.resize(call),
-        "Pad" => importer.pad(call),
-        _ => return None,
-    })
-}
-
 impl<'m> Importer<'m> {
-    fn resize(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn resize(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         // Before version 11 there are scales only, and pixels are placed asymmetrically.
         let early = self.opset < 11;
         let placed = if early { "asymmetric" } else { "half_pixel" };
@@ -45,7 +36,7 @@ impl<'m> Importer<'m> {
             return self.unsupported(call, " with antialiasing, an aspect or axes of its own");
         }
         let x = self.tensor(call.need(0)?)?;
-        if self.shape(x)?.len() != 4 {
+        if self.builder.shape(x)?.len() != 4 {
             return self.unsupported(call, " of other than four axes");
         }
         let resize = Resize {
@@ -58,7 +49,7 @@ impl<'m> Importer<'m> {
         if let Some(sizes) = call.get(3) {
             let sizes = self.numbers(sizes)?;
             let (outer, sizes) = sizes.split_at_checked(2).ok_or("lacks sizes")?;
-            let shape = self.shape(x)?;
+            let shape = self.builder.shape(x)?;
             for (&size, &before) in outer.iter().zip(&shape) {
                 // A size computed from the image's holds for every image if it holds for one.
                 if self.builder.argument(size) != Meta::Number(Literal::Int(before as i64)) {
@@ -82,19 +73,13 @@ impl<'m> Importer<'m> {
         for (axis, &scale) in scales.iter().enumerate() {
             factors[axis] = self.builder.pin(scale)?.as_f64();
         }
-        all.extend(lowering::scaled_sides(
-            &mut self.builder,
-            x.into(),
-            factors,
-        )?);
-        let resize = Resize {
-            factors: Some(factors),
-            ..resize
-        };
-        self.emit(resize, all)
+        let sides = lowering::scaled_sides(&mut self.builder, x.into(), factors)?;
+        all.extend(sides);
+        let factors = Some(factors);
+        self.emit(Resize { factors, ..resize }, all)
     }
 
-    fn pad(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
+    pub(super) fn pad(&mut self, call: &Call<'_, 'm>) -> Outputs<'m> {
         let mode = match call.text("mode", "constant") {
             "constant" => PadMode::Constant,
             "reflect" => PadMode::Reflect,
@@ -106,9 +91,9 @@ impl<'m> Importer<'m> {
             return self.unsupported(call, " with axes of its own");
         }
         let x = self.tensor(call.need(0)?)?;
-        let rank = self.shape(x)?.len();
-        let pads = match call.ints("pads") {
-            Some(pads) => pads.iter().map(|&pad| Arg::int(pad)).collect(),
+        let rank = self.builder.shape(x)?.len();
+        let pads = match call.numbers("pads") {
+            Some(pads) => pads,
             None => self.numbers(call.need(1)?)?,
         };
         if pads.len() != 2 * rank {

@@ -10,7 +10,7 @@ use vascx_graph::{Arg, Graph};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
 use crate::writer::{GraphWriter, Written};
-use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
+use crate::{Activation, ConfigError, Norm, are_sizes};
 
 /// Configuration of a [`BasicUNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,33 +52,17 @@ impl BasicUNetConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let mut sizes = [self.in_channels, self.out_channels]
-            .into_iter()
-            .chain(self.features);
-        if !sizes.all(|size| (1..=MAX_CHANNELS).contains(&size)) {
-            return Err(ConfigError::new(
-                "basicunet",
-                "channels and features must be 1 to 65536",
-            ));
-        }
-        if self.features[2..5].iter().any(|width| width % 2 != 0) {
-            return Err(ConfigError::new(
-                "basicunet",
-                "the features of the lower three levels must be even: they are halved on the way up",
-            ));
-        }
-        if let Norm::Group { groups, .. } = self.norm
-            && self
-                .features
-                .iter()
-                .any(|&width| groups == 0 || width % groups != 0)
-        {
-            return Err(ConfigError::new(
-                "basicunet",
-                "`groups` must divide all features",
-            ));
-        }
-        Ok(())
+        let check = ConfigError::unless("basicunet");
+        let ends = [self.in_channels, self.out_channels].into_iter();
+        let sizes = are_sizes(ends.chain(self.features));
+        check(sizes, "channels and features must be 1 to 65536")?;
+        let even = self.features[2..5].iter().all(|width| width % 2 == 0);
+        check(
+            even,
+            "the features of the lower three levels must be even: they are halved on the way up",
+        )?;
+        let grouped = self.norm.divides(self.features.into_iter());
+        check(grouped, "`groups` must divide all features")
     }
 
     /// Builds the network with fresh random weights.
@@ -217,11 +201,8 @@ struct UpBlock<B: Backend> {
 }
 
 fn run<B: Backend>(convs: &[ConvLayer<B>], inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
-    let inputs = convs
-        .iter()
-        .fold(inputs, |inputs, layer| vec![layer.forward(inputs)]);
-    inputs
-        .into_iter()
-        .next()
-        .expect("one answer of the last layer")
+    let convs = convs.iter();
+    convs
+        .fold(inputs, |inputs, layer| vec![layer.forward(inputs)])
+        .remove(0)
 }

@@ -10,7 +10,7 @@ use vascx_graph::{Arg, Graph};
 
 use crate::conv_layer::ConvLayerConfig;
 use crate::writer::{GraphWriter, Written};
-use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
+use crate::{Activation, ConfigError, MAX_LAYERS, are_sizes};
 
 /// Added to the variance by every layer norm.
 const EPSILON: f64 = 1e-6;
@@ -63,18 +63,18 @@ impl ConvNeXtConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let invalid = |reason| Err(ConfigError::new("convnext", reason));
-        let mut sizes = [self.in_channels, self.outputs]
+        let check = ConfigError::unless("convnext");
+        let sizes = [self.in_channels, self.outputs]
             .into_iter()
             .chain(self.widths);
         // A block widens its channels fourfold.
-        if !sizes.all(|size| (1..=MAX_CHANNELS / 4).contains(&size)) {
-            return invalid("channels, outputs and widths must be 1 to 16384");
-        }
-        if self.blocks.iter().any(|&blocks| blocks > MAX_LAYERS) {
-            return invalid("must have fewer than 1000 blocks in a stage");
-        }
-        Ok(())
+        let sizes = sizes.map(|size| size.saturating_mul(4));
+        check(
+            are_sizes(sizes),
+            "channels, outputs and widths must be 1 to 16384",
+        )?;
+        let few = self.blocks.iter().all(|&blocks| blocks <= MAX_LAYERS);
+        check(few, "must have fewer than 1000 blocks in a stage")
     }
 
     /// Builds the network with fresh random weights.
@@ -121,9 +121,7 @@ impl ConvNeXtConfig {
             classifier: LinearConfig::new(self.widths[3], self.outputs).init(device),
         })
     }
-}
 
-impl ConvNeXtConfig {
     /// The network as a graph.
     pub(crate) fn write(&self) -> Written<Graph> {
         let mut net = GraphWriter::new(self.in_channels, Self::MIN_SIDE)?;
@@ -145,16 +143,12 @@ impl ConvNeXtConfig {
                 map = write_norm(&mut net, &format!("{name}.norm"), map)?;
             }
             for block in 0..blocks {
-                map = write_block(
-                    &mut net,
-                    &format!("features.{}.{block}", 2 * stage + 1),
-                    map,
-                )?;
+                let name = format!("features.{}.{block}", 2 * stage + 1);
+                map = write_block(&mut net, &name, map)?;
             }
         }
         let width = self.widths[3];
-        let means = net.global_average(map)?;
-        let means = net.flattened(means)?;
+        let means = net.channel_means(map)?;
         let means = net.layer_norm("norm", means, width, EPSILON)?;
         let answer = net.linear("classifier", means, width, self.outputs)?;
         net.finish(answer, 1)

@@ -9,7 +9,7 @@ use vascx_graph::{Arg, Graph};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
 use crate::writer::{GraphWriter, Written};
-use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
+use crate::{Activation, ConfigError, Norm, are_sizes};
 
 /// Most levels, and largest kernel and stride.
 const MAX_LEVELS: usize = 16;
@@ -85,42 +85,38 @@ impl DynUNetConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let invalid = |reason| Err(ConfigError::new("dynunet", reason));
-        let mut sizes = [self.in_channels, self.out_channels]
-            .into_iter()
-            .chain(self.levels.iter().map(|level| level.width));
-        if !sizes.all(|size| (1..=MAX_CHANNELS).contains(&size)) {
-            return invalid("channels and widths must be 1 to 65536");
-        }
-        if !(2..=MAX_LEVELS).contains(&self.levels.len()) {
-            return invalid("needs 2 to 16 levels");
-        }
-        if self.levels[0].stride != 1 {
-            return invalid("the stride of the first level must be 1");
-        }
+        let check = ConfigError::unless("dynunet");
+        let widths = self.levels.iter().map(|level| level.width);
+        let ends = [self.in_channels, self.out_channels].into_iter();
+        let sizes = are_sizes(ends.chain(widths.clone()));
+        check(sizes, "channels and widths must be 1 to 65536")?;
+        check(
+            (2..=MAX_LEVELS).contains(&widths.len()),
+            "needs 2 to 16 levels",
+        )?;
+        check(
+            self.levels[0].stride == 1,
+            "the stride of the first level must be 1",
+        )?;
         for level in &self.levels {
-            if level.kernel_size % 2 == 0 || level.kernel_size > MAX_KERNEL {
-                return invalid("kernels must be odd and at most 31");
-            }
-            if level.stride == 0 || level.stride > level.kernel_size {
-                return invalid("strides must be 1 up to the kernel's size");
-            }
+            let odd = level.kernel_size % 2 == 1 && level.kernel_size <= MAX_KERNEL;
+            check(odd, "kernels must be odd and at most 31")?;
+            let within = (1..=level.kernel_size).contains(&level.stride);
+            check(within, "strides must be 1 up to the kernel's size")?;
         }
-        if self.size_divisor() > 1 << MAX_LEVELS {
-            return invalid("all strides together must not exceed 65536");
-        }
-        if self.supervised_levels + 2 > self.levels.len() {
-            return invalid("only levels between the first and the bottleneck can be supervised");
-        }
-        if let Norm::Group { groups, .. } = self.norm
-            && self
-                .levels
-                .iter()
-                .any(|level| groups == 0 || level.width % groups != 0)
-        {
-            return invalid("`groups` must divide every width");
-        }
-        Ok(())
+        let divisor = self.size_divisor();
+        check(
+            divisor <= 1 << MAX_LEVELS,
+            "all strides together must not exceed 65536",
+        )?;
+        check(
+            self.supervised_levels + 2 <= self.levels.len(),
+            "only levels between the first and the bottleneck can be supervised",
+        )?;
+        check(
+            self.norm.divides(widths),
+            "`groups` must divide every width",
+        )
     }
 
     /// Builds the network with fresh random weights.
@@ -138,21 +134,16 @@ impl DynUNetConfig {
         let input_block = next_block();
         let downs = (2..self.levels.len()).map(|_| next_block()).collect();
         let bottleneck = next_block();
-        let decoder = self
-            .levels
-            .windows(2)
-            .rev()
-            .map(|pair| {
-                let (above, below) = (pair[0], pair[1]);
-                UpBlock {
-                    up: ConvTranspose2dConfig::new([below.width, above.width], [below.stride; 2])
-                        .with_stride([below.stride; 2])
-                        .with_bias(self.transposed_bias)
-                        .init(device),
-                    block: self.up_block(above, below).init(device),
-                }
-            })
-            .collect();
+        let decoder = self.levels.windows(2).rev().map(|pair| {
+            let (above, below) = (pair[0], pair[1]);
+            UpBlock {
+                up: ConvTranspose2dConfig::new([below.width, above.width], [below.stride; 2])
+                    .with_stride([below.stride; 2])
+                    .with_bias(self.transposed_bias)
+                    .init(device),
+                block: self.up_block(above, below).init(device),
+            }
+        });
         let head = |level: &DynUNetLevel| {
             Conv2dConfig::new([level.width, self.out_channels], [1, 1]).init(device)
         };
@@ -161,7 +152,7 @@ impl DynUNetConfig {
             input_block,
             downs,
             bottleneck,
-            decoder,
+            decoder: decoder.collect(),
             head: head(&self.levels[0]),
             supervision_heads: supervised.map(head).collect(),
         })
@@ -185,9 +176,7 @@ impl DynUNetConfig {
             residual,
         }
     }
-}
 
-impl DynUNetConfig {
     /// The block of the decoder that comes back from the level `below` to the one `above`.
     fn up_block(&self, above: DynUNetLevel, below: DynUNetLevel) -> BlockConfig {
         let unstrided = DynUNetLevel {
@@ -281,11 +270,9 @@ impl<B: Backend> DynUNet<B> {
     /// Logits `[N, out_channels, H, W]` of an image `[N, in_channels, H, W]`; H and W must be
     /// multiples of [`DynUNetConfig::size_divisor`].
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
-        let features = self
-            .decode(image)
-            .pop()
-            .expect("a level above the bottleneck");
-        self.head.forward(features)
+        let features = self.decode(image).pop();
+        self.head
+            .forward(features.expect("a level above the bottleneck"))
     }
 
     /// Logits of every supervised level, full resolution first: `forward`'s, then the heads' of

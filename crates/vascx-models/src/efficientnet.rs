@@ -7,9 +7,11 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::inverted_residual::{Feature, FeatureConfig, InvertedResidualConfig};
+use crate::inverted_residual::{
+    Feature, FeatureConfig, InvertedResidualConfig, run_features, write_features,
+};
 use crate::writer::{GraphWriter, Written};
-use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
+use crate::{Activation, ConfigError, MAX_LAYERS, are_sizes, is_kernel};
 use vascx_graph::Graph;
 
 /// Configuration of an [`EfficientNet`].
@@ -88,17 +90,14 @@ impl EfficientNetConfig {
             (192, 4, 5, 6),
             (320, 1, 3, 6),
         ];
-        let stages = base.into_iter().zip(Self::STRIDES);
-        let stages =
-            stages.map(
-                |((channels, blocks, kernel_size, expansion), stride)| EfficientNetStage {
-                    width: widened(channels),
-                    blocks: (blocks * depth).div_ceil(10),
-                    kernel_size,
-                    stride,
-                    expansion,
-                },
-            );
+        let stage = |((channels, blocks, kernel_size, expansion), stride)| EfficientNetStage {
+            width: widened(channels),
+            blocks: usize::div_ceil(blocks * depth, 10),
+            kernel_size,
+            stride,
+            expansion,
+        };
+        let stages = base.into_iter().zip(Self::STRIDES).map(stage);
         Ok(Self {
             in_channels,
             outputs,
@@ -110,48 +109,32 @@ impl EfficientNetConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let invalid = |reason| Err(ConfigError::new("efficientnet", reason));
-        let mut sizes = [
-            self.in_channels,
-            self.outputs,
-            self.stem_width,
-            self.head_width,
-        ]
-        .into_iter()
-        .chain(self.stages.iter().map(|stage| stage.width));
-        if !sizes.all(|size| (1..=MAX_CHANNELS).contains(&size)) {
-            return invalid("channels, outputs and widths must be 1 to 65536");
-        }
-        if self.stages.len() > MAX_LAYERS
-            || self
-                .stages
-                .iter()
-                .map(|stage| stage.blocks.min(MAX_LAYERS))
-                .sum::<usize>()
-                >= MAX_LAYERS
-        {
-            return invalid("must have fewer than 1000 blocks");
-        }
+        let check = ConfigError::unless("efficientnet");
+        let (first, last) = (self.stem_width, self.head_width);
+        let ends = [self.in_channels, self.outputs, first, last].into_iter();
+        let sizes = ends.chain(self.stages.iter().map(|stage| stage.width));
+        check(
+            are_sizes(sizes),
+            "channels, outputs and widths must be 1 to 65536",
+        )?;
+        let blocks = self.stages.iter().map(|stage| stage.blocks.min(MAX_LAYERS));
+        let few = self.stages.len() <= MAX_LAYERS && blocks.sum::<usize>() < MAX_LAYERS;
+        check(few, "must have fewer than 1000 blocks")?;
         for stage in &self.stages {
-            if stage.kernel_size % 2 == 0 || stage.kernel_size > 15 {
-                return invalid("kernels must be odd and at most 15");
-            }
-            if !(1..=2).contains(&stage.stride) || !(1..=64).contains(&stage.expansion) {
-                return invalid("strides must be 1 or 2, expansions 1 to 64");
-            }
+            check(
+                is_kernel(stage.kernel_size),
+                "kernels must be odd and at most 15",
+            )?;
+            let steps = (1..=2).contains(&stage.stride) && (1..=64).contains(&stage.expansion);
+            check(steps, "strides must be 1 or 2, expansions 1 to 64")?;
         }
         Ok(())
     }
 
     fn features(&self) -> Vec<FeatureConfig> {
         let layer = |channels, kernel_size, stride| {
-            FeatureConfig::layer(
-                channels,
-                kernel_size,
-                stride,
-                Activation::Silu,
-                self.epsilon,
-            )
+            let activation = Activation::Silu;
+            FeatureConfig::layer(channels, kernel_size, stride, activation, self.epsilon)
         };
         let mut features = vec![layer([self.in_channels, self.stem_width], 3, 2)];
         let mut inputs = self.stem_width;
@@ -184,11 +167,9 @@ impl EfficientNetConfig {
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<EfficientNet<B>, ConfigError> {
         self.validate()?;
         let features = self.features();
+        let features = features.iter().map(|feature| feature.init(device));
         Ok(EfficientNet {
-            features: features
-                .iter()
-                .map(|feature| feature.init(device))
-                .collect(),
+            features: features.collect(),
             classifier: LinearConfig::new(self.head_width, self.outputs).init(device),
         })
     }
@@ -196,12 +177,7 @@ impl EfficientNetConfig {
     /// The network as a graph.
     pub(crate) fn write(&self) -> Written<Graph> {
         let mut net = GraphWriter::new(self.in_channels, 32)?;
-        let mut map = GraphWriter::IMAGE;
-        for (index, feature) in self.features().iter().enumerate() {
-            map = feature.write(&mut net, &format!("features.{index}"), map)?;
-        }
-        let means = net.global_average(map)?;
-        let means = net.flattened(means)?;
+        let means = write_features(&mut net, &self.features())?;
         let answer = net.linear("classifier", means, self.head_width, self.outputs)?;
         net.finish(answer, 1)
     }
@@ -217,9 +193,6 @@ pub struct EfficientNet<B: Backend> {
 impl<B: Backend> EfficientNet<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
-        let features = self.features.iter();
-        let features = features.fold(image, |image, feature| feature.forward(image));
-        self.classifier
-            .forward(features.mean_dim(3).mean_dim(2).flatten(1, 3))
+        self.classifier.forward(run_features(&self.features, image))
     }
 }

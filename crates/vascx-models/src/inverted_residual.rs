@@ -36,11 +36,10 @@ enum StageConfig {
 
 impl InvertedResidualConfig {
     fn stages(self) -> Vec<StageConfig> {
+        let epsilon = self.epsilon;
         let pointwise = |inputs, outputs, activation| ConvLayerConfig {
             kernel_size: 1,
-            norm: Norm::Batch {
-                epsilon: self.epsilon,
-            },
+            norm: Norm::Batch { epsilon },
             activation,
             ..ConvLayerConfig::new(inputs, outputs)
         };
@@ -165,12 +164,12 @@ impl FeatureConfig {
         match self {
             Self::Layer(layer) => net.conv_layer(name, &[map], layer, None),
             Self::Block(block) => block.write(net, name, map),
-            Self::Stage(blocks) => blocks
-                .iter()
-                .enumerate()
-                .try_fold(map, |map, (index, block)| {
+            Self::Stage(blocks) => {
+                let mut blocks = blocks.iter().enumerate();
+                blocks.try_fold(map, |map, (index, block)| {
                     block.write(net, &format!("{name}.{index}"), map)
-                }),
+                })
+            }
         }
     }
 }
@@ -194,4 +193,24 @@ impl<B: Backend> Feature<B> {
                 .fold(input, |features, block| block.forward(features)),
         }
     }
+}
+
+/// The features of an image, as the means of their channels `[N, C]`.
+pub(crate) fn run_features<B: Backend>(
+    features: &[Feature<B>],
+    image: Tensor<B, 4>,
+) -> Tensor<B, 2> {
+    let map = features
+        .iter()
+        .fold(image, |map, feature| feature.forward(map));
+    map.mean_dim(3).mean_dim(2).flatten(1, 3)
+}
+
+/// The same in a graph.
+pub(crate) fn write_features(net: &mut GraphWriter, features: &[FeatureConfig]) -> Written {
+    let mut map = GraphWriter::IMAGE;
+    for (index, feature) in features.iter().enumerate() {
+        map = feature.write(net, &format!("features.{index}"), map)?;
+    }
+    net.channel_means(map)
 }

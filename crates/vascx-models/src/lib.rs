@@ -53,7 +53,7 @@ pub use vascx_graph::{Activation, MemberOutput, Precision, Prediction, check_ins
 
 /// Most channels of any layer. Configurations come from files; this keeps their products far from
 /// overflow.
-pub(crate) const MAX_CHANNELS: usize = 1 << 16;
+const MAX_CHANNELS: usize = 1 << 16;
 
 /// Most blocks of a network, for the same reason.
 pub(crate) const MAX_LAYERS: usize = 1000;
@@ -73,4 +73,20 @@ impl ConfigError {
             reason: reason.into(),
         }
     }
+
+    /// Refuses what does not hold of a family's configuration.
+    pub(crate) fn unless(family: &'static str) -> impl Fn(bool, &str) -> Result<(), Self> {
+        move |holds, reason| holds.then_some(()).ok_or_else(|| Self::new(family, reason))
+    }
+}
+
+/// Whether sizes are positive, and so small that their products cannot overflow.
+fn are_sizes(sizes: impl IntoIterator<Item = usize>) -> bool {
+    let mut sizes = sizes.into_iter();
+    sizes.all(|size| (1..=MAX_CHANNELS).contains(&size))
+}
+
+/// Whether it is a side of a kernel with a middle.
+fn is_kernel(side: usize) -> bool {
+    side % 2 == 1 && side <= 15
 }

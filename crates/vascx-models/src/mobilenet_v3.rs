@@ -7,9 +7,11 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::inverted_residual::{Feature, FeatureConfig, InvertedResidualConfig};
+use crate::inverted_residual::{
+    Feature, FeatureConfig, InvertedResidualConfig, run_features, write_features,
+};
 use crate::writer::{GraphWriter, Written};
-use crate::{Activation, ConfigError, MAX_CHANNELS, MAX_LAYERS};
+use crate::{Activation, ConfigError, MAX_LAYERS, are_sizes, is_kernel};
 use vascx_graph::Graph;
 
 /// Configuration of a [`MobileNetV3`].
@@ -122,32 +124,25 @@ impl MobileNetV3Config {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let invalid = |reason| Err(ConfigError::new("mobilenetv3", reason));
-        let ends = [
-            self.in_channels,
-            self.outputs,
-            self.stem_width,
-            self.head_width,
-            self.hidden_width,
-        ];
-        let mut sizes = ends.into_iter().chain(
-            self.blocks
-                .iter()
-                .flat_map(|block| [block.expanded, block.width, block.squeezed.unwrap_or(1)]),
-        );
-        if !sizes.all(|size| (1..=MAX_CHANNELS).contains(&size)) {
-            return invalid("channels, outputs and widths must be 1 to 65536");
-        }
-        if self.blocks.len() > MAX_LAYERS {
-            return invalid("must have fewer than 1000 blocks");
-        }
+        let check = ConfigError::unless("mobilenetv3");
+        let blocks = self.blocks.iter();
+        let blocks = blocks.map(|block| [block.expanded, block.width, block.squeezed.unwrap_or(1)]);
+        let ends = [self.in_channels, self.outputs, self.stem_width];
+        let sizes = blocks.chain([ends, [self.head_width, self.hidden_width, 1]]);
+        check(
+            are_sizes(sizes.flatten()),
+            "channels, outputs and widths must be 1 to 65536",
+        )?;
+        check(
+            self.blocks.len() <= MAX_LAYERS,
+            "must have fewer than 1000 blocks",
+        )?;
         for block in &self.blocks {
-            if block.kernel_size % 2 == 0 || block.kernel_size > 15 {
-                return invalid("kernels must be odd and at most 15");
-            }
-            if !(1..=2).contains(&block.stride) {
-                return invalid("strides must be 1 or 2");
-            }
+            check(
+                is_kernel(block.kernel_size),
+                "kernels must be odd and at most 15",
+            )?;
+            check((1..=2).contains(&block.stride), "strides must be 1 or 2")?;
         }
         Ok(())
     }
@@ -160,6 +155,11 @@ impl MobileNetV3Config {
         let mut features = vec![layer([self.in_channels, self.stem_width], 3, 2)];
         let mut inputs = self.stem_width;
         for block in &self.blocks {
+            let activation = if block.hard_swish {
+                Activation::HardSwish
+            } else {
+                Activation::Relu
+            };
             features.push(FeatureConfig::Block(InvertedResidualConfig {
                 inputs,
                 expanded: block.expanded,
@@ -168,11 +168,7 @@ impl MobileNetV3Config {
                 stride: block.stride,
                 squeezed: block.squeezed,
                 squeeze_activations: [Activation::Relu, Activation::HardSigmoid],
-                activation: if block.hard_swish {
-                    Activation::HardSwish
-                } else {
-                    Activation::Relu
-                },
+                activation,
                 epsilon: self.epsilon,
             }));
             inputs = block.width;
@@ -188,11 +184,9 @@ impl MobileNetV3Config {
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<MobileNetV3<B>, ConfigError> {
         self.validate()?;
         let features = self.features();
+        let features = features.iter().map(|feature| feature.init(device));
         Ok(MobileNetV3 {
-            features: features
-                .iter()
-                .map(|feature| feature.init(device))
-                .collect(),
+            features: features.collect(),
             hidden: LinearConfig::new(self.head_width, self.hidden_width).init(device),
             classifier: LinearConfig::new(self.hidden_width, self.outputs).init(device),
         })
@@ -201,12 +195,7 @@ impl MobileNetV3Config {
     /// The network as a graph.
     pub(crate) fn write(&self) -> Written<Graph> {
         let mut net = GraphWriter::new(self.in_channels, 32)?;
-        let mut map = GraphWriter::IMAGE;
-        for (index, feature) in self.features().iter().enumerate() {
-            map = feature.write(&mut net, &format!("features.{index}"), map)?;
-        }
-        let means = net.global_average(map)?;
-        let means = net.flattened(means)?;
+        let means = write_features(&mut net, &self.features())?;
         let hidden = net.linear("hidden", means, self.head_width, self.hidden_width)?;
         let hidden = net.activation(hidden, Activation::HardSwish)?;
         let answer = net.linear("classifier", hidden, self.hidden_width, self.outputs)?;
@@ -225,9 +214,7 @@ pub struct MobileNetV3<B: Backend> {
 impl<B: Backend> MobileNetV3<B> {
     /// Logits or values `[N, outputs]` of an image `[N, in_channels, H, W]` of at least 1 × 1.
     pub fn forward(&self, image: Tensor<B, 4>) -> Tensor<B, 2> {
-        let features = self.features.iter();
-        let features = features.fold(image, |image, feature| feature.forward(image));
-        let means = features.mean_dim(3).mean_dim(2).flatten(1, 3);
+        let means = run_features(&self.features, image);
         let hidden = Activation::HardSwish.forward(self.hidden.forward(means));
         self.classifier.forward(hidden)
     }

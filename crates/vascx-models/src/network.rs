@@ -257,21 +257,14 @@ impl Architecture {
 
 fn validate_graphs(graphs: &[Arc<Graph>]) -> Result<(), ConfigError> {
     let kind = |graph: &Graph| {
-        (
-            graph.input.example[1],
-            graph.output.channels,
-            graph.output.spatial,
-        )
+        let output = &graph.output;
+        (graph.input.example[1], output.channels, output.spatial)
     };
     let Some(leader) = first(graphs) else {
         return Err(ConfigError::new("graph", "there is none"));
     };
-    if graphs.iter().any(|graph| kind(graph) != kind(leader)) {
-        return Err(ConfigError::new(
-            "graph",
-            "members differ in input or output",
-        ));
-    }
+    let alike = graphs.iter().all(|graph| kind(graph) == kind(leader));
+    ConfigError::unless("graph")(alike, "members differ in input or output")?;
     let mut graphs = graphs.iter();
     graphs
         .try_for_each(|graph| graph.validate())

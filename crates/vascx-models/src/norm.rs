@@ -34,6 +34,14 @@ pub enum Norm {
 }
 
 impl Norm {
+    /// Whether layers of so many channels can have it.
+    pub(crate) fn divides(self, mut channels: impl Iterator<Item = usize>) -> bool {
+        match self {
+            Self::Group { groups, .. } => groups > 0 && channels.all(|count| count % groups == 0),
+            _ => true,
+        }
+    }
+
     /// The layer for `channels` channels, or nothing for [`Norm::None`].
     pub(crate) fn init<B: Backend>(
         self,

@@ -12,7 +12,7 @@ use vascx_graph::{Graph, ResizeMode};
 use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
 use crate::resnet::{ResNetEncoder, ResNetEncoderConfig};
 use crate::writer::{GraphWriter, Written};
-use crate::{Activation, ConfigError, MAX_CHANNELS, Norm, ResNetDepth};
+use crate::{Activation, ConfigError, Norm, ResNetDepth, are_sizes};
 
 /// Configuration of a [`ResNetUNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,16 +49,9 @@ impl ResNetUNetConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let mut sizes = [self.in_channels, self.out_channels, self.encoder_width]
-            .into_iter()
-            .chain(self.decoder_widths);
-        if !sizes.all(|size| (1..=MAX_CHANNELS).contains(&size)) {
-            return Err(ConfigError::new(
-                "resnetunet",
-                "channels and widths must be 1 to 65536",
-            ));
-        }
-        Ok(())
+        let ends = [self.in_channels, self.out_channels, self.encoder_width].into_iter();
+        let sizes = are_sizes(ends.chain(self.decoder_widths));
+        ConfigError::unless("resnetunet")(sizes, "channels and widths must be 1 to 65536")
     }
 
     /// Builds the network with fresh random weights.
@@ -87,9 +80,7 @@ impl ResNetUNetConfig {
             head: padded_conv(below, self.out_channels, 3, 1).init(device),
         })
     }
-}
 
-impl ResNetUNetConfig {
     fn encoder(&self) -> ResNetEncoderConfig {
         ResNetEncoderConfig {
             depth: self.depth,
@@ -106,10 +97,9 @@ impl ResNetUNetConfig {
     }
 
     fn layer(&self, inputs: usize, outputs: usize) -> ConvLayerConfig {
+        let epsilon = self.epsilon;
         ConvLayerConfig {
-            norm: Norm::Batch {
-                epsilon: self.epsilon,
-            },
+            norm: Norm::Batch { epsilon },
             activation: Some(Activation::Relu),
             ..ConvLayerConfig::new(inputs, outputs)
         }

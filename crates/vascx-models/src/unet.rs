@@ -13,7 +13,7 @@ use vascx_graph::{Arg, Graph, ResizeMode};
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig, padded_conv};
 use crate::writer::{GraphWriter, Written};
-use crate::{Activation, ConfigError, MAX_CHANNELS, Norm};
+use crate::{Activation, ConfigError, Norm, are_sizes, is_kernel};
 
 /// Configuration of a [`UNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,39 +84,36 @@ impl UNetConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let mut sizes = [self.in_channels, self.out_channels, self.convs_per_block]
-            .into_iter()
-            .chain(self.widths.iter().copied());
-        if !sizes.all(|size| (1..=MAX_CHANNELS).contains(&size)) {
-            return Err(ConfigError::new(
-                "unet",
-                "channels, widths and convolutions must be 1 to 65536",
-            ));
-        }
-        if !(0.0..=1.0).contains(&self.dropout) {
-            return Err(ConfigError::new("unet", "`dropout` must be 0 to 1"));
-        }
-        if self.widths.is_empty() || self.widths.len() > 16 {
-            return Err(ConfigError::new("unet", "needs 1 to 16 levels in `widths`"));
-        }
-        if let Norm::Group { groups, .. } = self.norm
-            && self
-                .widths
-                .iter()
-                .any(|width| groups == 0 || width % groups != 0)
-        {
-            return Err(ConfigError::new("unet", "`groups` must divide every width"));
-        }
-        if let Upsampling::Bilinear { kernel_size, .. } | Upsampling::Nearest { kernel_size } =
-            self.upsampling
-            && (kernel_size % 2 == 0 || kernel_size > 15)
-        {
-            return Err(ConfigError::new(
-                "unet",
-                "the up-sampling kernel must be odd and at most 15",
-            ));
-        }
-        Ok(())
+        let check = ConfigError::unless("unet");
+        let ends = [self.in_channels, self.out_channels, self.convs_per_block].into_iter();
+        let widths = self.widths.iter().copied();
+        let sizes = are_sizes(ends.chain(widths.clone()));
+        check(
+            sizes,
+            "channels, widths and convolutions must be 1 to 65536",
+        )?;
+        check(
+            (0.0..=1.0).contains(&self.dropout),
+            "`dropout` must be 0 to 1",
+        )?;
+        check(
+            (1..=16).contains(&widths.len()),
+            "needs 1 to 16 levels in `widths`",
+        )?;
+        check(
+            self.norm.divides(widths),
+            "`groups` must divide every width",
+        )?;
+        let kernel_size = match self.upsampling {
+            Upsampling::Transposed => 1,
+            Upsampling::Bilinear { kernel_size, .. } | Upsampling::Nearest { kernel_size } => {
+                kernel_size
+            }
+        };
+        check(
+            is_kernel(kernel_size),
+            "the up-sampling kernel must be odd and at most 15",
+        )
     }
 
     /// Builds the network with fresh random weights.
@@ -146,9 +143,7 @@ impl UNetConfig {
             auxiliary_heads: self.auxiliary_widths().iter().map(|&w| head(w)).collect(),
         })
     }
-}
 
-impl UNetConfig {
     /// The layers of an encoder or decoder block.
     fn block(&self, inputs: usize, outputs: usize) -> impl Iterator<Item = ConvLayerConfig> {
         (0..self.convs_per_block).map(move |index| ConvLayerConfig {
@@ -206,19 +201,15 @@ impl UNetConfig {
     }
 
     fn write_up(&self, net: &mut GraphWriter, name: &str, map: Arg, outputs: usize) -> Written {
-        let (enlarged, kernel_size) = match self.upsampling {
+        let (kernel_size, mode, align_corners) = match self.upsampling {
             Upsampling::Transposed => return net.conv_transposed(name, map, outputs, 2, true),
             Upsampling::Bilinear {
                 kernel_size,
                 align_corners,
-            } => (
-                net.doubled(map, ResizeMode::Bilinear, align_corners)?,
-                kernel_size,
-            ),
-            Upsampling::Nearest { kernel_size } => {
-                (net.doubled(map, ResizeMode::Nearest, false)?, kernel_size)
-            }
+            } => (kernel_size, ResizeMode::Bilinear, align_corners),
+            Upsampling::Nearest { kernel_size } => (kernel_size, ResizeMode::Nearest, false),
         };
+        let enlarged = net.doubled(map, mode, align_corners)?;
         let layer = ConvLayerConfig {
             kernel_size,
             bias: true,
@@ -272,11 +263,8 @@ impl<B: Backend> UNet<B> {
             let skip = skips.pop().expect("a decoder block per skip connection");
             features = block.forward(features, skip);
             // After this block `skips.len()` levels remain above; level 0 belongs to `head`.
-            if let Some(head) = skips
-                .len()
-                .checked_sub(1)
-                .and_then(|i| self.auxiliary_heads.get(i))
-            {
+            let above = skips.len().checked_sub(1);
+            if let Some(head) = above.and_then(|level| self.auxiliary_heads.get(level)) {
                 logits.push(head.forward(features.clone()));
             }
         }
@@ -317,12 +305,9 @@ impl<B: Backend> ConvBlock<B> {
 
     /// Of the concatenated inputs.
     fn forward(&self, inputs: Vec<Tensor<B, 4>>) -> Tensor<B, 4> {
-        self.layers
-            .iter()
-            .fold(inputs, |inputs, layer| {
-                vec![self.dropout.forward(layer.forward(inputs))]
-            })
-            .remove(0)
+        let forward =
+            |inputs, layer: &ConvLayer<B>| vec![self.dropout.forward(layer.forward(inputs))];
+        self.layers.iter().fold(inputs, forward).remove(0)
     }
 }
 
@@ -386,10 +371,8 @@ struct InterpolatedConv<B: Backend> {
 impl<B: Backend> InterpolatedConv<B> {
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let [_, _, height, width] = input.dims();
-        self.conv.forward(interpolate(
-            input,
-            [2 * height, 2 * width],
-            self.options.clone(),
-        ))
+        let sides = [2 * height, 2 * width];
+        self.conv
+            .forward(interpolate(input, sides, self.options.clone()))
     }
 }

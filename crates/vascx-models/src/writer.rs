@@ -191,9 +191,10 @@ impl GraphWriter {
         self.call(AdaptiveAvgPool, &[map, Arg::int(1), Arg::int(1)])
     }
 
-    /// `[N, C, 1, 1]` as `[N, C]`.
-    pub(crate) fn flattened(&mut self, map: Arg) -> Written {
-        self.call(Squeeze(vec![2, 3]), &[map])
+    /// The same as `[N, C]`.
+    pub(crate) fn channel_means(&mut self, map: Arg) -> Written {
+        let means = self.global_average(map)?;
+        self.call(Squeeze(vec![2, 3]), &[means])
     }
 
     /// A linear layer over the last axis.

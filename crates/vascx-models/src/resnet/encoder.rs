@@ -167,9 +167,8 @@ impl BlockConfig {
     }
 
     fn write(self, net: &mut GraphWriter, name: &str, input: Arg) -> Written {
-        let norm = Norm::Batch {
-            epsilon: self.epsilon,
-        };
+        let epsilon = self.epsilon;
+        let norm = Norm::Batch { epsilon };
         let shortcut = match self.projection() {
             Some(layer) => {
                 let projected = net.conv(&format!("{name}.downsample.conv"), input, &layer)?;

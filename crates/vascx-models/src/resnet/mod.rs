@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use encoder::{ResNetEncoder, ResNetEncoderConfig};
 
 use crate::writer::{GraphWriter, Written};
-use crate::{ConfigError, MAX_CHANNELS};
+use crate::{ConfigError, are_sizes};
 use vascx_graph::Graph;
 
 /// Published depths of a [`ResNet`].
@@ -107,14 +107,8 @@ impl ResNetConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let sizes = [self.in_channels, self.outputs, self.width];
-        if !sizes.iter().all(|size| (1..=MAX_CHANNELS).contains(size)) {
-            return Err(ConfigError::new(
-                "resnet",
-                "channels, outputs and width must be 1 to 65536",
-            ));
-        }
-        Ok(())
+        let sizes = are_sizes([self.in_channels, self.outputs, self.width]);
+        ConfigError::unless("resnet")(sizes, "channels, outputs and width must be 1 to 65536")
     }
 
     /// Builds the network with fresh random weights.
@@ -135,8 +129,7 @@ impl ResNetConfig {
         let mut net = GraphWriter::new(self.in_channels, 32)?;
         let image = GraphWriter::IMAGE;
         let [.., features] = encoder.write(&mut net, "encoder", image)?;
-        let means = net.global_average(features)?;
-        let means = net.flattened(means)?;
+        let means = net.channel_means(features)?;
         let answer = net.linear("fc", means, encoder.channels()[4], self.outputs)?;
         net.finish(answer, 1)
     }

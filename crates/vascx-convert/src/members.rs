@@ -8,13 +8,13 @@ use burn::backend::Flex;
 use vascx_format::HostTensor;
 use vascx_graph::passes::{ConstantPart, fold_batch_norms, remove_dead_code, split_constants};
 use vascx_graph::{
-    Arg, Cat, DType, Graph, GraphBuilder, Literal, Meta, Node, Op, Reshape, Slice, Squeeze,
-    Unsqueeze,
+    Arg, Cat, DType, Graph, GraphBuilder, Meta, Node, Op, Reshape, Squeeze, Unsqueeze,
 };
 use vascx_models::Architecture;
 
 use crate::config::{ReleaseConfig, TransformClass};
 use crate::error::Result;
+use crate::lowering;
 use crate::resolve::{Answered, answered, halo_sides};
 
 /// Sides that networks are commonly traced with, tried when the configuration's does not fit.
@@ -49,10 +49,8 @@ pub(crate) fn members(
     for &node in &nodes {
         check_answer(builder, node, output)?;
     }
-    nodes
-        .into_iter()
-        .map(|node| member(builder, node))
-        .collect()
+    let nodes = nodes.into_iter();
+    nodes.map(|node| member(builder, node)).collect()
 }
 
 /// The architecture of members and their weights, constants computed; `read` gives the values of a
@@ -107,16 +105,14 @@ pub(crate) fn examples(config: &ReleaseConfig) -> Vec<[usize; 4]> {
     }
     sides.extend(config.inference.tracing_input_size);
     sides.extend(transform.resize);
-    sides.extend(transform.square_size.map(|side| [side, side]));
-    sides.extend(transform.size.map(|side| [side, side]));
-    sides.extend(COMMON_SIDES.map(|side| [side, side]));
+    let squares = transform.square_size.into_iter().chain(transform.size);
+    sides.extend(squares.chain(COMMON_SIDES).map(|side| [side, side]));
     let basic = transform.class == TransformClass::Basic;
-    let mut channels = if transform.contrast_enhance.unwrap_or(!basic) {
-        vec![6, 3]
+    let channels = if transform.contrast_enhance.unwrap_or(!basic) {
+        [6, 3, 1, 4]
     } else {
-        vec![3, 6]
+        [3, 6, 1, 4]
     };
-    channels.extend([1, 4]);
     let mut examples = Vec::new();
     for c in channels {
         for &[h, w] in &sides {
@@ -149,11 +145,11 @@ fn outputs(builder: &mut GraphBuilder, output: usize, answered: Answered) -> Out
     if !stacked {
         return Ok(vec![output]);
     }
-    let members = match unstacked(builder, output, shape[0]) {
-        Some(members) => members,
-        None => (0..shape[0] as i64)
-            .map(|index| slice(builder, output, index))
-            .collect::<Outcome<_>>()?,
+    let members = if let Some(members) = unstacked(builder, output, shape[0]) {
+        members
+    } else {
+        let entry = |index| entry(builder, output, index);
+        (0..shape[0]).map(entry).collect::<Outcome<_>>()?
     };
     let vectors = match (answered, shape.len()) {
         (Answered::Keypoints, 4) => 2 * shape[2],
@@ -163,8 +159,8 @@ fn outputs(builder: &mut GraphBuilder, output: usize, answered: Answered) -> Out
     // [N, K, 2] or [N] as [N, D].
     let vector = |member| -> Outcome<usize> {
         let count = builder.size(member, 0)?;
-        let width = Arg::Literal(Literal::Int(vectors as i64));
-        node(builder.call(Reshape, vec![Arg::Node(member), count, width])?)
+        let all = vec![Arg::Node(member), count, Arg::int(vectors as i64)];
+        lowering::node(builder, Reshape, all)
     };
     members.into_iter().map(vector).collect()
 }
@@ -205,38 +201,28 @@ fn shape(builder: &GraphBuilder, node: usize) -> Outcome<Vec<usize>> {
     }
 }
 
-fn node(argument: Arg) -> Outcome<usize> {
-    match argument {
-        Arg::Node(node) => Ok(node),
-        Arg::Literal(_) => Err("a member answers with a number".into()),
-    }
-}
-
 /// What was stacked along the first axis at the end, if all of `count` parts were.
 fn unstacked(builder: &GraphBuilder, output: usize, count: usize) -> Option<Vec<usize>> {
     let Node::Call(Op::Cat(Cat(0)), parts) = builder.node(output) else {
         return None;
     };
-    let inner = |part: &Arg| match part {
-        Arg::Node(part) => match builder.node(*part) {
-            Node::Call(Op::Unsqueeze(Unsqueeze(0)), inner) => match inner[..] {
-                [Arg::Node(inner)] => Some(inner),
-                _ => None,
-            },
-            _ => None,
-        },
-        Arg::Literal(_) => None,
+    let inner = |part: &Arg| {
+        if let Arg::Node(part) = part
+            && let Node::Call(Op::Unsqueeze(Unsqueeze(0)), inner) = builder.node(*part)
+            && let [Arg::Node(inner)] = inner[..]
+        {
+            return Some(inner);
+        }
+        None
     };
     let inner: Vec<usize> = parts.iter().filter_map(inner).collect();
     (inner.len() == count).then_some(inner)
 }
 
 /// One entry along the first axis.
-fn slice(builder: &mut GraphBuilder, output: usize, index: i64) -> Outcome<usize> {
-    let slice = Slice { axis: 0, step: 1 };
-    let range = [index, index + 1].map(|at| Arg::Literal(Literal::Int(at)));
-    let part = builder.call(slice, vec![Arg::Node(output), range[0], range[1]])?;
-    node(builder.call(Squeeze(vec![0]), vec![part])?)
+fn entry(builder: &mut GraphBuilder, output: usize, index: usize) -> Outcome<usize> {
+    let part = lowering::place(builder, output, 0, index)?;
+    lowering::node(builder, Squeeze(vec![0]), vec![part])
 }
 
 /// The member that answers with a node.

@@ -86,9 +86,8 @@ impl Model {
                 }
                 if further.config != imported.config {
                     let first = first.display();
-                    return Err(Error::Mismatch(format!(
-                        "another configuration than {first}"
-                    )));
+                    let reason = format!("another configuration than {first}");
+                    return Err(Error::Mismatch(reason));
                 }
                 imported.members.extend(further.members);
                 Ok(())
@@ -117,14 +116,8 @@ impl Model {
             file: names.collect::<Vec<_>>().join(", "),
             sha256: sha256(checkpoints)?,
         };
-        let manifest = resolve(
-            &config,
-            options,
-            architecture,
-            members.len(),
-            source,
-            &mut notes,
-        )?;
+        let count = members.len();
+        let manifest = resolve(&config, options, architecture, count, source, &mut notes)?;
         let mut tensors = BTreeMap::new();
         for (index, member) in members.into_iter().enumerate() {
             for (name, tensor) in member {

@@ -10,44 +10,19 @@ use crate::error::{Error, Result};
 
 /// Keys that mean something here, of the sections whose other keys are reported. The other sections
 /// hold whatever training needed.
-const KNOWN: [(&str, &[&str]); 3] = [
+const KNOWN: [(&str, &str); 3] = [
     (
         "",
-        &[
-            "name",
-            "notice",
-            "inference",
-            "lightningmodule",
-            "datamodule",
-            "huggingface",
-        ],
+        "name notice inference lightningmodule datamodule huggingface",
     ),
     (
         "inference",
-        &[
-            "ensemble_class",
-            "tta",
-            "tta_flips",
-            "tracing_input_size",
-            "overlap",
-            "blend",
-            "batch_size",
-            "tile_batch_size",
-            "gaussian_sigma_scale",
-        ],
+        "ensemble_class tta tta_flips tracing_input_size overlap blend batch_size tile_batch_size \
+         gaussian_sigma_scale",
     ),
     (
         "datamodule.test_transform",
-        &[
-            "class",
-            "square_size",
-            "resize",
-            "size",
-            "pad",
-            "preprocess",
-            "contrast_enhance",
-            "normalize",
-        ],
+        "class square_size resize size pad preprocess contrast_enhance normalize",
     ),
 ];
 
@@ -152,9 +127,9 @@ impl<'a> Section<'a> {
 
     pub(super) fn unknown(&self) -> impl Iterator<Item = String> {
         let known = KNOWN.iter().find(|(path, _)| *path == self.path);
-        let known = known.map_or(&[][..], |(_, known)| known);
+        let known = known.map_or("", |(_, known)| known);
         let keys = self.values.into_iter().flat_map(Map::keys);
-        keys.filter(|key| !known.contains(&key.as_str()))
+        keys.filter(|key| !known.split(' ').any(|known| known == key.as_str()))
             .map(|key| self.key(key))
     }
 }

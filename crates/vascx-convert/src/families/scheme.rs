@@ -77,11 +77,8 @@ impl Scheme {
     pub(super) fn recognised(&self, shapes: &ShapeMap) -> usize {
         let named = |name: &&String| {
             let layer = name.rsplit_once('.').map_or("", |(layer, _)| layer);
-            self.drops(name)
-                || self
-                    .layers
-                    .iter()
-                    .any(|(_, source)| captures(source, layer).is_some())
+            let mut sources = self.layers.iter().map(|(_, source)| source);
+            self.drops(name) || sources.any(|source| captures(source, layer).is_some())
         };
         shapes.keys().filter(named).count()
     }
@@ -101,14 +98,11 @@ impl Scheme {
     }
 
     fn drops(&self, name: &str) -> bool {
-        name.rsplit('.').next() == Some(COUNTER)
-            || self
-                .dropped
-                .iter()
-                .any(|pattern| match pattern.strip_suffix('*') {
-                    Some(start) => name.starts_with(start),
-                    None => captures(pattern, name).is_some(),
-                })
+        let describes = |pattern: &&str| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => captures(pattern, name).is_some(),
+        };
+        name.rsplit('.').next() == Some(COUNTER) || self.dropped.iter().any(describes)
     }
 }
 

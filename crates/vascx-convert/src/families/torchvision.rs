@@ -173,6 +173,16 @@ fn describe_mobilenet(shapes: Shapes) -> Result<Described, String> {
     })
 }
 
+/// From channels of the input and outputs.
+type Published = fn(usize, usize) -> ConvNeXtConfig;
+
+const CONVNEXTS: [(&str, Published); 4] = [
+    ("convnext_tiny", ConvNeXtConfig::tiny),
+    ("convnext_small", ConvNeXtConfig::small),
+    ("convnext_base", ConvNeXtConfig::base),
+    ("convnext_large", ConvNeXtConfig::large),
+];
+
 fn describe_convnext(shapes: Shapes) -> Result<Described, String> {
     let stem = shapes.conv("features.0.0")?;
     let [outputs, _] = shapes.get("classifier.2.weight")?;
@@ -182,21 +192,8 @@ fn describe_convnext(shapes: Shapes) -> Result<Described, String> {
         config.widths[stage] = shapes.conv(&format!("{part}.0.block.0"))?.outputs;
         config.blocks[stage] = shapes.count(|block| format!("{part}.{block}."));
     }
-    let known = [
-        ("convnext_tiny", ConvNeXtConfig::tiny(stem.inputs, outputs)),
-        (
-            "convnext_small",
-            ConvNeXtConfig::small(stem.inputs, outputs),
-        ),
-        ("convnext_base", ConvNeXtConfig::base(stem.inputs, outputs)),
-        (
-            "convnext_large",
-            ConvNeXtConfig::large(stem.inputs, outputs),
-        ),
-    ];
-    let known = known
-        .into_iter()
-        .find(|(_, published)| *published == config);
+    let mut known = CONVNEXTS.iter();
+    let known = known.find(|(_, published)| published(stem.inputs, outputs) == config);
     Ok(Described {
         name: known.map_or("convnext", |(name, _)| name).into(),
         architecture: Architecture::ConvNeXt(config),

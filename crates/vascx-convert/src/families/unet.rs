@@ -35,13 +35,9 @@ pub(super) const FAMILY: Family = Family {
 fn describe(shapes: Shapes) -> Result<Described, String> {
     let levels = shapes.count(|level| format!("encoder.{level}.layers.0."));
     let in_channels = shapes.conv("encoder.0.layers.0.conv")?.inputs;
-    let widths = (0..levels)
-        .map(|level| {
-            Ok(shapes
-                .conv(&format!("encoder.{level}.layers.0.conv"))?
-                .outputs)
-        })
-        .collect::<Result<Vec<_>, String>>()?;
+    let conv = |level| shapes.conv(&format!("encoder.{level}.layers.0.conv"));
+    let widths = (0..levels).map(|level| Ok(conv(level)?.outputs));
+    let widths = widths.collect::<Result<Vec<_>, String>>()?;
     let norm = match shapes.norm("encoder.0.layers.0.norm") {
         NormKind::Batch => Norm::Batch { epsilon: 1e-5 },
         NormKind::Absent => Norm::None,

@@ -38,7 +38,7 @@ pub(super) enum Value<'m> {
     Unknown,
 }
 
-impl<'m> Value<'m> {
+impl Value<'_> {
     /// A number alone.
     pub(super) fn scalar(number: Arg) -> Self {
         let (items, vector) = (vec![number], false);

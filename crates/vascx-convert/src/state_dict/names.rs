@@ -142,12 +142,8 @@ fn by_fit(
         }
         choice.fits_shapes(&group)
     };
-    let fitting: Vec<&str> = groups
-        .iter()
-        .copied()
-        .take(MAX_GROUPS)
-        .filter(fits)
-        .collect();
+    let some = groups.iter().copied().take(MAX_GROUPS);
+    let fitting: Vec<&str> = some.filter(fits).collect();
     let path = format!("{path}.{stripped}");
     let path = path.trim_matches('.');
     let plain: Vec<&str> = fitting

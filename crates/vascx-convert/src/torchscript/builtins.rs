@@ -8,6 +8,7 @@ use vascx_graph::{Cast, DType, Meta};
 use super::evaluate::{Evaluator, MAX_LIST, Outcome, items};
 use super::lower::Arguments;
 use super::value::Value;
+use crate::lowering;
 
 impl<'a> Evaluator<'a, '_> {
     /// Calls a function that TorchScript itself provides, by its name without `torch.`.
@@ -21,6 +22,7 @@ impl<'a> Evaluator<'a, '_> {
         let arguments = Arguments { positional, named };
         let first = arguments.positional.first().cloned();
         let second = arguments.positional.get(1).cloned();
+        let third = arguments.positional.get(2).cloned();
         let identity = matches!(name, "__is__" | "__isnot__");
         if !identity && arguments.any_unknown() && name != "RaiseException" {
             // Once something is unknown, so is all that follows from it; it was reported.
@@ -87,34 +89,22 @@ impl<'a> Evaluator<'a, '_> {
                 other => Err(format!("length of {}", other.kind())),
             },
             ("append", Some(Value::List(list)), Some(item)) => {
-                if list.borrow().len() >= MAX_LIST {
-                    return Err(format!("a list of more than {MAX_LIST} items"));
-                }
+                check_length(list.borrow().len() + 1)?;
                 list.borrow_mut().push(item);
                 Ok(Value::None)
             }
             ("extend", Some(Value::List(list)), Some(more)) => {
                 let items = items(&more)?;
-                if list.borrow().len() + items.len() > MAX_LIST {
-                    return Err(format!("a list of more than {MAX_LIST} items"));
-                }
+                check_length(list.borrow().len() + items.len())?;
                 list.borrow_mut().extend(items);
                 Ok(Value::None)
             }
             ("insert", Some(Value::List(list)), Some(position)) => {
-                let item = arguments
-                    .positional
-                    .get(2)
-                    .cloned()
-                    .ok_or("lacks an item")?;
+                let item = third.ok_or("lacks an item")?;
                 let position = self.integer(&position)?;
                 let length = list.borrow().len() as i64;
-                let at = if position < 0 {
-                    position + length
-                } else {
-                    position
-                }
-                .clamp(0, length);
+                let from_front = if position < 0 { length } else { 0 };
+                let at = position.saturating_add(from_front).clamp(0, length);
                 list.borrow_mut().insert(at as usize, item);
                 Ok(Value::None)
             }
@@ -129,22 +119,14 @@ impl<'a> Evaluator<'a, '_> {
                 Ok(Value::None)
             }
             ("_set_item", Some(Value::List(list)), Some(position)) => {
-                let item = arguments
-                    .positional
-                    .get(2)
-                    .cloned()
-                    .ok_or("lacks an item")?;
+                let item = third.ok_or("lacks an item")?;
                 let length = list.borrow().len();
                 let at = self.position(&position, length)?;
                 list.borrow_mut()[at] = item;
                 Ok(Value::None)
             }
             ("_set_item", Some(Value::Dict(items)), Some(key)) => {
-                let item = arguments
-                    .positional
-                    .get(2)
-                    .cloned()
-                    .ok_or("lacks an item")?;
+                let item = third.ok_or("lacks an item")?;
                 let found = self.find(&items.borrow(), &key);
                 match found {
                     Some(at) => items.borrow_mut()[at].1 = item,
@@ -198,13 +180,11 @@ impl<'a> Evaluator<'a, '_> {
                 Ok(Value::int(items(&numbers)?.len() as i64))
             }
             ("__derive_index", Some(index), Some(start)) => {
-                let step = arguments.positional.get(2).ok_or("lacks a step")?;
+                let step = self.integer(&third.ok_or("lacks a step")?)?;
                 let (index, start) = (self.integer(&index)?, self.integer(&start)?);
-                let offset = index.checked_mul(self.integer(step)?);
+                let offset = index.checked_mul(step);
                 let value = offset.and_then(|offset| offset.checked_add(start));
-                value
-                    .map(Value::int)
-                    .ok_or_else(|| "an impossible range".into())
+                Ok(Value::int(value.ok_or("an impossible range")?))
             }
             ("slice", Some(list @ (Value::List(_) | Value::Tuple(_))), _) => {
                 let part = self.slice_list(&items(&list)?, &arguments.positional[1..])?;
@@ -216,18 +196,14 @@ impl<'a> Evaluator<'a, '_> {
             ("add" | "add_", Some(a @ Value::List(_)), Some(b @ Value::List(_))) => {
                 let mut joined = items(&a)?;
                 joined.extend(items(&b)?);
-                if joined.len() > MAX_LIST {
-                    return Err(format!("a list of more than {MAX_LIST} items"));
-                }
+                check_length(joined.len())?;
                 Ok(Value::list(joined))
             }
             ("mul", Some(list @ Value::List(_)), Some(count)) => {
                 let items = items(&list)?;
                 let count = self.integer(&count)?.max(0) as usize;
-                if items.len().saturating_mul(count) > MAX_LIST {
-                    return Err(format!("a list of more than {MAX_LIST} items"));
-                }
-                let total = items.len() * count;
+                let total = items.len().saturating_mul(count);
+                check_length(total)?;
                 Ok(Value::list(items.into_iter().cycle().take(total).collect()))
             }
             ("sum" | "max" | "min", Some(list @ Value::List(_)), None) => {
@@ -371,9 +347,8 @@ impl<'a> Evaluator<'a, '_> {
         let count = distance.max(0) as u64;
         let count = count.div_ceil(step.unsigned_abs());
         if count > MAX_LIST as u64 {
-            return Err(format!(
-                "a range of {count} numbers, at most {MAX_LIST} are plausible"
-            ));
+            let most = format!("at most {MAX_LIST} are plausible");
+            return Err(format!("a range of {count} numbers, {most}"));
         }
         let items = (0..count as i64).map(|index| Value::int(start + index * step));
         Ok(Value::list(items.collect()))
@@ -382,15 +357,7 @@ impl<'a> Evaluator<'a, '_> {
     /// A position in a list, counted from the end when negative.
     fn position(&mut self, index: &Value<'a>, length: usize) -> Outcome<usize> {
         let index = self.integer(index)?;
-        let at = if index < 0 {
-            index.saturating_add(length as i64)
-        } else {
-            index
-        };
-        usize::try_from(at)
-            .ok()
-            .filter(|&at| at < length)
-            .ok_or_else(|| format!("item {index} of {length}"))
+        lowering::axis(index, length).map_err(|_| format!("item {index} of {length}"))
     }
 
     pub(super) fn index(&mut self, object: &Value<'a>, index: &Value<'a>) -> Outcome<Value<'a>> {
@@ -405,19 +372,17 @@ impl<'a> Evaluator<'a, '_> {
                 None => Err("a dictionary lacks a key".into()),
             },
             Value::Unknown => Ok(Value::Unknown),
-            Value::Tensor(_) => self.builtin(
-                "select",
-                vec![object.clone(), Value::int(0), index.clone()],
-                Vec::new(),
-            ),
+            Value::Tensor(_) => {
+                let all = vec![object.clone(), Value::int(0), index.clone()];
+                self.builtin("select", all, Vec::new())
+            }
             other => Err(format!("takes an item of {}", other.kind())),
         }
     }
 
     fn find(&mut self, items: &[(Value<'a>, Value<'a>)], key: &Value<'a>) -> Option<usize> {
-        items
-            .iter()
-            .position(|(other, _)| self.same(other, key).unwrap_or(false))
+        let mut keys = items.iter().map(|(key, _)| key);
+        keys.position(|other| self.same(other, key).unwrap_or(false))
     }
 
     /// Equality of Python values.
@@ -445,6 +410,14 @@ impl<'a> Evaluator<'a, '_> {
             _ => Ok(false),
         }
     }
+}
+
+/// Refuses lists of implausible lengths.
+fn check_length(length: usize) -> Outcome<()> {
+    if length > MAX_LIST {
+        return Err(format!("a list of more than {MAX_LIST} items"));
+    }
+    Ok(())
 }
 
 fn is_operand(value: &Value) -> bool {

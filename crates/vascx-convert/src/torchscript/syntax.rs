@@ -80,8 +80,10 @@ pub(super) enum Expression {
     List(Vec<Expression>),
     Tuple(Vec<Expression>),
     Dict(Vec<(Expression, Expression)>),
-    Unary(UnaryOperator, Box<Expression>),
-    Binary(BinaryOperator, Box<Expression>, Box<Expression>),
+    /// An operator by the name of the function that does the same.
+    Unary(&'static str, Box<Expression>),
+    /// The same; `and`, `or`, `in` and `not in`, which no function does, by their own names.
+    Binary(&'static str, Box<Expression>, Box<Expression>),
     /// `then if condition else otherwise`, in evaluation order.
     Conditional(Box<[Expression; 3]>),
 }
@@ -91,35 +93,4 @@ pub(super) struct Call {
     pub(super) function: Expression,
     pub(super) arguments: Vec<Expression>,
     pub(super) named: Vec<(String, Expression)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UnaryOperator {
-    Minus,
-    Not,
-    Invert,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BinaryOperator {
-    Or,
-    And,
-    Equal,
-    NotEqual,
-    Less,
-    LessEqual,
-    Greater,
-    GreaterEqual,
-    Is,
-    IsNot,
-    In,
-    NotIn,
-    Add,
-    Sub,
-    Mul,
-    Div,
-    FloorDiv,
-    Remainder,
-    MatMul,
-    Pow,
 }

@@ -169,7 +169,7 @@ impl<'m> Importer<'m> {
 
     pub(super) fn concat(&mut self, parts: Vec<Value<'m>>, call: &Call<'_, 'm>) -> Outputs<'m> {
         let is_symbolic = |part: &Value| matches!(part, Value::Numbers { .. });
-        if parts.iter().any(is_symbolic) && parts.iter().all(|part| part.is_numbers()) {
+        if parts.iter().any(is_symbolic) && parts.iter().all(Value::is_numbers) {
             let mut items = Vec::new();
             for part in &parts {
                 items.extend(self.numbers(part)?);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{Evaluator, Frame, Outcome};
 use crate::module_tree::{Attribute, Constant, ScriptModule};
-use crate::torchscript::syntax::{BinaryOperator, Call, Expression, UnaryOperator};
+use crate::torchscript::syntax::{Call, Expression};
 use crate::torchscript::value::Value;
 
 impl<'a> Evaluator<'a, '_> {
@@ -55,15 +55,10 @@ impl<'a> Evaluator<'a, '_> {
             }
             Expression::Unary(operator, operand) => {
                 let operand = self.expression(operand, frame)?;
-                let name = match operator {
-                    UnaryOperator::Minus => "neg",
-                    UnaryOperator::Not => "__not__",
-                    UnaryOperator::Invert => "bitwise_not",
-                };
-                self.builtin(name, vec![operand], Vec::new())?
+                self.builtin(operator, vec![operand], Vec::new())?
             }
             Expression::Binary(operator, left, right) => {
-                self.binary(*operator, left, right, frame)?
+                self.binary(operator, left, right, frame)?
             }
             Expression::Conditional(parts) => {
                 let condition = self.expression(&parts[0], frame)?;
@@ -75,52 +70,31 @@ impl<'a> Evaluator<'a, '_> {
 
     fn binary(
         &mut self,
-        operator: BinaryOperator,
+        operator: &str,
         left: &'a Expression,
         right: &'a Expression,
         frame: &Frame<'a>,
     ) -> Outcome<Value<'a>> {
         let left = self.expression(left, frame)?;
-        if matches!(operator, BinaryOperator::And | BinaryOperator::Or) {
+        if matches!(operator, "and" | "or") {
             let truth = self.truth(&left)?;
-            return if truth == (operator == BinaryOperator::And) {
+            return if truth == (operator == "and") {
                 self.expression(right, frame)
             } else {
                 Ok(left)
             };
         }
         let right = self.expression(right, frame)?;
-        let name = match operator {
-            BinaryOperator::Equal => "eq",
-            BinaryOperator::NotEqual => "ne",
-            BinaryOperator::Less => "lt",
-            BinaryOperator::LessEqual => "le",
-            BinaryOperator::Greater => "gt",
-            BinaryOperator::GreaterEqual => "ge",
-            BinaryOperator::Is => "__is__",
-            BinaryOperator::IsNot => "__isnot__",
-            BinaryOperator::In | BinaryOperator::NotIn => "__contains__",
-            BinaryOperator::Add => "add",
-            BinaryOperator::Sub => "sub",
-            BinaryOperator::Mul => "mul",
-            BinaryOperator::Div => "div",
-            BinaryOperator::FloorDiv => "floordiv",
-            BinaryOperator::Remainder => "remainder",
-            BinaryOperator::MatMul => "matmul",
-            BinaryOperator::Pow => "pow",
-            BinaryOperator::And | BinaryOperator::Or => unreachable!("handled above"),
-        };
-        let contains = matches!(operator, BinaryOperator::In | BinaryOperator::NotIn);
-        let arguments = if contains {
-            vec![right, left]
-        } else {
-            vec![left, right]
-        };
-        let value = self.builtin(name, arguments, Vec::new())?;
-        if operator == BinaryOperator::NotIn {
-            return self.builtin("__not__", vec![value], Vec::new());
+        match operator {
+            "in" | "not in" => {
+                let value = self.builtin("__contains__", vec![right, left], Vec::new())?;
+                match operator {
+                    "in" => Ok(value),
+                    _ => self.builtin("__not__", vec![value], Vec::new()),
+                }
+            }
+            function => self.builtin(function, vec![left, right], Vec::new()),
         }
-        Ok(value)
     }
 
     fn expressions(
@@ -128,10 +102,8 @@ impl<'a> Evaluator<'a, '_> {
         items: &'a [Expression],
         frame: &Frame<'a>,
     ) -> Outcome<Vec<Value<'a>>> {
-        items
-            .iter()
-            .map(|item| self.expression(item, frame))
-            .collect()
+        let items = items.iter();
+        items.map(|item| self.expression(item, frame)).collect()
     }
 
     fn attribute(&mut self, object: &Value<'a>, name: &str) -> Outcome<Value<'a>> {

@@ -125,13 +125,11 @@ impl<'a, 'r> Evaluator<'a, 'r> {
         named: Vec<(String, Value<'a>)>,
     ) -> Outcome<Value<'a>> {
         let program = self.program;
-        let found = program
-            .classes
-            .get(&module.class)
-            .and_then(|(class, entry)| {
-                let method = class.methods.iter().find(|method| method.name == name)?;
-                Some((method, entry))
-            });
+        let class = program.classes.get(&module.class);
+        let found = class.and_then(|(class, entry)| {
+            let method = class.methods.iter().find(|method| method.name == name)?;
+            Some((method, entry))
+        });
         let Some((method, entry)) = found else {
             return Err(format!("`{}` has no method `{name}`", module.class));
         };
@@ -290,11 +288,8 @@ impl<'a, 'r> Evaluator<'a, 'r> {
             value => items(&value)?,
         };
         if items.len() != targets.len() {
-            return Err(format!(
-                "{} values for {} names",
-                items.len(),
-                targets.len()
-            ));
+            let (values, names) = (items.len(), targets.len());
+            return Err(format!("{values} values for {names} names"));
         }
         for (target, item) in targets.iter().zip(items) {
             self.assign(target, item, frame)?;

@@ -2,7 +2,7 @@
 
 use super::{MAX_DEPTH, Parser, Result};
 use crate::torchscript::lexer::Token;
-use crate::torchscript::syntax::{BinaryOperator, Call, Expression, UnaryOperator};
+use crate::torchscript::syntax::{Call, Expression};
 
 impl Parser {
     /// One expression, or a tuple without parentheses. A trailing comma makes a tuple.
@@ -40,36 +40,35 @@ impl Parser {
 
     /// The operator at the current position, if it binds at this level (0: `or` … 5: `*`), and
     /// the number of its tokens.
-    fn operator(&self, level: usize) -> Option<(BinaryOperator, usize)> {
-        use BinaryOperator as Op;
+    fn operator(&self, level: usize) -> Option<(&'static str, usize)> {
         let next_is = |word: &str| {
             let next = self.tokens.get(self.position + 1);
             matches!(next, Some((Token::Name(found), _)) if found == word)
         };
         let found = match self.peek() {
             Token::Name(word) => match (level, word.as_str()) {
-                (0, "or") => (Op::Or, 1),
-                (1, "and") => (Op::And, 1),
-                (3, "is") if next_is("not") => (Op::IsNot, 2),
-                (3, "is") => (Op::Is, 1),
-                (3, "in") => (Op::In, 1),
-                (3, "not") if next_is("in") => (Op::NotIn, 2),
+                (0, "or") => ("or", 1),
+                (1, "and") => ("and", 1),
+                (3, "is") if next_is("not") => ("__isnot__", 2),
+                (3, "is") => ("__is__", 1),
+                (3, "in") => ("in", 1),
+                (3, "not") if next_is("in") => ("not in", 2),
                 _ => return None,
             },
             Token::Mark(mark) => match (level, *mark) {
-                (3, "==") => (Op::Equal, 1),
-                (3, "!=") => (Op::NotEqual, 1),
-                (3, "<") => (Op::Less, 1),
-                (3, "<=") => (Op::LessEqual, 1),
-                (3, ">") => (Op::Greater, 1),
-                (3, ">=") => (Op::GreaterEqual, 1),
-                (4, "+") => (Op::Add, 1),
-                (4, "-") => (Op::Sub, 1),
-                (5, "*") => (Op::Mul, 1),
-                (5, "/") => (Op::Div, 1),
-                (5, "//") => (Op::FloorDiv, 1),
-                (5, "%") => (Op::Remainder, 1),
-                (5, "@") => (Op::MatMul, 1),
+                (3, "==") => ("eq", 1),
+                (3, "!=") => ("ne", 1),
+                (3, "<") => ("lt", 1),
+                (3, "<=") => ("le", 1),
+                (3, ">") => ("gt", 1),
+                (3, ">=") => ("ge", 1),
+                (4, "+") => ("add", 1),
+                (4, "-") => ("sub", 1),
+                (5, "*") => ("mul", 1),
+                (5, "/") => ("div", 1),
+                (5, "//") => ("floordiv", 1),
+                (5, "%") => ("remainder", 1),
+                (5, "@") => ("matmul", 1),
                 _ => return None,
             },
             _ => return None,
@@ -81,7 +80,7 @@ impl Parser {
         if level == 2 && self.at_name("not") {
             self.next();
             let operand = self.deeper(|parser| parser.binary(2))?;
-            return Ok(Expression::Unary(UnaryOperator::Not, Box::new(operand)));
+            return Ok(Expression::Unary("__not__", Box::new(operand)));
         }
         if level == 6 {
             return self.unary();
@@ -92,10 +91,8 @@ impl Parser {
         while let Some((operator, tokens)) = self.operator(level) {
             turns += 1;
             if turns > MAX_DEPTH {
-                return Err((
-                    self.line(),
-                    format!("chains more than {MAX_DEPTH} operators"),
-                ));
+                let reason = format!("chains more than {MAX_DEPTH} operators");
+                return Err((self.line(), reason));
             }
             for _ in 0..tokens {
                 self.next();
@@ -108,16 +105,16 @@ impl Parser {
 
     fn unary(&mut self) -> Result<Expression> {
         let operator = if self.accept("-") {
-            UnaryOperator::Minus
+            "neg"
         } else if self.accept("~") {
-            UnaryOperator::Invert
+            "bitwise_not"
         } else {
             return self.power();
         };
         let operand = self.deeper(Self::unary)?;
         Ok(match (operator, operand) {
-            (UnaryOperator::Minus, Expression::Int(value)) => Expression::Int(-value),
-            (UnaryOperator::Minus, Expression::Float(value)) => Expression::Float(-value),
+            ("neg", Expression::Int(value)) => Expression::Int(-value),
+            ("neg", Expression::Float(value)) => Expression::Float(-value),
             (operator, operand) => Expression::Unary(operator, Box::new(operand)),
         })
     }
@@ -127,12 +124,8 @@ impl Parser {
         if !self.accept("**") {
             return Ok(base);
         }
-        let exponent = self.deeper(Self::unary)?;
-        Ok(Expression::Binary(
-            BinaryOperator::Pow,
-            Box::new(base),
-            Box::new(exponent),
-        ))
+        let (base, exponent) = (Box::new(base), Box::new(self.deeper(Self::unary)?));
+        Ok(Expression::Binary("pow", base, exponent))
     }
 
     fn postfix(&mut self) -> Result<Expression> {

@@ -53,63 +53,32 @@ impl Sources<'_> {
     }
 }
 
-impl<'a> From<&'a Photograph> for Source<'a> {
-    fn from(photograph: &'a Photograph) -> Self {
-        Self::Photograph(Cow::Borrowed(photograph))
-    }
+/// Makes sources of what they hold or borrow.
+macro_rules! sources {
+    ($($given:ty => $kind:ident of $cow:ident,)*) => {$(
+        impl<'a> From<$given> for Source<'a> {
+            fn from(given: $given) -> Self {
+                Self::$kind(Cow::$cow(given))
+            }
+        }
+    )*};
 }
 
-impl From<Photograph> for Source<'_> {
-    fn from(photograph: Photograph) -> Self {
-        Self::Photograph(Cow::Owned(photograph))
-    }
-}
-
-impl<'a> From<&'a Preprocessed> for Source<'a> {
-    fn from(preprocessed: &'a Preprocessed) -> Self {
-        Self::Preprocessed(Cow::Borrowed(preprocessed))
-    }
-}
-
-impl From<Preprocessed> for Source<'_> {
-    fn from(preprocessed: Preprocessed) -> Self {
-        Self::Preprocessed(Cow::Owned(preprocessed))
-    }
-}
-
-impl<'a> From<&'a [u8]> for Source<'a> {
-    fn from(file: &'a [u8]) -> Self {
-        Self::Encoded(Cow::Borrowed(file))
-    }
-}
-
-impl From<Vec<u8>> for Source<'_> {
-    fn from(file: Vec<u8>) -> Self {
-        Self::Encoded(Cow::Owned(file))
-    }
+sources! {
+    &'a Photograph => Photograph of Borrowed,
+    Photograph => Photograph of Owned,
+    &'a Preprocessed => Preprocessed of Borrowed,
+    Preprocessed => Preprocessed of Owned,
+    &'a [u8] => Encoded of Borrowed,
+    Vec<u8> => Encoded of Owned,
+    &'a Path => Path of Borrowed,
+    &'a PathBuf => Path of Borrowed,
+    PathBuf => Path of Owned,
 }
 
 impl<'a> From<&'a str> for Source<'a> {
     fn from(path: &'a str) -> Self {
         Path::new(path).into()
-    }
-}
-
-impl<'a> From<&'a Path> for Source<'a> {
-    fn from(path: &'a Path) -> Self {
-        Self::Path(Cow::Borrowed(path))
-    }
-}
-
-impl<'a> From<&'a PathBuf> for Source<'a> {
-    fn from(path: &'a PathBuf) -> Self {
-        Self::Path(Cow::Borrowed(path))
-    }
-}
-
-impl From<PathBuf> for Source<'_> {
-    fn from(path: PathBuf) -> Self {
-        Self::Path(Cow::Owned(path))
     }
 }
 
@@ -160,10 +129,8 @@ impl<'a, T: Into<Source<'a>>> From<Vec<T>> for Sources<'a> {
 
 impl<B: Backend> From<Tensor<B, 4>> for Sources<'_> {
     fn from(images: Tensor<B, 4>) -> Self {
-        images
-            .iter_dim(0)
-            .map(|image| image.squeeze_dim::<3>(0))
-            .collect()
+        let images = images.iter_dim(0);
+        images.map(|image| image.squeeze_dim::<3>(0)).collect()
     }
 }
 
@@ -304,9 +271,8 @@ fn load_tensor(data: TensorData, channels: usize) -> Result<Prepared> {
         return wrong("expected [channels, height, width]".into());
     };
     if found != channels || height == 0 || width == 0 {
-        return wrong(format!(
-            "the network takes [{channels}, height, width], neither of them 0"
-        ));
+        let takes = format!("the network takes [{channels}, height, width]");
+        return wrong(takes + ", neither of them 0");
     }
     let size = Size { width, height };
     let values: Vec<f32> = match data.clone().convert_dtype(DType::F32).into_vec() {

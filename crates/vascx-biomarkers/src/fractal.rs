@@ -23,16 +23,9 @@ pub(crate) struct Dimension {
 /// of the pixels) and 2 (their correlation).
 pub(crate) fn dimensions(mask: &Mask) -> Result<[Dimension; 3], Reason> {
     let width = mask.width();
-    let pixels: Vec<(usize, usize)> = (0..mask.height())
-        .flat_map(|y| {
-            let set = mask
-                .row(y)
-                .iter()
-                .enumerate()
-                .filter(|(_, pixel)| **pixel != 0);
-            set.map(move |(x, _)| (y, x))
-        })
-        .collect();
+    let rows = 0..mask.height();
+    let pixels = rows.flat_map(|y| mask.columns(y).map(move |x| (y, x)));
+    let pixels: Vec<(usize, usize)> = pixels.collect();
     if pixels.len() < FEWEST {
         let what = "pixels of skeleton";
         return Err(Reason::TooFew {

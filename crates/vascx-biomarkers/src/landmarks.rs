@@ -40,11 +40,8 @@ impl Disc {
             .max_by_key(|&component| components.areas[component])
             .ok_or(Reason::NoDisc)?;
         let mut mask = Mask::new(eye.side, eye.side);
-        for run in components
-            .runs
-            .iter()
-            .filter(|run| run.component == largest)
-        {
+        let runs = components.runs.iter();
+        for run in runs.filter(|run| run.component == largest) {
             mask.row_mut(run.y)[run.start..run.end].fill(1);
         }
         fill_inside(&mut mask);
@@ -122,12 +119,7 @@ fn fill_inside(mask: &mut Mask) {
 fn center_of_mass(mask: &Mask, pixels: usize) -> Point {
     let (mut rows, mut columns) = (0_usize, 0_usize);
     for y in 0..mask.height() {
-        for (x, _) in mask
-            .row(y)
-            .iter()
-            .enumerate()
-            .filter(|(_, pixel)| **pixel != 0)
-        {
+        for x in mask.columns(y) {
             rows += y;
             columns += x;
         }

@@ -86,6 +86,11 @@ impl Mask {
         &self.pixels[y * self.width..(y + 1) * self.width]
     }
 
+    /// The columns whose pixels in a row are set.
+    pub fn columns(&self, y: usize) -> impl Iterator<Item = usize> {
+        places_set(self.row(y))
+    }
+
     pub(crate) fn row_mut(&mut self, y: usize) -> &mut [u8] {
         &mut self.pixels[y * self.width..(y + 1) * self.width]
     }

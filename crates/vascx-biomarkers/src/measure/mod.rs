@@ -114,12 +114,7 @@ impl Analysis<'_> {
         let mask = &landmarks.disc.mask;
         let mut nearest = f64::INFINITY;
         for y in 0..mask.height() {
-            for (x, _) in mask
-                .row(y)
-                .iter()
-                .enumerate()
-                .filter(|(_, pixel)| **pixel != 0)
-            {
+            for x in mask.columns(y) {
                 let pixel = crate::geometry::Point::new(y as f64, x as f64);
                 nearest = nearest.min(pixel.distance(fovea.position));
             }

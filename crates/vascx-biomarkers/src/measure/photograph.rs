@@ -65,12 +65,7 @@ fn laplacian_variance(grey: &[i32], wanted: &Mask) -> f64 {
     let (mut sum, mut squares, mut count) = (0_i64, 0_i64, 0_i64);
     for y in 0..height {
         let [above, below] = [-1, 1].map(|step| mirrored(y, step, height) * width);
-        for (x, _) in wanted
-            .row(y)
-            .iter()
-            .enumerate()
-            .filter(|(_, pixel)| **pixel != 0)
-        {
+        for x in wanted.columns(y) {
             let [left, right] = [-1, 1].map(|step| y * width + mirrored(x, step, width));
             let value = grey[above + x] + grey[below + x] + grey[left] + grey[right]
                 - 4 * grey[y * width + x];

@@ -15,21 +15,13 @@ struct Layer {
     short: &'static str,
 }
 
-const ARTERIES: Layer = Layer {
-    of: LayerName::Arteries,
-    name: "arteries",
-    short: "A",
-};
-const VEINS: Layer = Layer {
-    of: LayerName::Veins,
-    name: "veins",
-    short: "V",
-};
-const VESSELS: Layer = Layer {
-    of: LayerName::Vessels,
-    name: "vessels",
-    short: "all",
-};
+const ARTERIES: Layer = layer(LayerName::Arteries, "arteries", "A");
+const VEINS: Layer = layer(LayerName::Veins, "veins", "V");
+const VESSELS: Layer = layer(LayerName::Vessels, "vessels", "all");
+
+const fn layer(of: LayerName, name: &'static str, short: &'static str) -> Layer {
+    Layer { of, name, short }
+}
 
 impl Columns<'_> {
     pub(super) fn all(&mut self) {
@@ -49,79 +41,64 @@ impl Columns<'_> {
     }
 
     fn eye(&mut self) {
-        let distance = |a: &Analysis| Ok(a.landmarks()?.fovea.clone()?.distance);
         self.length(
             "disc_fovea_center",
             "Disc-Fovea Distance",
             "Distance from the centre of the optic disc to the fovea",
             true,
-            distance,
+            |a| Ok(a.landmarks()?.fovea.clone()?.distance),
         );
-        let edge = |a: &Analysis| {
-            let landmarks = a.landmarks()?;
-            Ok(landmarks.fovea.clone()?.distance - landmarks.disc.radius)
-        };
         self.length(
             "disc_fovea_edge",
             "Disc Edge-Fovea Distance",
             "Distance from the edge of the disc's circle to the fovea",
             true,
-            edge,
+            |a| {
+                let landmarks = a.landmarks()?;
+                Ok(landmarks.fovea.clone()?.distance - landmarks.disc.radius)
+            },
         );
-        let radius = |a: &Analysis| Ok(a.landmarks()?.disc.radius);
         self.length(
             "disc_radius",
             "Disc Radius",
             "Radius of the circle with the area of the optic disc",
             true,
-            radius,
+            |a| Ok(a.landmarks()?.disc.radius),
         );
-        let margin = |a: &Analysis| Ok(a.landmarks()?.disc.margin);
         self.length(
             "disc_margin",
             "Disc-Rim Distance",
             "Distance of the optic disc from the rim of the visible retina",
             false,
-            margin,
+            |a| Ok(a.landmarks()?.disc.margin),
         );
     }
 
     fn equivalents(&mut self) {
-        for (zone, letter) in [(Zone::B, "b"), (Zone::C, "c")] {
+        for (zone, letter, upper) in [(Zone::B, "b", "B"), (Zone::C, "c", "C")] {
             for (formula, by, author) in [
                 (Equivalent::Knudtson, "knudtson", "Knudtson's"),
                 (Equivalent::Hubbard, "hubbard", "Hubbard's"),
             ] {
                 for (layer, short) in [(ARTERIES, "crae"), (VEINS, "crve")] {
                     let value = |a: &Analysis| Ok(a.zone_value(zone, formula, layer.of)?.value);
-                    let title = format!(
-                        "{} Zone {} ({by})",
-                        short.to_uppercase(),
-                        letter.to_uppercase()
-                    );
+                    let name = format!("{short}_{by}_zone_{letter}");
+                    let title = format!("{} Zone {upper} ({by})", short.to_uppercase());
                     let text = format!(
-                        "Central retinal equivalent of the up to six widest {} in zone {} around \
-                         the disc, by {author} formula; median over five circles",
-                        layer.name,
-                        letter.to_uppercase()
+                        "Central retinal equivalent of the up to six widest {} in zone {upper} \
+                         around the disc, by {author} formula; median over five circles",
+                        layer.name
                     );
-                    self.length(
-                        &format!("{short}_{by}_zone_{letter}"),
-                        &title,
-                        &text,
-                        true,
-                        value,
-                    );
+                    self.length(&name, &title, &text, true, value);
                 }
                 let ratio = |a: &Analysis| {
                     let [arteries, veins] = [LayerName::Arteries, LayerName::Veins]
                         .map(|layer| a.zone_value(zone, formula, layer));
                     Ok(arteries?.value / veins?.value)
                 };
-                let title = format!("AVR Zone {} ({by})", letter.to_uppercase());
+                let title = format!("AVR Zone {upper} ({by})");
                 let text = format!(
-                    "Arterio-venous ratio: CRAE over CRVE in zone {}, by {author} formula.",
-                    letter.to_uppercase()
+                    "Arterio-venous ratio: CRAE over CRVE in zone {upper}, by {author} formula."
                 );
                 self.number(&format!("avr_{by}_zone_{letter}"), &title, text, "", ratio);
             }
@@ -130,44 +107,24 @@ impl Columns<'_> {
                     let value = a.zone_value(zone, Equivalent::Knudtson, layer.of)?;
                     Ok(value.vessels as f64)
                 };
-                let title = format!(
-                    "{} Zone {} Vessels",
-                    short.to_uppercase(),
-                    letter.to_uppercase()
-                );
+                let title = format!("{} Zone {upper} Vessels", short.to_uppercase());
                 let text = format!(
-                    "Number of {} that enter the equivalents of zone {}, at most six; median over the circles.",
-                    layer.name,
-                    letter.to_uppercase()
+                    "Number of {} that enter the equivalents of zone {upper}, at most six; median over the circles.",
+                    layer.name
                 );
-                self.number(
-                    &format!("{short}_zone_{letter}_n"),
-                    &title,
-                    text,
-                    "",
-                    vessels,
-                );
+                let name = format!("{short}_zone_{letter}_n");
+                self.number(&name, &title, text, "", vessels);
                 let circles = |a: &Analysis| {
                     let value = a.zone_value(zone, Equivalent::Knudtson, layer.of)?;
                     Ok(value.circles as f64)
                 };
-                let title = format!(
-                    "{} Zone {} Circles",
-                    short.to_uppercase(),
-                    letter.to_uppercase()
-                );
+                let title = format!("{} Zone {upper} Circles", short.to_uppercase());
                 let text = format!(
-                    "Number of circles of zone {}, of five, with enough {} in sight.",
-                    letter.to_uppercase(),
+                    "Number of circles of zone {upper}, of five, with enough {} in sight.",
                     layer.name
                 );
-                self.number(
-                    &format!("{short}_zone_{letter}_circles"),
-                    &title,
-                    text,
-                    "",
-                    circles,
-                );
+                let name = format!("{short}_zone_{letter}_circles");
+                self.number(&name, &title, text, "", circles);
             }
         }
     }
@@ -412,13 +369,9 @@ impl Columns<'_> {
                 "Fractal dimension D{order} of the skeleton of {}, by {meaning}, from 4 to 128 px.",
                 layer.name
             );
-            self.number(
-                &format!("fractal_d{order}_{}", layer.name),
-                &format!("Fractal Dimension D{order} - {}", layer.short),
-                text,
-                "",
-                value,
-            );
+            let name = format!("fractal_d{order}_{}", layer.name);
+            let title = format!("Fractal Dimension D{order} - {}", layer.short);
+            self.number(&name, &title, text, "", value);
             let dimension = all.clone();
             let value = |_: &Analysis| {
                 Ok(dimension.clone().unwrap_or(Err(Reason::NotFinite))?[order].r_squared)
@@ -427,13 +380,8 @@ impl Columns<'_> {
                 "How well a line fits the counts behind D{order} of {}: share of variance explained.",
                 layer.name
             );
-            self.number(
-                &format!("fractal_d{order}_{}_r2", layer.name),
-                &format!("Fractal Dimension D{order} R² - {}", layer.short),
-                text,
-                "",
-                value,
-            );
+            let title = format!("Fractal Dimension D{order} R² - {}", layer.short);
+            self.number(&format!("{name}_r2"), &title, text, "", value);
         }
     }
 

@@ -32,11 +32,8 @@ pub(crate) fn measure(analysis: &Analysis) -> Vec<Measurement> {
 
 /// A value, and on how many items it rests.
 /// Suffix, unit, and the factor that brings pixels there.
-type Scale = (
-    &'static str,
-    &'static str,
-    fn(&Analysis) -> Result<f64, Reason>,
-);
+type Scale = (&'static str, &'static str, Value);
+type Value = fn(&Analysis) -> Result<f64, Reason>;
 
 type Counted = Result<(f64, usize), Reason>;
 
@@ -58,14 +55,8 @@ impl Columns<'_> {
         value: impl Fn(&Analysis) -> Result<f64, Reason>,
     ) {
         let value = self.analysis.map(value);
-        self.in_units(
-            name,
-            title,
-            text,
-            pictured,
-            value.map(|value| (value, None)),
-            1,
-        );
+        let value = value.map(|value| (value, None));
+        self.in_units(name, title, text, pictured, value, 1);
     }
 
     fn counted_length(
@@ -175,25 +166,13 @@ impl Columns<'_> {
         value: impl Fn(&Analysis) -> Counted,
     ) {
         let value = self.analysis.map(value);
-        let count = value
-            .clone()
-            .map(|value| value.map(|(_, count)| count as f64));
-        self.push(
-            &format!("{name}_n"),
-            &format!("{title} (number)"),
-            format!("Number of items behind {name}."),
-            "",
-            false,
-            count.map(Measurement::new),
-        );
-        self.push(
-            name,
-            title,
-            text,
-            unit,
-            true,
-            value.map(Measurement::counted),
-        );
+        let count = value.clone();
+        let count = count.map(|value| Measurement::new(value.map(|(_, count)| count as f64)));
+        let items = format!("Number of items behind {name}.");
+        let (count_name, count_title) = (format!("{name}_n"), format!("{title} (number)"));
+        self.push(&count_name, &count_title, items, "", false, count);
+        let value = value.map(Measurement::counted);
+        self.push(name, title, text, unit, true, value);
     }
 
     fn push(

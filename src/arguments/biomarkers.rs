@@ -46,7 +46,7 @@ pub(crate) struct CalcBiomarkersArguments {
     #[arg(long)]
     pub(crate) resume: bool,
     /// Names of the columns: short ones, or with every part.
-    #[arg(long, default_value = "resolved", value_name = "resolved|canonical", value_parser = parse_naming)]
+    #[arg(long, default_value = "resolved", value_name = "resolved|canonical")]
     pub(crate) naming: Naming,
     /// Length of a pixel of the crop in millimetres: a number, or a table with a column
     /// `mm_per_pixel` or COLUMN.
@@ -77,7 +77,7 @@ pub(crate) struct WriteMappingArguments {
     #[arg(long)]
     pub(crate) json: bool,
     /// Names of the columns: short ones, or with every part.
-    #[arg(long, default_value = "resolved", value_name = "resolved|canonical", value_parser = parse_naming)]
+    #[arg(long, default_value = "resolved", value_name = "resolved|canonical")]
     pub(crate) naming: Naming,
 }
 
@@ -92,14 +92,6 @@ pub(crate) struct WriteReadmeArguments {
     #[arg(long, alias = "feature_set", value_name = "NAME")]
     pub(crate) feature_set: FeatureSet,
     /// Names of the columns: short ones, or with every part.
-    #[arg(long, default_value = "resolved", value_name = "resolved|canonical", value_parser = parse_naming)]
+    #[arg(long, default_value = "resolved", value_name = "resolved|canonical")]
     pub(crate) naming: Naming,
-}
-
-fn parse_naming(text: &str) -> Result<Naming, String> {
-    match text {
-        "resolved" => Ok(Naming::Resolved),
-        "canonical" => Ok(Naming::Canonical),
-        _ => Err("give resolved or canonical".into()),
-    }
 }

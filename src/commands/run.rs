@@ -13,23 +13,16 @@ use crate::terminal::{self, Kind, escaped, tell};
 
 pub(crate) fn run(arguments: &RunArguments) -> Result {
     // Before the long part.
-    let exclude = arguments
-        .exclude
-        .as_ref()
-        .map(Exclusions::read)
-        .transpose()?;
+    let exclude = arguments.exclude.as_ref();
+    let exclude = exclude.map(Exclusions::read).transpose()?;
     let (mut job, models, reporter) = prepare(&arguments.cohort, false)?;
     job.keep.extend(arguments.exclude.clone());
-    let mut job = WholeJob::new(job)
-        .with_set(arguments.feature_set)
-        .with_exclude(exclude.unwrap_or_default());
+    let mut job = WholeJob::new(job);
+    job.set = arguments.feature_set;
+    job.exclude = exclude.unwrap_or_default();
     job.exclude_quality.clone_from(&arguments.exclude_quality);
-    whole(
-        &job,
-        &models,
-        &reporter,
-        arguments.cohort.computing.device.first().is_gpu(),
-    )
+    let on_gpu = arguments.cohort.computing.device.first().is_gpu();
+    whole(&job, &models, &reporter, on_gpu)
 }
 
 /// Runs a whole job and says how it went.
@@ -84,9 +77,8 @@ pub(super) fn whole(job: &WholeJob, models: &Models, reporter: &Reporter, on_gpu
     let measured = biomarkers.map_or(no_biomarkers.is_some(), |measured| {
         measured.failed + measured.not_begun == 0
     });
-    Ok(if all == Done::All && !measured {
-        Done::Some
-    } else {
-        all
+    Ok(match all {
+        Done::All if !measured => Done::Some,
+        all => all,
     })
 }

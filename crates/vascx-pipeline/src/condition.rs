@@ -42,9 +42,8 @@ const COMPARISONS: [(&str, Comparison); 7] = [
 
 impl Comparison {
     fn sign(self) -> &'static str {
-        let found = COMPARISONS
-            .iter()
-            .find(|(_, comparison)| *comparison == self);
+        let mut known = COMPARISONS.iter();
+        let found = known.find(|(_, comparison)| *comparison == self);
         found.map_or("", |(sign, _)| sign)
     }
 
@@ -102,13 +101,8 @@ impl Condition {
 
 impl Display for Condition {
     fn fmt(&self, formatter: &mut Formatter) -> fmt::Result {
-        write!(
-            formatter,
-            "{}{}{}",
-            self.column,
-            self.comparison.sign(),
-            self.number
-        )
+        let sign = self.comparison.sign();
+        write!(formatter, "{}{sign}{}", self.column, self.number)
     }
 }
 
@@ -121,10 +115,9 @@ impl FromStr for Condition {
         };
         let at = text.find(['<', '>', '=', '!']).ok_or_else(wrong)?;
         let (column, rest) = (text[..at].trim(), &text[at..]);
-        let (sign, comparison) = COMPARISONS
-            .iter()
-            .find(|(sign, _)| rest.starts_with(sign))
-            .ok_or_else(wrong)?;
+        let mut known = COMPARISONS.iter();
+        let found = known.find(|(sign, _)| rest.starts_with(sign));
+        let (sign, comparison) = found.ok_or_else(wrong)?;
         let number: f64 = rest[sign.len()..].trim().parse().map_err(|_| wrong())?;
         if column.is_empty() || !number.is_finite() {
             return Err(wrong());

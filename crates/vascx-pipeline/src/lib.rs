@@ -42,8 +42,8 @@ mod table;
 mod whole;
 
 pub use biomarkers::{
-    BiomarkerJob, BiomarkerSummary, Existing, Extras, Mapping, Outcome, Pictures, Scale,
-    write_mapping, write_readme,
+    BiomarkerJob, BiomarkerSummary, Extras, Mapping, Outcome, Pictures, Scale, write_mapping,
+    write_readme,
 };
 pub use condition::Condition;
 pub use error::{Error, Result};
@@ -51,4 +51,5 @@ pub use exclusions::{Exclusions, Mark};
 pub use models::{Loaded, Located, ModelCache, ModelChoice, cache_folder, locate};
 pub use redraw::Redraw;
 pub use report::{Report, Summary};
+pub use vascx_inference::Existing;
 pub use whole::{BIOMARKERS, Step, WholeJob, WholeSummary};

@@ -72,26 +72,20 @@ impl Redraw {
         let path = |id: &String| self.pictures.join(format!("{id}.{suffix}"));
         let pictures: Vec<PathBuf> = ids.iter().map(path).collect();
         let sources = self.sources(&ids, &known);
-        check_outputs(
-            sources.iter().map(PathBuf::as_path),
-            pictures.iter().map(PathBuf::as_path),
-        )?;
+        let [read, written] = [&sources, &pictures].map(|paths| paths.iter().map(PathBuf::as_path));
+        check_outputs(read, written)?;
         if let Some(there) = pictures.iter().find(|path| path.symlink_metadata().is_ok())
             && !self.overwrite
         {
-            return Err(Error::input(
-                there,
-                "it is there already; --overwrite replaces it, or name another folder",
-            ));
+            let reason = "it is there already; --overwrite replaces it, or name another folder";
+            return Err(Error::input(there, reason));
         }
         fs::create_dir_all(&self.pictures).map_err(|error| Error::output(&self.pictures, error))?;
         let mut drawn = 0;
         // As many at a time as there are threads: pictures are large.
         for some in ids.chunks(rayon::current_num_threads()) {
-            let results: Vec<_> = some
-                .par_iter()
-                .map(|id| self.draw(id, &path(id), &known))
-                .collect();
+            let drawing = some.par_iter().map(|id| self.draw(id, &path(id), &known));
+            let results: Vec<_> = drawing.collect();
             for (id, result) in some.iter().zip(results) {
                 drawn += usize::from(result.is_ok());
                 each(id, result.err().as_deref());
@@ -102,17 +96,14 @@ impl Redraw {
 
     /// Photographs, and whatever a folder of results may hold of them beside overlays.
     fn sources(&self, ids: &[String], known: &Known) -> Vec<PathBuf> {
-        let folders = MAPS
-            .iter()
-            .flat_map(|map| [PathBuf::from(map), Path::new("native").join(map)]);
-        let results: Vec<PathBuf> = folders
-            .chain([CROPS.into()])
-            .map(|folder| self.results.join(folder))
-            .collect();
+        let maps = MAPS.iter();
+        let folders = maps.flat_map(|map| [PathBuf::from(map), Path::new("native").join(map)]);
+        let folders: Vec<PathBuf> = folders.chain([CROPS.into()]).collect();
         let of_results = ids.iter().flat_map(|id| {
-            results
+            let file = format!("{id}.png");
+            folders
                 .iter()
-                .map(move |folder| folder.join(format!("{id}.png")))
+                .map(move |folder| self.results.join(folder).join(&file))
         });
         of_results
             .chain(known.photographs.values().cloned())
@@ -122,20 +113,15 @@ impl Redraw {
     fn ids(&self) -> Result<Vec<String>> {
         let crops = self.results.join(CROPS);
         let entries = fs::read_dir(&crops).map_err(|error| Error::input(&crops, error))?;
-        let names = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok());
-        let mut there: Vec<String> = names
-            .filter(|name| !name.starts_with('.'))
-            .filter_map(|name| Some(name.strip_suffix(".png")?.to_owned()))
-            .collect();
+        let ids = entries.flatten().filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let id = name.strip_suffix(".png").filter(|_| !name.starts_with('.'));
+            id.map(str::to_owned)
+        });
+        let mut there: Vec<String> = ids.collect();
         there.sort_unstable();
-        let unknown: Vec<String> = self
-            .ids
-            .iter()
-            .filter(|id| there.binary_search(id).is_err())
-            .cloned()
-            .collect();
+        let unknown = |id: &&String| there.binary_search(id).is_err();
+        let unknown: Vec<String> = self.ids.iter().filter(unknown).cloned().collect();
         if !unknown.is_empty() {
             return Err(Error::UnknownEyes(unknown));
         }
@@ -176,20 +162,16 @@ impl Redraw {
             }
         }
         if let Some(table) = table("quality.csv")? {
-            let columns: Vec<(usize, &String)> = table
-                .header
-                .iter()
-                .enumerate()
-                .filter(|(_, name)| name.starts_with('p'))
-                .collect();
+            let columns = table.header.iter().enumerate();
+            let columns = columns.filter(|(_, name)| name.starts_with('p'));
+            let columns: Vec<(usize, &String)> = columns.collect();
             for (id, row) in table.rows() {
                 let words = columns.iter().filter_map(|&(column, name)| {
                     let value: f64 = row.get(column)?.parse().ok()?;
                     Some(format!("{name} {value:.2}"))
                 });
-                known
-                    .qualities
-                    .insert(id.to_owned(), words.collect::<Vec<_>>().join(" "));
+                let words = words.collect::<Vec<_>>().join(" ");
+                known.qualities.insert(id.to_owned(), words);
             }
         }
         Ok(known)
@@ -200,9 +182,8 @@ impl Redraw {
         let crop = file(CROPS);
         let map = |folder: &str, read: fn(&Path) -> std::result::Result<Map, String>| {
             let path = file(folder);
-            path.exists()
-                .then(|| read(&path).and_then(grey))
-                .transpose()
+            let map = path.exists().then(|| read(&path).and_then(grey));
+            map.transpose()
         };
         let mut answers = EyeAnswers::default();
         let [artery_vein, vessels, disc] = MAPS;
@@ -212,14 +193,12 @@ impl Redraw {
         answers.fovea = known.foveas.get(id).copied();
         let style = self.options.style;
         let drawn: RgbImage = if self.native {
-            let photograph = known
-                .photographs
-                .get(id)
-                .ok_or("manifest.csv does not say where its photograph is")?;
+            let photograph = known.photographs.get(id);
+            let photograph =
+                photograph.ok_or("manifest.csv does not say where its photograph is")?;
             let photograph = Photograph::open(photograph).map_err(|error| error.to_string())?;
-            let side = image::image_dimensions(&crop)
-                .map_err(|error| error.to_string())?
-                .0;
+            let sides = image::image_dimensions(&crop);
+            let (side, _) = sides.map_err(|error| error.to_string())?;
             let field = FieldOfView::find(&photograph);
             answers.draw_on_photograph(photograph.rgb(), &field, side, style)
         } else {
@@ -233,9 +212,8 @@ impl Redraw {
         for notice in &known.notices {
             caption = format!("{caption}\n{notice}");
         }
-        self.options
-            .save(path, &drawn, &caption)
-            .map_err(|error| error.to_string())
+        let saved = self.options.save(path, &drawn, &caption);
+        saved.map_err(|error| error.to_string())
     }
 }
 
@@ -246,9 +224,8 @@ fn grey(map: Map) -> std::result::Result<GrayImage, String> {
 
 /// Names of models and what is to be known of them, each once, as `run.json` has them.
 fn notices(run: &Path) -> Vec<String> {
-    let read =
-        || -> Option<serde_json::Value> { serde_json::from_slice(&fs::read(run).ok()?).ok() };
-    let Some(run) = read() else {
+    let run = fs::read(run).unwrap_or_default();
+    let Ok(run) = serde_json::from_slice::<serde_json::Value>(&run) else {
         return Vec::new();
     };
     let models = run["models"].as_object().into_iter().flatten();
@@ -263,10 +240,6 @@ fn notices(run: &Path) -> Vec<String> {
         unique
     };
     let names = texts("name").join(", ");
-    let mut lines: Vec<String> = Some(names)
-        .filter(|names| !names.is_empty())
-        .into_iter()
-        .collect();
-    lines.extend(texts("notice"));
-    lines
+    let names = Some(names).filter(|names| !names.is_empty());
+    names.into_iter().chain(texts("notice")).collect()
 }

@@ -27,8 +27,8 @@ pub const BIOMARKERS: &str = "biomarkers";
 /// let located = choice.locate(|_, _| ())?;
 /// let loaded = located.load(Device::Cpu, Precision::F32, &ModelCache::of_user("1"))?;
 /// let inputs = Inputs::resolve(&["photographs".into()], InputOptions::default())?;
-/// let job = WholeJob::new(CohortJob::new(inputs.photographs, "out"))
-///     .with_exclude_quality("p3>0.5".parse()?);
+/// let mut job = WholeJob::new(CohortJob::new(inputs.photographs, "out"));
+/// job.exclude_quality = Some("p3>0.5".parse()?);
 /// let summary = job.run(&loaded.models, |step| match step {
 ///     Step::Photograph(outcome) => println!("{}", outcome.input.id),
 ///     _ => {}
@@ -93,27 +93,6 @@ impl WholeJob {
         }
     }
 
-    /// With other biomarkers.
-    #[must_use]
-    pub fn with_set(mut self, set: FeatureSet) -> Self {
-        self.set = set;
-        self
-    }
-
-    /// Without the biomarkers of some photographs.
-    #[must_use]
-    pub fn with_exclude(mut self, exclude: Exclusions) -> Self {
-        self.exclude = exclude;
-        self
-    }
-
-    /// Without the biomarkers of photographs of some quality.
-    #[must_use]
-    pub fn with_exclude_quality(mut self, condition: Condition) -> Self {
-        self.exclude_quality = Some(condition);
-        self
-    }
-
     /// The folder of tables of biomarkers.
     pub fn biomarkers_folder(&self) -> PathBuf {
         self.photographs.out.join(BIOMARKERS)
@@ -133,9 +112,8 @@ impl WholeJob {
             each(step);
         };
         let begun = Instant::now();
-        let photographs = self
-            .photographs
-            .run(models, |outcome| tell(Step::Photograph(&outcome)))?;
+        let of_photographs = |outcome: vascx_inference::Outcome| tell(Step::Photograph(&outcome));
+        let photographs = self.photographs.run(models, of_photographs)?;
         let mut summary = WholeSummary {
             photographs,
             biomarkers: None,
@@ -183,12 +161,9 @@ impl WholeJob {
             models.get(role).is_none() && !there.exists()
         });
         let missing: Vec<&str> = missing.map(Role::name).collect();
-        (!missing.is_empty()).then(|| {
-            format!(
-                "biomarkers need artery_vein, disc and fovea; missing: {}",
-                missing.join(", ")
-            )
-        })
+        let named = missing.join(", ");
+        (!missing.is_empty())
+            .then(|| format!("biomarkers need artery_vein, disc and fovea; missing: {named}"))
     }
 
     fn measure(&self, cancel: &Cancel, tell: &(impl Fn(Step) + Sync)) -> Result<BiomarkerSummary> {
@@ -202,13 +177,9 @@ impl WholeJob {
         // The report shows all eyes.
         job.extras = Extras::default();
         job.existing = match self.photographs.existing {
-            Existing::Resume => biomarkers::Existing::Resume,
-            Existing::Overwrite => biomarkers::Existing::Overwrite,
             // The folder of results is this job's own by now.
-            Existing::Refuse if biomarkers::is_ours(&job.report)? => {
-                biomarkers::Existing::Overwrite
-            }
-            Existing::Refuse => biomarkers::Existing::Refuse,
+            Existing::Refuse if biomarkers::is_ours(&job.report)? => Existing::Overwrite,
+            existing => existing,
         };
         job.run(
             cancel,

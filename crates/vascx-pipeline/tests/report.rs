@@ -225,9 +225,11 @@ fn a_folder_without_results_or_with_two_tables_of_biomarkers_is_an_error() {
     }
     let error = write(folder.path()).unwrap_err().to_string();
     assert!(error.contains("say which"), "{error}");
-    let one = Report::new(folder.path()).with_biomarkers(folder.path().join("one"));
+    let mut one = Report::new(folder.path());
+    one.biomarkers = Some(folder.path().join("one"));
     assert_eq!(one.write(|_, _| ()).unwrap().photographs, 1);
-    let none = Report::new(folder.path()).with_biomarkers(folder.path());
+    let mut none = Report::new(folder.path());
+    none.biomarkers = Some(folder.path().to_owned());
     assert!(
         none.write(|_, _| ())
             .unwrap_err()

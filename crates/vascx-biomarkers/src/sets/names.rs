@@ -1,6 +1,8 @@
 //! Names of variables. A canonical name holds every part; a resolved one drops the parts that do
 //! not vary among the set's variables of the same feature.
 
+use std::str::FromStr;
+
 use super::{Aggregate, Biomarker, FeatureSet, Kind, Sector, TortuosityMeasure};
 use crate::grid::{Field, Grid};
 use crate::own;
@@ -13,6 +15,26 @@ pub enum Naming {
     Resolved,
     /// Whole.
     Canonical,
+}
+
+impl Naming {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resolved => "resolved",
+            Self::Canonical => "canonical",
+        }
+    }
+}
+
+impl FromStr for Naming {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut all = [Self::Resolved, Self::Canonical].into_iter();
+        all.find(|naming| naming.name() == text)
+            .ok_or("give resolved or canonical")
+    }
 }
 
 /// What a column of the table is called and means.

@@ -114,11 +114,8 @@ impl Cohort {
             let changed = metadata.as_ref().and_then(|file| file.modified().ok());
             let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
             let length = metadata.map_or(0, |file| file.len());
-            let _ = write!(
-                stamp,
-                "{length}:{};",
-                changed.unwrap_or_default().as_nanos()
-            );
+            let changed = changed.unwrap_or_default().as_nanos();
+            let _ = write!(stamp, "{length}:{changed};");
         }
         let _ = write!(stamp, "{:?};{:?}", eye.fovea, eye.bounds);
         format!("{:016x}", fingerprint(&stamp))
@@ -170,12 +167,11 @@ fn fovea_table(path: &Path) -> Result<HashMap<String, Row>> {
     let mut reader = open(path)?;
     let columns =
         |names: [&str; 2]| Some([column(&reader.1, names[0])?, column(&reader.1, names[1])?]);
-    let [x, y] = FOVEA.into_iter().find_map(columns).ok_or_else(|| {
-        Error::input(
-            path,
-            "no columns x_fovea and y_fovea (or mean_x and mean_y, as of old)",
-        )
-    })?;
+    let missing = "no columns x_fovea and y_fovea (or mean_x and mean_y, as of old)";
+    let [x, y] = FOVEA
+        .into_iter()
+        .find_map(columns)
+        .ok_or_else(|| Error::input(path, missing))?;
     collect(path, &mut reader.0, |record| {
         let value = |index: usize| record.get(index).unwrap_or_default().trim();
         format!("{} {}", value(x), value(y))
@@ -201,14 +197,10 @@ fn point_from(text: &str) -> Option<Point> {
 
 /// A CSV file and its header.
 pub(crate) fn open(path: &Path) -> Result<(csv::Reader<fs::File>, csv::StringRecord)> {
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_path(path)
-        .map_err(|error| Error::input(path, error))?;
-    let header = reader
-        .headers()
-        .map_err(|error| Error::input(path, error))?
-        .clone();
+    let failed = |error| Error::input(path, error);
+    let reader = csv::ReaderBuilder::new().flexible(true).from_path(path);
+    let mut reader = reader.map_err(failed)?;
+    let header = reader.headers().map_err(failed)?.clone();
     Ok((reader, header))
 }
 

@@ -36,19 +36,15 @@ pub fn write_mapping(path: &Path, set: FeatureSet, naming: Naming, mapping: Mapp
     make_folder(path)?;
     let variables = set.variables(naming);
     match mapping {
-        Mapping::Table => write_table(
-            path,
-            &["variable", "display_name", "description"],
-            |table| {
-                variables.iter().try_for_each(|variable| {
-                    table.write_record([
-                        &variable.name,
-                        &variable.display_name,
-                        &variable.description,
-                    ])
+        Mapping::Table => {
+            let header = ["variable", "display_name", "description"];
+            write_table(path, &header, |table| {
+                let mut rows = variables.iter();
+                rows.try_for_each(|v| {
+                    table.write_record([&v.name, &v.display_name, &v.description])
                 })
-            },
-        ),
+            })
+        }
         Mapping::Json => {
             let names = variables.into_iter().map(|v| (v.name, v.display_name));
             write_json(path, &InOrder(names.collect()))
@@ -77,16 +73,15 @@ pub(crate) fn write_report(
     write_page(&job.report.join("README.md"), &page)?;
     let pictures: std::collections::BTreeSet<_> =
         plots.values().flatten().map(|plot| &plot.1).collect();
-    let created = OffsetDateTime::now_utc()
-        .format(&Rfc3339)
-        .unwrap_or_default();
+    let created = OffsetDateTime::now_utc().format(&Rfc3339);
+    let created = created.unwrap_or_default();
     let mut report = json!({
         "schema_version": 1,
         "created_utc": created.replace('Z', "+00:00"),
         "vascx_version": env!("CARGO_PKG_VERSION"),
         "feature_set": job.set.name(),
         "feature_set_description": description(job.set),
-        "naming": naming_name(job.naming),
+        "naming": job.naming.name(),
         "dataset": { "image_count": rows, "report_sample_ids": ids },
         "biomarker_count": job.set.variables(job.naming).len(),
         "plot_count": pictures.len(),
@@ -137,14 +132,6 @@ fn description(set: FeatureSet) -> &'static str {
     }
 }
 
-/// As on the command line.
-pub(crate) fn naming_name(naming: Naming) -> &'static str {
-    match naming {
-        Naming::Resolved => "resolved",
-        Naming::Canonical => "canonical",
-    }
-}
-
 fn page(
     set: FeatureSet,
     naming: Naming,
@@ -161,14 +148,11 @@ fn page(
     line(description(set));
     line("");
     line(&format!("- Feature set: `{}`", set.name()));
-    line(&format!("- Naming: `{}`", naming_name(naming)));
+    line(&format!("- Naming: `{}`", naming.name()));
     line(&format!("- Biomarkers: {}", variables.len()));
     if let Some((job, rows, ids)) = report {
         line(&format!("- Photographs: {rows}"));
-        line(&format!(
-            "- Program: vascx-rs {}",
-            env!("CARGO_PKG_VERSION")
-        ));
+        line(concat!("- Program: vascx-rs ", env!("CARGO_PKG_VERSION")));
         line("\n## Files\n");
         line(
             "- `biomarkers.csv`: a row per photograph, a column per biomarker; an empty cell is undefined.",
@@ -241,13 +225,7 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 }
 
 fn make_folder(path: &Path) -> Result<()> {
-    match path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).map_err(|error| Error::output(folder, error))
-        }
-        None => Ok(()),
-    }
+    // The parent of a bare name is the empty path, which is there.
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder).map_err(|error| Error::output(folder, error))
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 use vascx_biomarkers::{FeatureSet, Naming};
-use vascx_inference::{Cancel, FolderLock, remove_unfinished};
+use vascx_inference::{Cancel, Existing, FolderLock, remove_unfinished};
 
 use crate::biomarkers::cohort::{Cohort, CohortEye, MAPS, fingerprint};
-use crate::biomarkers::documents;
+use crate::biomarkers::documents::{self, Mapping};
 use crate::biomarkers::journal::{self, Journal, Record};
 use crate::biomarkers::log;
 use crate::biomarkers::measure::measure;
@@ -50,20 +50,10 @@ pub struct BiomarkerJob {
     pub extras: Extras,
     /// A file that warnings are appended to.
     pub log: Option<PathBuf>,
-    /// What to do with a report that exists.
+    /// What to do with a report that exists: leave it alone, which is an error; go on with a job that
+    /// was interrupted, or measure photographs that have come since; or replace the files that a report
+    /// consists of.
     pub existing: Existing,
-}
-
-/// What to do with a report that exists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Existing {
-    /// Leave it alone: an error.
-    #[default]
-    Refuse,
-    /// Replace the files that a report consists of.
-    Overwrite,
-    /// Go on with a job that was interrupted, or measure photographs that have come since.
-    Resume,
 }
 
 /// What is written beside the values.
@@ -165,11 +155,8 @@ impl BiomarkerJob {
         begin: impl FnOnce(usize),
         each: impl FnMut(Outcome) + Send,
     ) -> Result<BiomarkerSummary> {
-        if self
-            .report
-            .extension()
-            .is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
-        {
+        let ending = self.report.extension();
+        if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
             return Err(Error::ReportIsTable(self.report.clone()));
         }
         let mut cohort = Cohort::open(&self.input, &self.scale)?;
@@ -196,21 +183,12 @@ impl BiomarkerJob {
             left_out: cohort.left_out.len(),
             ..BiomarkerSummary::default()
         };
-        let todo: Vec<&CohortEye> = cohort
-            .eyes
-            .iter()
-            .filter(|eye| !journal.holds(&eye.id))
-            .collect();
-        summary.resumed = cohort.eyes.len() - todo.len();
+        let eyes = cohort.eyes.iter();
+        let (done, todo): (Vec<&CohortEye>, Vec<_>) = eyes.partition(|eye| journal.holds(&eye.id));
+        summary.resumed = done.len();
         let each = Mutex::new(each);
-        for eye in cohort.eyes.iter().filter(|eye| journal.holds(&eye.id)) {
-            tell(
-                &each,
-                &Record {
-                    id: eye.id.clone(),
-                    ..Record::default()
-                },
-            );
+        for eye in done {
+            tell(&each, &eye.id, &Record::default());
         }
         let threads = self.threads.max(1);
         let pool = rayon::ThreadPoolBuilder::new()
@@ -224,15 +202,13 @@ impl BiomarkerJob {
                         return None;
                     }
                     let record = measure(&cohort, eye, self);
-                    tell(&each, &record);
+                    tell(&each, &record.id, &record);
                     Some(record)
                 });
                 measured.collect()
             });
-            summary.failed += records
-                .iter()
-                .filter(|record| record.failure.is_some())
-                .count();
+            let failed = records.iter().filter(|record| record.failure.is_some());
+            summary.failed += failed.count();
             summary.not_begun += chunk.len() - records.len();
             journal.add(&records)?;
         }
@@ -242,12 +218,8 @@ impl BiomarkerJob {
         if let Some(log) = &self.log {
             log::append(log, &counts)?;
         }
-        documents::write_mapping(
-            &self.report.join("data_dictionary.csv"),
-            self.set,
-            self.naming,
-            documents::Mapping::Table,
-        )?;
+        let dictionary = self.report.join("data_dictionary.csv");
+        documents::write_mapping(&dictionary, self.set, self.naming, Mapping::Table)?;
         if self.extras.report.is_some() {
             let plots = plots::draw(self, &cohort, &journal, &pictured)?;
             let rows = summary.measured + summary.failed;
@@ -263,16 +235,12 @@ impl BiomarkerJob {
             Some(Pictures::First(count)) => Ok(cohort.eyes.iter().take(*count).collect()),
             Some(Pictures::Of(ids)) => {
                 let find = |id: &String| cohort.eyes.iter().find(|eye| eye.id == *id);
-                let unknown: Vec<_> = ids
-                    .iter()
-                    .filter(|id| find(id).is_none())
-                    .cloned()
-                    .collect();
-                if unknown.is_empty() {
-                    Ok(ids.iter().filter_map(find).collect())
-                } else {
-                    Err(Error::UnknownEyes(unknown))
+                let (known, unknown): (Vec<_>, Vec<_>) =
+                    ids.iter().cloned().partition(|id| find(id).is_some());
+                if !unknown.is_empty() {
+                    return Err(Error::UnknownEyes(unknown));
                 }
+                Ok(known.iter().filter_map(find).collect())
             }
         }
     }
@@ -286,12 +254,9 @@ impl BiomarkerJob {
         // Before anything is made, as far as the path exists.
         self.keep_off_the_maps(&real_path(report))?;
         let found = || -> Vec<String> {
-            REPORT_FILES
-                .into_iter()
-                .chain(plots::FOLDERS)
-                .filter(|name| report.join(name).symlink_metadata().is_ok())
-                .map(str::to_owned)
-                .collect()
+            let names = REPORT_FILES.into_iter().chain(plots::FOLDERS);
+            let found = names.filter(|name| report.join(name).symlink_metadata().is_ok());
+            found.map(str::to_owned).collect()
         };
         let names = found();
         if self.existing == Existing::Refuse && !names.is_empty() {
@@ -347,7 +312,7 @@ impl BiomarkerJob {
         set("vascx_version", env!("CARGO_PKG_VERSION").into());
         set("input", real_path(&self.input).to_string_lossy().into());
         set("feature_set", self.set.name().into());
-        set("naming", documents::naming_name(self.naming).into());
+        set("naming", self.naming.name().into());
         set("segments", extra.segments.into());
         set("bifurcations", extra.bifurcations.into());
         let scale = match &self.scale {
@@ -389,12 +354,10 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn tell(each: &Mutex<impl FnMut(Outcome)>, record: &Record) {
-    let mut each = each
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+fn tell(each: &Mutex<impl FnMut(Outcome)>, id: &str, record: &Record) {
+    let mut each = each.lock().unwrap_or_else(PoisonError::into_inner);
     each(Outcome {
-        id: &record.id,
+        id,
         failure: record.failure.as_deref(),
         warnings: &record.warnings,
     });

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,7 @@ impl Journal {
     /// The file cannot be written.
     pub(crate) fn begin(report: &Path, description: &Map<String, Value>) -> Result<Self> {
         let path = report.join(FILE);
-        let output = |error| Error::output(&path, error);
+        let output = |error: io::Error| Error::output(&path, error);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(output(error)),
             _ => {}
@@ -67,11 +67,9 @@ impl Journal {
         // Never through a link that came there in the meantime.
         let file = options.read(true).write(true).create_new(true).open(&path);
         let mut file = file.map_err(output)?;
-        let mut line =
-            serde_json::to_vec(description).map_err(|error| Error::output(&path, error))?;
-        line.push(b'\n');
-        let written = file.write_all(&line).and_then(|()| file.sync_data());
-        written.map_err(|error| Error::output(&path, error))?;
+        let line = format!("{}\n", serde_json::Value::from(description.clone()));
+        let written = file.write_all(line.as_bytes());
+        written.and_then(|()| file.sync_data()).map_err(output)?;
         Ok(Self {
             path,
             file,
@@ -125,17 +123,17 @@ impl Journal {
         for record in records {
             let place = (self.end + lines.len() as u64, record.maps.clone());
             self.places.insert(record.id.clone(), place);
-            serde_json::to_writer(&mut lines, record)
-                .map_err(|error| Error::output(&self.path, error))?;
+            serde_json::to_writer(&mut lines, record).map_err(|error| self.output(error.into()))?;
             lines.push(b'\n');
         }
-        self.file
-            .write_all(&lines)
-            .map_err(|error| Error::output(&self.path, error))?;
+        let written = self.file.write_all(&lines);
+        written.map_err(|error| self.output(error))?;
         self.end += lines.len() as u64;
-        self.file
-            .sync_data()
-            .map_err(|error| Error::output(&self.path, error))
+        self.file.sync_data().map_err(|error| self.output(error))
+    }
+
+    fn output(&self, error: io::Error) -> Error {
+        Error::output(&self.path, error)
     }
 
     /// Calls `each` with the records of these eyes, in this order, one after the other.
@@ -154,7 +152,7 @@ impl Journal {
             reader.seek_relative(place as i64 - at)?;
             let mut line = String::new();
             at = place as i64 + reader.read_line(&mut line)? as i64;
-            each(serde_json::from_str(&line).map_err(std::io::Error::from)?)?;
+            each(serde_json::from_str(&line).map_err(io::Error::from)?)?;
         }
         Ok(())
     }

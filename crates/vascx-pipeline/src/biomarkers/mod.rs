@@ -17,7 +17,7 @@ mod scale;
 mod tables;
 
 pub use documents::{Mapping, write_mapping, write_readme};
-pub use job::{BiomarkerJob, BiomarkerSummary, Existing, Extras, Outcome, Pictures};
+pub use job::{BiomarkerJob, BiomarkerSummary, Extras, Outcome, Pictures};
 pub(crate) use journal::is_there as is_ours;
 pub(crate) use maps::{Map, read_artery_vein, read_mask};
 pub use scale::Scale;

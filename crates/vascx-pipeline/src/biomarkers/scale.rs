@@ -60,19 +60,11 @@ impl FromStr for Scale {
 
     /// A number, `FILE.csv` (column `mm_per_pixel`), or `FILE.csv:COLUMN`.
     fn from_str(text: &str) -> Result<Self> {
-        if let Ok(scale) = text.parse() {
-            return if positive(scale) {
-                Ok(Self::Fixed(scale))
-            } else {
-                Err(Error::Scale {
-                    given: text.to_owned(),
-                })
-            };
-        }
-        match text.rfind(".csv:") {
-            Some(at) => Self::table(Path::new(&text[..at + 4]), &text[at + 5..]),
-            None if is_table(text) => Self::table(Path::new(text), COLUMN),
-            None => Err(Error::Scale {
+        match (text.parse(), text.rfind(".csv:")) {
+            (Ok(scale), _) if positive(scale) => Ok(Self::Fixed(scale)),
+            (Err(_), Some(at)) => Self::table(Path::new(&text[..at + 4]), &text[at + 5..]),
+            (Err(_), None) if is_table(text) => Self::table(Path::new(text), COLUMN),
+            _ => Err(Error::Scale {
                 given: text.to_owned(),
             }),
         }

@@ -37,76 +37,54 @@ pub(crate) fn write(
         })
     })?;
     let mut counts = Counts::new();
-    write_table(
-        &file("reasons.csv"),
-        &["id", "variable", "reason"],
-        |table| {
-            each(&mut |record| {
-                for (index, reason) in &record.reasons {
-                    let Some(variable) = variables.get(*index) else {
-                        continue;
-                    };
-                    let variable = variable.name.as_str();
-                    table.write_record([record.id.as_str(), variable, reason])?;
-                    *counts
-                        .entry(format!("{variable} is undefined"))
-                        .or_default() += 1;
-                }
-                Ok(())
-            })
-        },
-    )?;
+    let header = ["id", "variable", "reason"];
+    write_table(&file("reasons.csv"), &header, |table| {
+        each(&mut |record| {
+            for (index, reason) in &record.reasons {
+                let Some(variable) = variables.get(*index) else {
+                    continue;
+                };
+                let variable = variable.name.as_str();
+                table.write_record([record.id.as_str(), variable, reason])?;
+                let undefined = format!("{variable} is undefined");
+                *counts.entry(undefined).or_default() += 1;
+            }
+            Ok(())
+        })
+    })?;
     let header = ["id", "status", "reason", "warnings", "undefined", "seconds"];
     write_table(&file("manifest.csv"), &header, |table| {
         each(&mut |record| {
-            let Record {
-                id,
-                failure,
-                warnings,
-                seconds,
-                reasons,
-                ..
-            } = record;
+            let failure = &record.failure;
             let status = if failure.is_some() { "failed" } else { "ok" };
-            for warning in failure.iter().chain(&warnings) {
+            for warning in failure.iter().chain(&record.warnings) {
                 *counts.entry(warning.clone()).or_default() += 1;
             }
-            let undefined = reasons.len().to_string();
-            let seconds = format!("{seconds:.3}");
-            let failure = failure.unwrap_or_default();
-            let warnings = warnings.join("; ");
-            table.write_record([
-                id.as_str(),
-                status,
-                failure.as_str(),
-                warnings.as_str(),
-                undefined.as_str(),
-                seconds.as_str(),
-            ])
+            let undefined = record.reasons.len().to_string();
+            let seconds = format!("{:.3}", record.seconds);
+            let failure = failure.as_deref().unwrap_or_default();
+            let warnings = record.warnings.join("; ");
+            table.write_record([&record.id, status, failure, &warnings, &undefined, &seconds])
         })?;
         for (id, reason) in &cohort.left_out {
             table.write_record([id, "left out", reason, "", "", ""])?;
         }
         Ok(())
     })?;
-    if job.extras.segments {
-        write_table(&file("segments.csv"), &SEGMENT_COLUMNS, |table| {
+    let rows = |name: &str, header: &[&str], of: fn(Record) -> Vec<Vec<String>>| {
+        write_table(&file(name), header, |table| {
             each(&mut |record| {
-                record
-                    .segments
-                    .iter()
-                    .try_for_each(|row| table.write_record(row))
+                let mut rows = of(record).into_iter();
+                rows.try_for_each(|row| table.write_record(row))
             })
-        })?;
+        })
+    };
+    if job.extras.segments {
+        rows("segments.csv", &SEGMENT_COLUMNS, |record| record.segments)?;
     }
     if job.extras.bifurcations {
-        write_table(&file("bifurcations.csv"), &BIFURCATION_COLUMNS, |table| {
-            each(&mut |record| {
-                record
-                    .bifurcations
-                    .iter()
-                    .try_for_each(|row| table.write_record(row))
-            })
+        rows("bifurcations.csv", &BIFURCATION_COLUMNS, |record| {
+            record.bifurcations
         })?;
     }
     Ok(counts)

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use csv::StringRecord;
-use vascx_biomarkers::FieldOfView;
 
 use super::columns::{self, Column, Group, Reasons, cell, number};
 use super::findings::{Finding, Kind};
@@ -68,17 +67,20 @@ impl Photograph {
         self.has_layers = small.has_layers;
         self.side = small.side;
         if let Some(problem) = small.problem {
-            self.findings.push(Finding::new(Kind::Unreadable, problem));
+            self.find(Kind::Unreadable, problem);
         }
+    }
+
+    /// Adds a finding.
+    pub(super) fn find(&mut self, kind: Kind, text: impl Into<String>) {
+        let text = text.into();
+        self.findings.push(Finding { kind, text });
     }
 
     /// The gravest of its findings' levels; 0 without findings.
     pub(super) fn level(&self) -> u8 {
-        self.findings
-            .iter()
-            .map(|f| f.kind.level())
-            .max()
-            .unwrap_or(0)
+        let levels = self.findings.iter().map(|finding| finding.kind.level());
+        levels.max().unwrap_or(0)
     }
 }
 
@@ -97,24 +99,19 @@ struct Tables {
 impl Tables {
     fn read(folder: &Path, biomarkers: Option<&Path>) -> Result<Self> {
         let read = |name: &str| Table::read(&folder.join(name));
-        let beside = |name: &str| match biomarkers {
+        let beside = |folder: Option<&Path>, name: &str| match folder {
             Some(folder) => Table::read(&folder.join(name)),
             None => Ok(None),
         };
-        let measured = if biomarkers == Some(folder) {
-            None
-        } else {
-            beside("manifest.csv")?
-        };
-        let biomarkers = beside("biomarkers.csv")?;
+        let apart = biomarkers.filter(|&own| own != folder);
         Ok(Self {
             manifest: read("manifest.csv")?,
             bounds: read("bounds.csv")?,
             fovea: read("fovea.csv")?,
             quality: read("quality.csv")?,
             summary: read("summary.csv")?,
-            biomarkers,
-            measured,
+            biomarkers: beside(biomarkers, "biomarkers.csv")?,
+            measured: beside(apart, "manifest.csv")?,
         })
     }
 
@@ -138,25 +135,15 @@ impl Cohort {
     pub(super) fn read(folder: &Path, biomarkers: Option<&Path>) -> Result<Self> {
         let (pictures, ignored) = pictures::list(folder)?;
         let tables = Tables::read(folder, biomarkers)?;
-        let mut photographs: BTreeMap<String, Photograph> = pictures
-            .into_iter()
-            .map(|(id, pictures)| {
-                let photograph = Photograph {
-                    id: id.clone(),
-                    pictures,
-                    ..Photograph::default()
-                };
-                (id, photograph)
-            })
-            .collect();
+        let mut photographs: BTreeMap<String, Photograph> = BTreeMap::new();
+        for (id, pictures) in pictures {
+            photographs.entry(id).or_default().pictures = pictures;
+        }
         for (id, _) in tables.all().flat_map(Table::rows) {
-            if !photographs.contains_key(id) {
-                let photograph = Photograph {
-                    id: id.to_owned(),
-                    ..Photograph::default()
-                };
-                photographs.insert(id.to_owned(), photograph);
-            }
+            photographs.entry(id.to_owned()).or_default();
+        }
+        for (id, photograph) in &mut photographs {
+            photograph.id.clone_from(id);
         }
         let mut cohort = Self {
             photographs: photographs.into_values().collect(),
@@ -169,12 +156,11 @@ impl Cohort {
     }
 
     fn take(&mut self, tables: &Tables, biomarkers: Option<&Path>) -> Result<()> {
-        let numbers: HashMap<String, usize> = self
+        let ids = self
             .photographs
             .iter()
-            .enumerate()
-            .map(|(number, photograph)| (photograph.id.clone(), number))
-            .collect();
+            .map(|photograph| photograph.id.clone());
+        let numbers: HashMap<String, usize> = ids.zip(0..).collect();
         let photographs = &mut self.photographs;
         let mut each =
             |table: Option<&Table>, take: &dyn Fn(&Table, &StringRecord, &mut Photograph)| {
@@ -197,14 +183,8 @@ impl Cohort {
         });
         let mut add = |table: Option<&Table>, group, wanted: &dyn Fn(&str) -> bool| {
             if let Some(table) = table {
-                columns::add(
-                    &mut self.columns,
-                    &mut self.reasons,
-                    table,
-                    group,
-                    &numbers,
-                    wanted,
-                );
+                let (columns, reasons) = (&mut self.columns, &mut self.reasons);
+                columns::add(columns, reasons, table, group, &numbers, wanted);
             }
         };
         add(tables.biomarkers.as_ref(), Group::Biomarker, &|_| true);
@@ -244,12 +224,8 @@ impl Cohort {
         else {
             return;
         };
-        let columns: HashMap<String, usize> = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(number, column)| (column.name.clone(), number))
-            .collect();
+        let names = self.columns.iter().map(|column| column.name.as_str());
+        let columns: HashMap<&str, usize> = names.zip(0..).collect();
         for (id, row) in table.rows() {
             let column = columns.get(cell(row, variable));
             if let (Some(&photograph), Some(&column)) = (numbers.get(id), column) {
@@ -266,32 +242,24 @@ fn named<'a>(table: &Table, row: &'a StringRecord, name: &str) -> &'a str {
 fn take_manifest(table: &Table, row: &StringRecord, photograph: &mut Photograph) {
     let named = |name| named(table, row, name);
     named("path").clone_into(&mut photograph.path);
-    let (status, error) = (named("status"), named("error"));
-    let mut find = |kind, text: String| photograph.findings.push(Finding::new(kind, text));
-    let reason = |otherwise: &str| {
-        if error.is_empty() {
-            otherwise.to_owned()
-        } else {
-            error.to_owned()
-        }
-    };
-    match status {
+    let error = named("error");
+    let reason = |otherwise| if error.is_empty() { otherwise } else { error };
+    match named("status") {
         "" | "ok" => {}
-        "failed" => find(Kind::Failed, reason("no reason was written down")),
-        other => find(Kind::Excluded, reason(other)),
+        "failed" => photograph.find(Kind::Failed, reason("no reason was written down")),
+        other => photograph.find(Kind::Excluded, reason(other)),
     }
     match named("field_of_view") {
         "not_found" => photograph.field = Field::NotFound,
-        "corner_fit" => find(
+        "corner_fit" => photograph.find(
             Kind::Field,
-            "the field of view was fitted to the corners only; look whether its circle is right"
-                .into(),
+            "the field of view was fitted to the corners only; look whether its circle is right",
         ),
         _ => {}
     }
     for name in ["warning", "warnings"] {
         if !named(name).is_empty() {
-            find(Kind::Warning, named(name).to_owned());
+            photograph.find(Kind::Warning, named(name));
         }
     }
 }
@@ -302,14 +270,10 @@ fn take_measured(table: &Table, row: &StringRecord, photograph: &mut Photograph)
     let (status, reason) = (named("status"), named("reason"));
     if !["", "ok"].contains(&status) {
         let text = if reason.is_empty() { status } else { reason };
-        photograph
-            .findings
-            .push(Finding::new(Kind::Undefined, text));
+        photograph.find(Kind::Undefined, text);
     }
     if !named("warnings").is_empty() {
-        photograph
-            .findings
-            .push(Finding::new(Kind::Warning, named("warnings")));
+        photograph.find(Kind::Warning, named("warnings"));
     }
 }
 
@@ -317,46 +281,32 @@ fn take_bounds(table: &Table, row: &StringRecord, photograph: &mut Photograph) {
     if named(table, row, "success").eq_ignore_ascii_case("false") {
         photograph.field = Field::NotFound;
     } else if photograph.field != Field::NotFound {
-        photograph.field =
-            parse_bounds(named(table, row, "bounds")).map_or(Field::Unknown, |bounds| {
-                let FieldOfView {
-                    top,
-                    bottom,
-                    left,
-                    right,
-                } = bounds.in_crop(SIDE);
-                Field::Found([left, top, right, bottom].map(|value| value as f32))
-            });
+        let bounds = parse_bounds(named(table, row, "bounds"));
+        photograph.field = bounds.map_or(Field::Unknown, |bounds| {
+            let field = bounds.in_crop(SIDE);
+            let sides = [field.left, field.top, field.right, field.bottom];
+            Field::Found(sides.map(|side| side as f32))
+        });
     }
 }
 
 fn take_fovea(table: &Table, row: &StringRecord, photograph: &mut Photograph) {
     // Older releases of the reference call the columns `mean_x` and `mean_y`.
-    let point = |names: [&str; 2]| {
-        Some([
-            number(named(table, row, names[0]))?,
-            number(named(table, row, names[1]))?,
-        ])
-    };
-    photograph.fovea = point(["x_fovea", "y_fovea"]).or_else(|| point(["mean_x", "mean_y"]));
+    let value = |name| number(named(table, row, name));
+    let point = |x, y| Some([value(x)?, value(y)?]);
+    photograph.fovea = point("x_fovea", "y_fovea").or_else(|| point("mean_x", "mean_y"));
 }
 
 fn take_summary(table: &Table, row: &StringRecord, photograph: &mut Photograph) {
     let plausible = named(table, row, "plausible");
     let holds = ["", "yes", "true", "1", "ok"];
-    if !holds
-        .iter()
-        .any(|word| plausible.eq_ignore_ascii_case(word))
-    {
+    let mut holds = holds.iter();
+    if !holds.any(|word| plausible.eq_ignore_ascii_case(word)) {
         let reason = plausible.strip_prefix("no").unwrap_or(plausible);
-        let reason = reason.trim_start_matches([':', ' ']);
-        let reason = if reason.is_empty() {
-            "the answers are not plausible"
-        } else {
-            reason
+        let reason = match reason.trim_start_matches([':', ' ']) {
+            "" => "the answers are not plausible",
+            reason => reason,
         };
-        photograph
-            .findings
-            .push(Finding::new(Kind::Implausible, reason.to_owned()));
+        photograph.find(Kind::Implausible, reason);
     }
 }

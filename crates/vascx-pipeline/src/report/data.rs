@@ -15,6 +15,7 @@ use super::columns::Group;
 use super::findings::{Kind, Label};
 use super::site::Site;
 use super::statistics;
+use super::thumbnails::Key;
 use crate::error::{Error, Result};
 
 /// Photographs per chunk.
@@ -123,20 +124,12 @@ impl<'a> Chunk<'a> {
             ids: each().map(|photograph| photograph.id.as_str()).collect(),
             paths: each().map(|photograph| photograph.path.as_str()).collect(),
             folders: each().map(folder).collect(),
-            keys: each()
-                .map(|photograph| {
-                    photograph
-                        .key
-                        .map_or_else(|| " ".repeat(16), |key| format!("{:016x}", key.0))
-                })
-                .collect(),
+            keys: each().map(key).collect(),
             pictures: base64(each().map(|photograph| [pictures(photograph)])),
             findings: base64(each().map(|photograph| {
-                let bits = photograph
-                    .findings
-                    .iter()
-                    .map(|finding| 1 << finding.kind as u16);
-                bits.fold(0u16, |all, bit| all | bit).to_le_bytes()
+                let findings = photograph.findings.iter();
+                let bits = findings.fold(0u16, |all, finding| all | 1 << finding.kind as u16);
+                bits.to_le_bytes()
             })),
             texts: each()
                 .map(texts)
@@ -153,14 +146,12 @@ impl<'a> Chunk<'a> {
                 Field::Unknown | Field::NotFound => [0.0, 0.0, 1024.0, 1024.0],
             })),
             foveas: floats(each().flat_map(|photograph| {
-                let scale = if photograph.side == 0 {
-                    1.0
-                } else {
-                    1024.0 / photograph.side as f32
+                let scale = match photograph.side {
+                    0 => 1.0,
+                    side => 1024.0 / side as f32,
                 };
-                photograph
-                    .fovea
-                    .map_or([f32::NAN; 2], |point| point.map(|value| value * scale))
+                let fovea = photograph.fovea.unwrap_or([f32::NAN; 2]);
+                fovea.map(|value| value * scale)
             })),
             deviations: floats(each().map(|photograph| photograph.deviation)),
             columns: cohort
@@ -171,6 +162,11 @@ impl<'a> Chunk<'a> {
             reasons: reasons(cohort, order),
         }
     }
+}
+
+fn key(photograph: &Photograph) -> String {
+    let hash = |key: Key| format!("{:016x}", key.0);
+    photograph.key.map_or_else(|| " ".repeat(16), hash)
 }
 
 /// The subfolder of its pictures, with a slash at the end.
@@ -203,26 +199,17 @@ fn pictures(photograph: &Photograph) -> u8 {
 }
 
 fn texts(photograph: &Photograph) -> Vec<(usize, &str)> {
-    let findings = photograph
-        .findings
-        .iter()
-        .filter(|finding| !finding.text.is_empty());
-    findings
-        .map(|finding| (finding.kind as usize, finding.text.as_str()))
-        .collect()
+    let findings = photograph.findings.iter();
+    let texts = findings.map(|finding| (finding.kind as usize, finding.text.as_str()));
+    texts.filter(|(_, text)| !text.is_empty()).collect()
 }
 
 fn reasons(cohort: &Cohort, order: &[usize]) -> String {
     let columns = 0..cohort.columns.len();
-    let reason = |photograph: usize, column: usize| {
-        cohort
-            .reasons
-            .by_value
-            .get(&(photograph as u32, column as u16))
-    };
+    let reasons = &cohort.reasons.by_value;
     base64(order.iter().enumerate().flat_map(|(place, &photograph)| {
         columns.clone().filter_map(move |column| {
-            let reason = *reason(photograph, column)?;
+            let &reason = reasons.get(&(photograph as u32, column as u16))?;
             let [a, b] = (place as u16).to_le_bytes();
             let [c, d] = (column as u16).to_le_bytes();
             let [e, f] = reason.to_le_bytes();

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use serde::Serialize;
 
 use super::cohort::{Cohort, Field, Photograph};
-use super::columns::Group;
+use super::columns::{Column, Group};
 
 /// Kinds of findings. The number is the bit in the page's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,58 +79,40 @@ pub(super) struct Finding {
     pub(super) text: String,
 }
 
-impl Finding {
-    pub(super) fn new(kind: Kind, text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { kind, text }
-    }
-}
-
 /// Adds the findings that follow from a photograph beside all others.
 pub(super) fn find(cohort: &mut Cohort) {
     let parts = Parts::all(&cohort.photographs);
-    let biomarkers: Vec<_> = cohort
-        .columns
-        .iter()
-        .filter(|column| column.group == Group::Biomarker)
-        .collect();
+    let biomarkers = cohort.columns.iter();
+    let biomarkers = biomarkers.filter(|column| column.group == Group::Biomarker);
+    let biomarkers: Vec<_> = biomarkers.collect();
     for (number, photograph) in cohort.photographs.iter_mut().enumerate() {
         if photograph.field == Field::NotFound {
             let text = "no field of view was found; the whole photograph was used instead";
-            photograph.findings.push(Finding::new(Kind::Field, text));
+            photograph.find(Kind::Field, text);
         }
         if photograph.level() == 3 {
             continue; // It is clear why the rest is not there.
         }
         let missing = Parts::of(photograph).missing(parts);
         if !missing.is_empty() {
-            let text = format!(
-                "without {}, which other photographs have",
-                missing.join(", ")
-            );
-            photograph.findings.push(Finding::new(Kind::Missing, text));
+            let missing = missing.join(", ");
+            let text = format!("without {missing}, which other photographs have");
+            photograph.find(Kind::Missing, text);
         }
-        let values = || {
-            biomarkers
-                .iter()
-                .map(|column| (column, column.values[number]))
-        };
-        let is_said = photograph
-            .findings
-            .iter()
-            .any(|f| f.kind == Kind::Undefined);
+        let value = |column: &&Column| column.values[number];
+        let values = || biomarkers.iter().map(|column| (column, value(column)));
+        let mut findings = photograph.findings.iter();
+        let is_said = findings.any(|finding| finding.kind == Kind::Undefined);
         if photograph.has_biomarkers && !is_said && values().all(|(_, value)| value.is_nan()) {
             let text = "not one biomarker is defined";
-            photograph
-                .findings
-                .push(Finding::new(Kind::Undefined, text));
+            photograph.find(Kind::Undefined, text);
         }
         let outliers = values().filter(|(column, value)| column.distribution.is_outlier(*value));
         let farthest = outliers
             .map(|(column, value)| column.distribution.deviation(value).abs())
             .fold(0.0, f64::max);
         if farthest > 0.0 {
-            photograph.findings.push(Finding::new(Kind::Outlier, ""));
+            photograph.find(Kind::Outlier, "");
             photograph.deviation = farthest as f32;
         }
     }
@@ -147,9 +129,8 @@ pub(super) fn order(cohort: &Cohort) -> Vec<usize> {
             (Reverse(photograph.level()), -photograph.deviation)
         };
         let ((level_a, deviation_a), (level_b, deviation_b)) = (key(a), key(b));
-        level_a
-            .cmp(&level_b)
-            .then(deviation_a.total_cmp(&deviation_b))
+        let levels = level_a.cmp(&level_b);
+        levels.then(deviation_a.total_cmp(&deviation_b))
     });
     order
 }
@@ -184,20 +165,18 @@ impl Parts {
 
     /// What any photograph has.
     fn all(photographs: &[Photograph]) -> Self {
+        let either =
+            |all: Self, one: Self| Self(std::array::from_fn(|part| all.0[part] || one.0[part]));
         photographs
             .iter()
             .map(Self::of)
-            .fold(Self::default(), |all, one| {
-                Self(std::array::from_fn(|part| all.0[part] || one.0[part]))
-            })
+            .fold(Self::default(), either)
     }
 
     /// Names of what `all` has and this has not.
     fn missing(self, all: Self) -> Vec<&'static str> {
         let missing = |&part: &usize| all.0[part] && !self.0[part];
-        (0..7)
-            .filter(missing)
-            .map(|part| Self::NAMES[part])
-            .collect()
+        let missing = (0..7).filter(missing);
+        missing.map(|part| Self::NAMES[part]).collect()
     }
 }

@@ -58,13 +58,6 @@ impl Report {
         }
     }
 
-    /// Takes `biomarkers.csv` and what belongs to it from `folder`.
-    #[must_use]
-    pub fn with_biomarkers(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.biomarkers = Some(folder.into());
-        self
-    }
-
     /// Writes `report.html` and `report_files/`. Files of an earlier report are replaced, the page last
     /// and in one step; small pictures are made again only where their photograph changed. Calls
     /// `progress` with (photographs done, all photographs), from several threads.
@@ -87,15 +80,12 @@ impl Report {
         }
         let site = Site::open(&self.folder)?;
         let (done, all) = (AtomicUsize::new(0), cohort.photographs.len());
-        let small: Vec<_> = cohort
-            .photographs
-            .par_iter()
-            .map(|photograph| {
-                let small = thumbnails::make(&site, photograph);
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, all);
-                small
-            })
-            .collect::<Result<_>>()?;
+        let small = cohort.photographs.par_iter().map(|photograph| {
+            let small = thumbnails::make(&site, photograph);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, all);
+            small
+        });
+        let small: Vec<_> = small.collect::<Result<_>>()?;
         let ignored = cohort.ignored;
         let mut unreadable = 0;
         for (photograph, small) in cohort.photographs.iter_mut().zip(small) {
@@ -120,11 +110,10 @@ impl Report {
     fn find_biomarkers(&self) -> Result<Option<PathBuf>> {
         let holds = |folder: &Path| folder.join("biomarkers.csv").is_file();
         if let Some(folder) = &self.biomarkers {
-            return if holds(folder) {
-                Ok(Some(folder.clone()))
-            } else {
-                Err(Error::input(folder, "the folder holds no biomarkers.csv"))
-            };
+            if !holds(folder) {
+                return Err(Error::input(folder, "the folder holds no biomarkers.csv"));
+            }
+            return Ok(Some(folder.clone()));
         }
         if holds(&self.folder) {
             return Ok(Some(self.folder.clone()));
@@ -137,14 +126,13 @@ impl Report {
         found.sort_unstable();
         match found.as_slice() {
             [] | [_] => Ok(found.pop()),
-            [first, second, ..] => Err(Error::input(
-                &self.folder,
-                format!(
-                    "both {} and {} hold a biomarkers.csv; say which of them to take",
-                    first.display(),
-                    second.display()
-                ),
-            )),
+            [first, second, ..] => {
+                let (first, second) = (first.display(), second.display());
+                let reason = format!(
+                    "both {first} and {second} hold a biomarkers.csv; say which of them to take"
+                );
+                Err(Error::input(&self.folder, reason))
+            }
         }
     }
 

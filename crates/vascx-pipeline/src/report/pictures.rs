@@ -45,15 +45,12 @@ pub(super) fn list(folder: &Path) -> Result<(BTreeMap<String, Pictures>, usize)>
             continue;
         }
         for path in files(&pictures)? {
-            let is_picture = path
-                .extension()
-                .is_some_and(|e| e.eq_ignore_ascii_case("png"));
+            let ending = path.extension();
+            let is_picture = ending.is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
             match path.file_stem().and_then(|stem| stem.to_str()) {
                 Some(id) if is_picture && !id.starts_with('.') => {
-                    found
-                        .entry(id.to_owned())
-                        .or_default()
-                        .set(index, path.clone());
+                    let pictures = found.entry(id.to_owned()).or_default();
+                    pictures.set(index, path.clone());
                 }
                 _ => ignored += 1,
             }

@@ -75,11 +75,8 @@ impl Site {
             let text = serde_json::to_vec(&marker).map_err(|error| Error::output(&path, error))?;
             Self::write(&path, &text)?;
         }
-        let lock = File::options()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(|error| Error::output(&path, error))?;
+        let lock = File::options().read(true).write(true).open(&path);
+        let lock = lock.map_err(|error| Error::output(&path, error))?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 let reason = "another process is writing this report; wait until it is done";
@@ -89,10 +86,9 @@ impl Site {
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         let text = fs::read(&path).map_err(|error| Error::input(&path, error))?;
-        let marker: Marker = serde_json::from_slice(&text)
-            .ok()
-            .filter(|marker: &Marker| marker.format == FORMAT)
-            .ok_or_else(|| not_ours(&files))?;
+        let marker = serde_json::from_slice(&text).ok();
+        let marker = marker.filter(|marker: &Marker| marker.format == FORMAT);
+        let marker = marker.ok_or_else(|| not_ours(&files))?;
         let generation = chance();
         let site = Self {
             page,
@@ -112,10 +108,8 @@ impl Site {
     /// Where a small picture lies.
     pub(super) fn picture(&self, key: Key, extension: &str) -> PathBuf {
         let name = format!("{:016x}", key.0);
-        self.files
-            .join("pictures")
-            .join(&name[..2])
-            .join(format!("{name}.{extension}"))
+        let folder = self.files.join("pictures").join(&name[..2]);
+        folder.join(format!("{name}.{extension}"))
     }
 
     /// Writes a file that the page loads.
@@ -145,11 +139,7 @@ impl Site {
     /// Old files take room and do no harm: that one cannot be removed fails nothing.
     fn remove_old(&self, keys: &HashSet<Key>) {
         for path in entries(&self.files) {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
             if path.is_dir() && !path.is_symlink() && is_hash(&name) && name != self.generation {
                 let _ = fs::remove_dir_all(&path);
             }
@@ -199,8 +189,6 @@ fn check_page(page: &Path) -> Result<()> {
 }
 
 fn not_ours(path: &Path) -> Error {
-    Error::output(
-        path,
-        "it was not written by `vascx report`; move it elsewhere first",
-    )
+    let reason = "it was not written by `vascx report`; move it elsewhere first";
+    Error::output(path, reason)
 }

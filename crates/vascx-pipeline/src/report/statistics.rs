@@ -30,13 +30,9 @@ impl Distribution {
             let (low, high) = (sorted[below], sorted[(below + 1).min(sorted.len() - 1)]);
             f64::from(low) + (f64::from(high) - f64::from(low)) * part
         };
-        let percentiles = if sorted.is_empty() {
-            Vec::new()
-        } else {
-            (0..=100)
-                .map(|p| quantile(f64::from(p) / 100.0) as f32)
-                .collect()
-        };
+        let percents = (0..=100).filter(|_| !sorted.is_empty());
+        let percentiles = percents.map(|p| quantile(f64::from(p) / 100.0) as f32);
+        let percentiles = percentiles.collect();
         let spread = (sorted.len() >= ENOUGH).then(|| {
             let median = quantile(0.5);
             [median - quantile(0.25), quantile(0.75) - median].map(|quarter| quarter / QUARTILE)

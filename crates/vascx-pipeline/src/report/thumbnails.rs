@@ -67,10 +67,8 @@ pub(super) fn make(site: &Site, photograph: &Photograph) -> Result<Small> {
         }
         if has_layers && !layers_file.is_file() {
             let layers = layers(pictures.artery_vein.as_deref(), pictures.disc.as_deref())?;
-            Site::write(
-                &layers_file,
-                &indexed_png(&layers).map_err(|e| Error::output(&layers_file, e))?,
-            )?;
+            let png = indexed_png(&layers).map_err(|e| Error::output(&layers_file, e))?;
+            Site::write(&layers_file, &png)?;
         }
         Ok(())
     };
@@ -118,11 +116,8 @@ fn key(photograph: &Photograph) -> Option<Key> {
             continue;
         };
         let metadata = path.metadata().ok()?;
-        let time = metadata
-            .modified()
-            .ok()?
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let time = metadata.modified().ok()?.duration_since(UNIX_EPOCH);
+        let time = time.unwrap_or_default();
         hash.update([1]);
         hash.update(metadata.len().to_le_bytes());
         hash.update(time.as_nanos().to_le_bytes());
@@ -135,9 +130,8 @@ fn key(photograph: &Photograph) -> Option<Key> {
 
 fn side(path: &Path) -> std::result::Result<u32, Failure> {
     let reader = ImageReader::open(path).map_err(|error| unreadable(path, error))?;
-    let decoder = reader
-        .into_decoder()
-        .map_err(|error| unreadable(path, error))?;
+    let decoder = reader.into_decoder();
+    let decoder = decoder.map_err(|error| unreadable(path, error))?;
     Ok(decoder.dimensions().0)
 }
 
@@ -149,14 +143,8 @@ fn decode(path: &Path) -> std::result::Result<DynamicImage, Failure> {
 fn jpeg(crop: &RgbImage) -> libjpeg_turbo_rs::Result<Vec<u8>> {
     let small = shrink(crop.as_raw(), crop.dimensions(), |&pixel: &[u8; 3]| pixel);
     let (side, pixels) = (SIDE as usize, small.as_flattened());
-    compress(
-        pixels,
-        side,
-        side,
-        PixelFormat::Rgb,
-        JPEG_QUALITY,
-        Subsampling::S420,
-    )
+    let (format, sampling) = (PixelFormat::Rgb, Subsampling::S420);
+    compress(pixels, side, side, format, JPEG_QUALITY, sampling)
 }
 
 /// Coverage by arteries, disc and veins, 0…255, row by row.

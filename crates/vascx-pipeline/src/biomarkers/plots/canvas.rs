@@ -32,12 +32,8 @@ impl Canvas {
     pub(super) fn over(side: usize, rgb: Option<&[u8]>) -> Self {
         let mut canvas = Self::black(side, side);
         if let Some(rgb) = rgb {
-            for (pixel, colour) in canvas
-                .pixmap
-                .data_mut()
-                .chunks_exact_mut(4)
-                .zip(rgb.chunks_exact(3))
-            {
+            let pixels = canvas.pixmap.data_mut().chunks_exact_mut(4);
+            for (pixel, colour) in pixels.zip(rgb.chunks_exact(3)) {
                 let sum =
                     3 * u32::from(colour[0]) + 6 * u32::from(colour[1]) + u32::from(colour[2]);
                 pixel[..3].fill((sum * 11 / 200) as u8);
@@ -50,7 +46,7 @@ impl Canvas {
     pub(super) fn tint(&mut self, mask: &Mask, colour: Colour, opacity: f32) {
         let width = self.pixmap.width() as usize;
         for y in 0..mask.height() {
-            for (x, _) in mask.row(y).iter().enumerate().filter(|(_, set)| **set != 0) {
+            for x in mask.columns(y) {
                 self.mix(4 * (y * width + x), colour, opacity);
             }
         }
@@ -76,15 +72,11 @@ impl Canvas {
 
     /// Pixels of the mask that touch others.
     pub(super) fn outline(&mut self, mask: &Mask, colour: Colour) {
-        let inside = |y: i64, x: i64| {
-            (0..mask.height() as i64).contains(&y)
-                && (0..mask.width() as i64).contains(&x)
-                && mask.row(y as usize)[x as usize] != 0
-        };
         let edge = |y: usize, x: usize| {
             let (y, x) = (y as i64, x as i64);
             let beside = [(y - 2, x), (y + 2, x), (y, x - 2), (y, x + 2)];
-            (inside(y, x) && beside.iter().any(|&(y, x)| !inside(y, x))).then_some(colour)
+            let touches = beside.iter().any(|&(y, x)| !mask.get(y, x));
+            (mask.get(y, x) && touches).then_some(colour)
         };
         self.paint(edge, 0.9);
     }
@@ -176,20 +168,11 @@ impl Canvas {
 
     /// Puts a picture at a place, cutting off what does not fit.
     pub(super) fn put(&mut self, other: &Self, x: usize, y: usize) {
-        let width = self.pixmap.width() as usize;
-        let (across, down) = (
-            other.pixmap.width() as usize,
-            other.pixmap.height() as usize,
-        );
-        let (across, down) = (
-            across.min(width - x),
-            down.min(self.pixmap.height() as usize - y),
-        );
-        for row in 0..down {
-            let source =
-                &other.pixmap.data()[4 * row * other.pixmap.width() as usize..][..4 * across];
-            self.pixmap.data_mut()[4 * ((y + row) * width + x)..][..4 * across]
-                .copy_from_slice(source);
+        let [width, other_width] = [&self.pixmap, &other.pixmap].map(|map| map.width() as usize);
+        let length = 4 * other_width.min(width - x);
+        let below = self.pixmap.data_mut().chunks_exact_mut(4 * width).skip(y);
+        for (to, from) in below.zip(other.pixmap.data().chunks_exact(4 * other_width)) {
+            to[4 * x..][..length].copy_from_slice(&from[..length]);
         }
     }
 
@@ -204,9 +187,7 @@ impl Canvas {
         PngEncoder::new(&mut png)
             .write_image(&rgb, width, height, ExtendedColorType::Rgb8)
             .map_err(|error| Error::output(path, error))?;
-        write_whole(path, Durability::Full, |file| {
-            std::io::Write::write_all(file, &png)
-        })?;
+        write_whole(path, Durability::Full, |file| file.write_all(&png))?;
         Ok(())
     }
 }

@@ -124,11 +124,8 @@ pub(crate) fn draw(
         let first = &variables[plot.panels[0].0].name;
         picture.save(&plots_folder.join(format!("{first}.png")))?;
         for (index, _) in &plot.panels {
-            let path = format!("plots/{first}.png");
-            paths.insert(
-                variables[*index].name.clone(),
-                vec![("picture".into(), path)],
-            );
+            let picture = ("picture".into(), format!("plots/{first}.png"));
+            paths.insert(variables[*index].name.clone(), vec![picture]);
         }
     }
     for eye in pictured {
@@ -160,22 +157,18 @@ fn plots(set: FeatureSet, variables: &[Variable]) -> Vec<Plot> {
     let biomarkers = set.biomarkers();
     let mut plots = Vec::new();
     for (index, biomarker) in biomarkers.iter().enumerate() {
-        if !variables
-            .get(index)
-            .is_some_and(|variable| variable.pictured)
-        {
+        let variable = variables.get(index);
+        if !variable.is_some_and(|variable| variable.pictured) {
             continue;
         }
-        let twin = |other: &(usize, &Biomarker)| {
-            let other = other.1;
-            biomarker.layer == LayerName::Arteries
-                && other.layer == LayerName::Veins
-                && other.kind == biomarker.kind
-                && other.field == biomarker.field
-        };
         let mut panels = vec![(index, *biomarker)];
-        if let Some((index, twin)) = biomarkers.iter().enumerate().find(twin) {
-            panels.push((index, *twin));
+        if biomarker.layer == LayerName::Arteries {
+            let veins = Biomarker {
+                layer: LayerName::Veins,
+                ..*biomarker
+            };
+            let twin = biomarkers.iter().position(|other| *other == veins);
+            panels.extend(twin.map(|index| (index, veins)));
         }
         plots.push(Plot { panels });
     }
@@ -195,9 +188,8 @@ fn values(journal: &Journal, pictured: &[&CohortEye]) -> Result<HashMap<String, 
 }
 
 fn label(panel: &mut Canvas, id: &str, name: &str, value: &str) {
-    let number = value
-        .parse::<f64>()
-        .map_or("undefined".to_owned(), significant);
+    let number = value.parse::<f64>();
+    let number = number.map_or("undefined".to_owned(), significant);
     panel.text(id, Point::new(34.0, 16.0), 24.0, Colour::WHITE);
     panel.text(name, Point::new(64.0, 16.0), 22.0, Colour::WHITE);
     panel.text(&number, Point::new(104.0, 16.0), 34.0, Colour::YELLOW);
@@ -211,11 +203,6 @@ fn significant(value: f64) -> String {
 
 /// All stages of an eye: five panels of arteries over five of veins.
 fn sheet(scene: &Scene, id: &str) -> Canvas {
-    let on = |kind, layer| Biomarker {
-        kind,
-        field: None,
-        layer,
-    };
     let calibre = Kind::Calibre(Aggregate::Median);
     let cre = Kind::Cre {
         sector: Sector::Full,
@@ -230,34 +217,29 @@ fn sheet(scene: &Scene, id: &str) -> Canvas {
         pieces: None,
         aggregate: Aggregate::Median,
     };
-    let (arteries, veins) = (LayerName::Arteries, LayerName::Veins);
-    let panels = [
-        ("Diameters of arteries", on(calibre, arteries)),
-        ("Largest arteries at the disc", on(cre, arteries)),
-        (
-            "Temporal angle of arteries",
-            on(Kind::TemporalAngle, arteries),
-        ),
-        (
-            "Bifurcations of arteries",
-            on(Kind::BifurcationAngle(Aggregate::Mean), arteries),
-        ),
-        ("Tortuosity of arteries", on(tortuosity, arteries)),
-        ("Diameters of veins", on(calibre, veins)),
-        ("Largest veins at the disc", on(cre, veins)),
-        ("Temporal angle of veins", on(Kind::TemporalAngle, veins)),
-        (
-            "Bifurcations of veins",
-            on(Kind::BifurcationAngle(Aggregate::Mean), veins),
-        ),
-        ("Tortuosity of veins", on(tortuosity, veins)),
-    ];
+    let bifurcations = Kind::BifurcationAngle(Aggregate::Mean);
     let mut sheet = Canvas::black(5 * SIDE, 2 * SIDE);
-    for (place, (title, biomarker)) in panels.iter().enumerate() {
-        let mut panel = scene.panel(biomarker);
-        panel.text(id, Point::new(34.0, 16.0), 24.0, Colour::WHITE);
-        panel.text(title, Point::new(64.0, 16.0), 24.0, Colour::WHITE);
-        sheet.put(&panel, place % 5 * SIDE, place / 5 * SIDE);
+    for (row, layer) in [LayerName::Arteries, LayerName::Veins]
+        .into_iter()
+        .enumerate()
+    {
+        let name = layer.name();
+        for (column, (title, kind)) in [
+            (format!("Diameters of {name}"), calibre),
+            (format!("Largest {name} at the disc"), cre),
+            (format!("Temporal angle of {name}"), Kind::TemporalAngle),
+            (format!("Bifurcations of {name}"), bifurcations),
+            (format!("Tortuosity of {name}"), tortuosity),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let field = None;
+            let mut panel = scene.panel(&Biomarker { kind, field, layer });
+            panel.text(id, Point::new(34.0, 16.0), 24.0, Colour::WHITE);
+            panel.text(&title, Point::new(64.0, 16.0), 24.0, Colour::WHITE);
+            sheet.put(&panel, column * SIDE, row * SIDE);
+        }
     }
     sheet
 }

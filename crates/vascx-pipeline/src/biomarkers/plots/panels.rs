@@ -88,9 +88,8 @@ impl Scene<'_> {
                 canvas.dot(cell(node.position), 4.0, Colour::YELLOW);
             }
         }
-        let angles = self
-            .analysis
-            .bifurcation_angles(biomarker.field, biomarker.layer);
+        let (place, name) = (biomarker.field, biomarker.layer);
+        let angles = self.analysis.bifurcation_angles(place, name);
         for angle in angles.into_iter().flatten() {
             let center = cell(angle.position);
             let directions = angle.rays.map(|end| end - angle.position);
@@ -115,19 +114,13 @@ impl Scene<'_> {
             return;
         };
         let inside = |y: usize, x: usize| field.is_none_or(|field| field.row(y)[x] != 0);
-        let most = map
-            .distances
-            .iter()
-            .copied()
-            .filter(|d| d.is_finite())
-            .fold(1.0, f32::max);
-        canvas.paint(
-            |y, x| {
-                let share = map.distances[y * SIDE + x] / most;
-                (share.is_finite() && inside(y, x)).then(|| Colour::scale(f64::from(share)))
-            },
-            0.85,
-        );
+        let distances = map.distances.iter().copied();
+        let most = distances.filter(|d| d.is_finite()).fold(1.0, f32::max);
+        let colour = |y: usize, x: usize| {
+            let share = map.distances[y * SIDE + x] / most;
+            (share.is_finite() && inside(y, x)).then(|| Colour::scale(f64::from(share)))
+        };
+        canvas.paint(colour, 0.85);
         canvas.tint(layer.skeleton(), Colour::WHITE, 0.9);
         legend(canvas, "0", &format!("{most:.0} px"));
     }
@@ -135,9 +128,8 @@ impl Scene<'_> {
     /// Centre lines, and a stroke for each diameter in the colour of its length.
     fn calibres(&self, canvas: &mut Canvas, layer: &Layer, biomarker: &Biomarker) {
         skeleton(canvas, layer, Colour::GREY, 1.0);
-        let segments = self
-            .analysis
-            .calibre_segments(biomarker.field, biomarker.layer);
+        let (field, name) = (biomarker.field, biomarker.layer);
+        let segments = self.analysis.calibre_segments(field, name);
         for segment in segments.iter().flatten() {
             path(canvas, segment, Colour::WHITE, 1.0);
             for stroke in &layer.calibre(segment).strokes {
@@ -196,12 +188,8 @@ impl Scene<'_> {
             let ends = [cell(landmarks.disc.center), cell(fovea.position)];
             canvas.line(&ends, Colour::YELLOW, 3.0);
             let at = (ends[0] + ends[1]) * 0.5 + Point::new(-12.0, -40.0);
-            canvas.text(
-                &format!("{:.1} px", fovea.distance),
-                at,
-                24.0,
-                Colour::YELLOW,
-            );
+            let distance = format!("{:.1} px", fovea.distance);
+            canvas.text(&distance, at, 24.0, Colour::YELLOW);
         }
     }
 
@@ -223,12 +211,8 @@ impl Scene<'_> {
         let mut chosen: Vec<&Crossing> = Vec::new();
         for circle in circles.iter().flatten() {
             let counts = circle.value.is_ok();
-            canvas.circle(
-                circle.center,
-                circle.radius,
-                if counts { Colour::WHITE } else { Colour::GREY },
-                1.5,
-            );
+            let colour = if counts { Colour::WHITE } else { Colour::GREY };
+            canvas.circle(circle.center, circle.radius, colour, 1.5);
             if counts {
                 chosen.extend(circle.crossings.iter().take(circle.wanted));
             }
@@ -236,32 +220,23 @@ impl Scene<'_> {
         let mut segments: Vec<usize> = chosen.iter().map(|crossing| crossing.segment).collect();
         segments.sort_unstable();
         segments.dedup();
-        let colour = |segment: usize| {
-            Colour::cycle(
-                segments
-                    .iter()
-                    .position(|&other| other == segment)
-                    .unwrap_or_default(),
-            )
-        };
+        let colour = |segment| Colour::cycle(segments.binary_search(&segment).unwrap_or_default());
         for &index in &segments {
-            let segment: &Segment = &layer.segments()[index];
-            strokes(canvas, layer, segment, colour(index), 1.2);
+            let segment = &layer.segments()[index];
+            for stroke in &layer.calibre(segment).strokes {
+                canvas.line(stroke, colour(index), 1.2);
+            }
             path(canvas, segment, colour(index), 3.0);
         }
         for crossing in &chosen {
             canvas.cross(crossing.point, 4.0, colour(crossing.segment));
         }
         for &index in &segments {
-            let segment: &Segment = &layer.segments()[index];
+            let segment = &layer.segments()[index];
             let middle = segment.points()[segment.points().len() / 2];
             let label = format!("{:.1}", layer.calibre(segment).median());
-            canvas.text(
-                &label,
-                cell(middle) + Point::new(-6.0, 8.0),
-                18.0,
-                colour(index),
-            );
+            let at = cell(middle) + Point::new(-6.0, 8.0);
+            canvas.text(&label, at, 18.0, colour(index));
         }
     }
 
@@ -293,16 +268,14 @@ impl Scene<'_> {
 
 /// The centre line of a segment: its curve where there is one.
 fn path(canvas: &mut Canvas, segment: &Segment, colour: Colour, width: f32) {
-    if let Some(curve) = segment.curve() {
+    let points: Vec<Point> = if let Some(curve) = segment.curve() {
         let places = (segment.length() / 3.0).ceil().max(4.0) as usize;
-        let points: Vec<Point> = (0..=places)
-            .map(|place| curve.position(place as f64 / places as f64))
-            .collect();
-        canvas.line(&points, colour, width);
+        let place = |place| curve.position(place as f64 / places as f64);
+        (0..=places).map(place).collect()
     } else {
-        let points: Vec<Point> = segment.points().iter().map(|&point| cell(point)).collect();
-        canvas.line(&points, colour, width);
-    }
+        segment.points().iter().map(|&point| cell(point)).collect()
+    };
+    canvas.line(&points, colour, width);
 }
 
 fn skeleton(canvas: &mut Canvas, layer: &Layer, colour: Colour, width: f32) {
@@ -311,22 +284,14 @@ fn skeleton(canvas: &mut Canvas, layer: &Layer, colour: Colour, width: f32) {
     }
 }
 
-fn strokes(canvas: &mut Canvas, layer: &Layer, segment: &Segment, colour: Colour, width: f32) {
-    for stroke in &layer.calibre(segment).strokes {
-        canvas.line(stroke, colour, width);
-    }
-}
-
 fn density(canvas: &mut Canvas, layer: &Layer, name: LayerName, field: Option<&Mask>) {
     canvas.tint(layer.filled(), Colour::GREY, 0.5);
     let filled = layer.filled();
-    canvas.paint(
-        |y, x| {
-            let inside = field.is_none_or(|field| field.row(y)[x] != 0);
-            (inside && filled.row(y)[x] != 0).then(|| Colour::of(name))
-        },
-        0.9,
-    );
+    let colour = |y: usize, x: usize| {
+        let inside = field.is_none_or(|field| field.row(y)[x] != 0);
+        (inside && filled.row(y)[x] != 0).then(|| Colour::of(name))
+    };
+    canvas.paint(colour, 0.9);
 }
 
 /// The colours of a scale with what its ends mean, bottom left.
@@ -337,11 +302,7 @@ fn legend(canvas: &mut Canvas, low: &str, high: &str) {
             .map(|place| Point::new(y, left + (right - left) * place / 60.0));
         canvas.line(&ends, Colour::scale(f64::from(step) / 59.0), 12.0);
     }
-    canvas.text(low, Point::new(y + 30.0, left - 6.0), 20.0, Colour::WHITE);
-    canvas.text(
-        high,
-        Point::new(y + 30.0, right - 30.0),
-        20.0,
-        Colour::WHITE,
-    );
+    for (text, x) in [(low, left - 6.0), (high, right - 30.0)] {
+        canvas.text(text, Point::new(y + 30.0, x), 20.0, Colour::WHITE);
+    }
 }

@@ -9,13 +9,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use vascx::inference::{BatchSize, Device, Devices};
+use vascx::convert::Task;
+use vascx::inference::{BatchSize, Device, Devices, KeypointRule, PreprocessMode};
+use vascx::models::Precision;
 
 pub(crate) use biomarkers::{CalcBiomarkersArguments, WriteMappingArguments, WriteReadmeArguments};
-pub(crate) use choices::{BenchArchitecture, Switch};
+pub(crate) use choices::BenchArchitecture;
 use choices::{
-    ComputeArgument, DTypeArgument, KeypointsArgument, ModeArgument, PreprocessArgument,
-    TaskArgument, at_least_one, parse_batch_size,
+    ComputeArgument, DTYPES, KEYPOINTS, MODES, MODES_OF_MODELS, ModeOrAuto, SWITCH, TASKS,
+    at_least_one, one_of, parse_batch_size,
 };
 pub(crate) use cohort::{
     CohortArguments, MergeArguments, OverlayArguments, RunArguments, RunModelsArguments,
@@ -123,8 +125,8 @@ pub(crate) struct ConvertArguments {
     #[arg(short, long)]
     pub(crate) out: PathBuf,
     /// What the model does, when the release does not say.
-    #[arg(long)]
-    pub(crate) task: Option<TaskArgument>,
+    #[arg(long, value_parser = one_of(TASKS))]
+    pub(crate) task: Option<Task>,
     /// Names of classes, keypoints or values, when the release has none.
     #[arg(long, value_delimiter = ',')]
     pub(crate) names: Vec<String>,
@@ -141,8 +143,8 @@ pub(crate) struct ConvertArguments {
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
     /// Element type of the written weights.
-    #[arg(long, default_value = "f32")]
-    pub(crate) dtype: DTypeArgument,
+    #[arg(long, default_value = "f32", value_parser = one_of(DTYPES))]
+    pub(crate) dtype: Precision,
     /// Read the model directory again and compare tensors and answers with the checkpoint's.
     #[arg(long)]
     pub(crate) verify: bool,
@@ -189,14 +191,14 @@ pub(crate) struct PredictArguments {
     #[arg(long)]
     pub(crate) window_batch_size: Option<usize>,
     /// Test-time augmentation by flips [default: as the model is configured].
-    #[arg(long, value_name = "on|off")]
-    pub(crate) tta: Option<Switch>,
+    #[arg(long, value_name = "on|off", value_parser = one_of(SWITCH))]
+    pub(crate) tta: Option<bool>,
     /// How photographs are brought to the network's square.
-    #[arg(long, default_value = "auto")]
-    pub(crate) preprocess: PreprocessArgument,
+    #[arg(long, default_value = "auto", value_parser = one_of(MODES_OF_MODELS))]
+    pub(crate) preprocess: ModeOrAuto,
     /// How the members' heat maps become keypoints.
-    #[arg(long, default_value = "argmax_of_sum")]
-    pub(crate) keypoints: KeypointsArgument,
+    #[arg(long, default_value = "argmax_of_sum", value_parser = one_of(KEYPOINTS))]
+    pub(crate) keypoints: KeypointRule,
     #[command(flatten)]
     pub(crate) computing: ComputingArguments,
     /// Also write class probabilities or heat maps as safetensors.
@@ -243,8 +245,8 @@ pub(crate) struct KernelArguments {
 #[derive(Debug, Args)]
 pub(crate) struct PreprocessArguments {
     /// How photographs are brought to a square.
-    #[arg(long)]
-    pub(crate) mode: ModeArgument,
+    #[arg(long, value_parser = one_of(MODES))]
+    pub(crate) mode: PreprocessMode,
     /// Side of the square in pixels.
     #[arg(long, default_value_t = 1024)]
     pub(crate) size: usize,

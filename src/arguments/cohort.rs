@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use vascx::biomarkers::FeatureSet;
 use vascx::inference::{CohortJob, OverlayFormat, OverlayOptions, OverlayStyle, Role, Shard};
 use vascx::pipeline::{Condition, ModelChoice};
 
 use super::ComputingArguments;
-use super::choices::at_least_one;
+use super::choices::{STYLES, at_least_one, one_of};
 use super::photographs::{InputArguments, OutputArguments, VerbosityArguments};
 
 #[derive(Debug, Args)]
@@ -160,8 +160,8 @@ pub(crate) struct DrawingArguments {
 #[derive(Debug, Args)]
 pub(crate) struct LookArguments {
     /// How answers are drawn.
-    #[arg(long, value_name = "STYLE", default_value = "reference")]
-    overlay_style: StyleArgument,
+    #[arg(long, value_name = "STYLE", default_value = "reference", value_parser = one_of(STYLES))]
+    overlay_style: OverlayStyle,
     /// How much of a vessel its colour covers, 0 to 1; the style is `tinted` then.
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     overlay_opacity: Option<f32>,
@@ -173,16 +173,6 @@ pub(crate) struct LookArguments {
     no_caption: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum StyleArgument {
-    /// As retinalysis-vascx draws: opaque, arteries red, veins blue, disc white, fovea a yellow X.
-    Reference,
-    /// Outlines, so that the vessels stay visible.
-    Contours,
-    /// Vessels covered by their colour to 0.4, or --overlay-opacity.
-    Tinted,
-}
-
 fn parse_share(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
@@ -192,12 +182,8 @@ fn parse_share(text: &str) -> Result<f32, String> {
 
 impl LookArguments {
     pub(crate) fn options(&self) -> OverlayOptions {
-        let style = match (self.overlay_opacity, self.overlay_style) {
-            (Some(opacity), _) => OverlayStyle::Tinted(opacity),
-            (None, StyleArgument::Reference) => OverlayStyle::Reference,
-            (None, StyleArgument::Contours) => OverlayStyle::Contours,
-            (None, StyleArgument::Tinted) => OverlayStyle::Tinted(0.4),
-        };
+        let opacity = self.overlay_opacity.map(OverlayStyle::Tinted);
+        let style = opacity.unwrap_or(self.overlay_style);
         let options = OverlayOptions::default()
             .with_style(style)
             .with_format(self.overlay_format);
@@ -257,7 +243,7 @@ impl CohortArguments {
         job.batch_size = self.computing.batch_size;
         job.limits = self.inputs.limits();
         job.existing = self.output.existing();
-        job.durability = self.output.durability.into();
+        job.durability = self.output.durability;
         job.memory = self.output.memory;
         job
     }

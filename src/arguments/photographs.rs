@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use vascx::inference::{DecodeLimits, DicomId, Durability, Existing, IdFrom, InputOptions};
 
+use super::choices::{DURABILITIES, IDS, one_of};
+
 /// Of commands that read photographs.
 #[derive(Debug, Args)]
 pub(crate) struct PhotographArguments {
@@ -25,34 +27,14 @@ pub(crate) struct InputArguments {
     #[arg(short, long)]
     recursive: bool,
     /// What names the results of photographs that no list gives an id.
-    #[arg(long, default_value = "stem")]
-    ids: IdsArgument,
+    #[arg(long, default_value = "stem", value_parser = one_of(IDS))]
+    ids: IdFrom,
     /// What names the results of DICOM files.
     #[arg(long, value_name = "ID", default_value = "filename")]
     dicom_id: DicomIdArgument,
     /// Largest photograph, in pixels; what declares more fails before memory is taken.
     #[arg(long, value_name = "N", default_value_t = DecodeLimits::default().max_pixels)]
     max_pixels: u64,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum IdsArgument {
-    /// The file's name without its extension.
-    Stem,
-    /// The file's name.
-    Name,
-    /// The path as it was given, without the extension, `/` as `__`.
-    Path,
-}
-
-impl From<IdsArgument> for IdFrom {
-    fn from(argument: IdsArgument) -> Self {
-        match argument {
-            IdsArgument::Stem => Self::Stem,
-            IdsArgument::Name => Self::Name,
-            IdsArgument::Path => Self::Path,
-        }
-    }
 }
 
 /// As people type it; the second is the attribute's own name.
@@ -81,7 +63,7 @@ impl InputArguments {
         };
         InputOptions {
             recursive: self.recursive,
-            ids: self.ids.into(),
+            ids: self.ids,
             dicom_id,
         }
     }
@@ -115,8 +97,8 @@ pub(crate) struct OutputArguments {
     pub(crate) overwrite: bool,
     /// Whether results survive a loss of power (full) or only the end of the program (fast), which
     /// may save time on network file systems.
-    #[arg(long, default_value = "full")]
-    pub(crate) durability: DurabilityArgument,
+    #[arg(long, default_value = "full", value_parser = one_of(DURABILITIES))]
+    pub(crate) durability: Durability,
     /// Memory that photographs may take while they are under way, such as 500MB or 2GB; one that
     /// takes more alone fails [default: half of what is free].
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
@@ -149,21 +131,6 @@ impl OutputArguments {
             (true, _) => Existing::Resume,
             (_, true) => Existing::Overwrite,
             _ => Existing::Refuse,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum DurabilityArgument {
-    Full,
-    Fast,
-}
-
-impl From<DurabilityArgument> for Durability {
-    fn from(argument: DurabilityArgument) -> Self {
-        match argument {
-            DurabilityArgument::Full => Self::Full,
-            DurabilityArgument::Fast => Self::Fast,
         }
     }
 }

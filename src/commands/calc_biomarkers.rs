@@ -100,13 +100,9 @@ pub(crate) fn write_mapping(arguments: &WriteMappingArguments) -> Result {
     } else {
         Mapping::Table
     };
-    pipeline::write_mapping(
-        &arguments.output,
-        arguments.feature_set,
-        arguments.naming,
-        mapping,
-    )
-    .map_err(Failure::Biomarkers)?;
+    let (set, naming) = (arguments.feature_set, arguments.naming);
+    pipeline::write_mapping(&arguments.output, set, naming, mapping)
+        .map_err(Failure::Biomarkers)?;
     Ok(Done::All)
 }
 

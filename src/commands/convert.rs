@@ -13,18 +13,16 @@ use crate::terminal::{Kind, tell};
 
 pub(crate) fn run(arguments: &ConvertArguments) -> Result {
     let options = ConvertOptions {
-        task: arguments.task.map(Into::into),
+        task: arguments.task,
         names: arguments.names.clone(),
         architecture: arguments.arch.as_deref().map(architecture).transpose()?,
         config: arguments.config.as_deref().map(read).transpose()?,
         key: arguments.key.clone(),
     };
-    let dtype = arguments.dtype.into();
+    let dtype = arguments.dtype;
     at_interrupt(discard_unfinished)?;
-    let checkpoints = arguments.checkpoints.iter();
-    let checkpoints = checkpoints
-        .map(|path| locate(path))
-        .collect::<Result<Vec<_>>>()?;
+    let checkpoints = arguments.checkpoints.iter().map(|path| locate(path));
+    let checkpoints = checkpoints.collect::<Result<Vec<_>>>()?;
     let model = Model::convert_ensemble(&checkpoints, &options)?;
     model.save(&arguments.out, dtype, arguments.force)?;
     for note in model.notes().iter().chain(&model.manifest().notice) {

@@ -40,17 +40,12 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result {
 /// The folder that holds `weights/demo` and `examples/images`: the current one, else the source
 /// tree this binary was built from.
 fn find_bundle() -> Result<PathBuf> {
-    [
-        PathBuf::from("."),
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")),
-    ]
-    .into_iter()
-    .find(|root| root.join("weights/demo").is_dir() && root.join("examples/images").is_dir())
-    .ok_or_else(|| {
-        Failure::Other(
-            "the demonstration models are not here; run `vascx demo` in a clone of the \
-                 repository, which holds weights/demo and examples/images"
-                .into(),
-        )
-    })
+    let missing = "the demonstration models are not here; run `vascx demo` in a clone of the \
+                   repository, which holds weights/demo and examples/images";
+    let mut roots = [".", env!("CARGO_MANIFEST_DIR")]
+        .into_iter()
+        .map(PathBuf::from);
+    roots
+        .find(|root| root.join("weights/demo").is_dir() && root.join("examples/images").is_dir())
+        .ok_or_else(|| Failure::Other(missing.into()))
 }

@@ -20,11 +20,8 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result {
         print(format_args!("{json}"))?;
         return Ok(Done::All);
     }
-    print(format_args!(
-        "{}: {}",
-        arguments.path.display(),
-        inspection.kind
-    ))?;
+    let path = arguments.path.display();
+    print(format_args!("{path}: {}", inspection.kind))?;
     match &inspection.model {
         Ok(manifest) => print_manifest(manifest)?,
         Err(reason) => print(format_args!("\nCannot be converted: {reason}"))?,
@@ -42,9 +39,8 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result {
             candidate.name, candidate.fits, candidate.tensors
         ))?;
     }
-    let values: usize = inspection
-        .tensors
-        .iter()
+    let tensors = inspection.tensors.iter();
+    let values: usize = tensors
         .map(|tensor| tensor.shape.iter().product::<usize>())
         .sum();
     let count = inspection.tensors.len();

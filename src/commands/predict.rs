@@ -6,21 +6,22 @@ use vascx::inference::{AnyEnsemble, Job, Outcome, PredictOptions};
 use super::names::{self, Named};
 use super::pull::locate;
 use super::{BUILD, Result, keep_kernels, model_files, warnings};
-use crate::arguments::{PredictArguments, Switch};
+use crate::arguments::PredictArguments;
 use crate::report::Reporter;
 use crate::signals::interrupt;
 
 pub(crate) fn run(arguments: &PredictArguments) -> Result {
     let Named { inputs, files } = names::resolve(&arguments.photographs)?;
     let model = locate(&arguments.model)?;
+    let computing = &arguments.computing;
     let mut options = PredictOptions::default();
-    options.batch_size = arguments.computing.batch_size;
+    options.batch_size = computing.batch_size;
     options.window_batch_size = arguments.window_batch_size;
-    options.tta = arguments.tta.map(|switch| switch == Switch::On);
-    options.preprocess = arguments.preprocess.into();
+    options.tta = arguments.tta;
+    options.preprocess = arguments.preprocess;
     options.keep_maps = arguments.save_probabilities;
     options.limits = arguments.photographs.limits();
-    options.keypoints = arguments.keypoints.into();
+    options.keypoints = arguments.keypoints;
     options.warnings = warnings();
     let mut job = Job {
         inputs: inputs.photographs,
@@ -29,15 +30,13 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         options,
         overlay: arguments.overlay,
         existing: arguments.output.existing(),
-        durability: arguments.output.durability.into(),
+        durability: arguments.output.durability,
         memory: arguments.output.memory,
         keep: [files, model_files(&model)].concat(),
         build: BUILD.to_owned(),
     };
-    keep_kernels(
-        &arguments.computing.kernels,
-        arguments.computing.device.first(),
-    )?;
+    let device = computing.device.first();
+    keep_kernels(&computing.kernels, device)?;
     let reporter = Reporter::new(job.inputs.len(), arguments.verbosity.quiet)
         .verbose(arguments.verbosity.verbose);
     let model = Model::open(model)?;
@@ -46,19 +45,11 @@ pub(crate) fn run(arguments: &PredictArguments) -> Result {
         reporter.note(note);
     }
     let each = |outcome: Outcome| reporter.outcome(&outcome);
-    let precision = arguments
-        .computing
-        .dtype
-        .on(arguments.computing.device.first());
-    let ensemble =
-        AnyEnsemble::load(&model, arguments.computing.device.clone())?.with_precision(precision)?;
+    let ensemble = AnyEnsemble::load(&model, computing.device.clone())?;
+    let ensemble = ensemble.with_precision(computing.dtype.on(device))?;
     // Until here ^C ends the program.
     job.options.cancel = interrupt()?;
     let summary = job.run(&ensemble, each)?;
-    reporter.finish(
-        &summary,
-        &job.out,
-        arguments.computing.device.first().is_gpu(),
-    );
+    reporter.finish(&summary, &job.out, device.is_gpu());
     Ok((&summary).into())
 }

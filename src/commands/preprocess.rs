@@ -13,11 +13,11 @@ pub(crate) fn run(arguments: &PreprocessArguments) -> Result {
     let job = PreprocessJob {
         inputs: inputs.photographs,
         out: arguments.out.clone(),
-        mode: arguments.mode.into(),
+        mode: arguments.mode,
         size: arguments.size,
         limits: arguments.photographs.limits(),
         existing: arguments.output.existing(),
-        durability: arguments.output.durability.into(),
+        durability: arguments.output.durability,
         memory: arguments.output.memory,
         keep: files,
         build: BUILD.to_owned(),

@@ -52,17 +52,12 @@ pub(super) fn prepare(
     let located = fetched(|progress| arguments.choice().locate(progress))?;
     let model_files = located.found.values().flat_map(|model| model_files(model));
     job.keep = data.iter().cloned().chain(model_files).collect();
-    keep_kernels(
-        &arguments.computing.kernels,
-        arguments.computing.device.first(),
-    )?;
-    let verbosity = &arguments.verbosity;
-    let precision = arguments
-        .computing
-        .dtype
-        .on(arguments.computing.device.first());
+    let (computing, verbosity) = (&arguments.computing, &arguments.verbosity);
+    let device = computing.device.first();
+    keep_kernels(&computing.kernels, device)?;
     let cache = ModelCache::of_user(BUILD);
-    let loaded = located.load(arguments.computing.device.clone(), precision, &cache)?;
+    let precision = computing.dtype.on(device);
+    let loaded = located.load(computing.device.clone(), precision, &cache)?;
     let reporter = Reporter::new(job.inputs.len(), verbosity.quiet).verbose(verbosity.verbose);
     reporter.left_out(&job.left_out);
     reporter.models(&loaded);

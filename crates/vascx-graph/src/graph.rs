@@ -212,10 +212,7 @@ impl Graph {
             return invalid("sizes of zero".into());
         }
         let metas = self.infer(self.input.example)?;
-        let announced = |shape: &[usize]| {
-            shape.len() == if self.output.spatial { 4 } else { 2 }
-                && shape[..2] == [self.input.example[0], self.output.channels]
-        };
+        let announced = |shape: &[usize]| self.announces(shape, self.input.example[0]);
         match metas.get(self.output.node) {
             Some(Meta::Tensor {
                 dtype: DType::Float,
@@ -225,24 +222,23 @@ impl Graph {
         }
     }
 
+    /// Whether an answer for so many images has the shape that the output says.
+    fn announces(&self, answer: &[usize], images: usize) -> bool {
+        answer.len() == if self.output.spatial { 4 } else { 2 }
+            && answer[..2] == [images, self.output.channels]
+    }
+
     /// Checks that images of a shape can be run.
     ///
     /// # Errors
     /// With the operation that does not take them.
     pub fn check_input(&self, shape: [usize; 4]) -> Result<(), GraphError> {
-        let mut shape = shape;
-        if let Some(batch) = self.input.batch {
-            shape[0] = batch;
-        }
-        let metas = self.infer(shape)?;
+        let images = self.input.batch.unwrap_or(shape[0]);
+        let metas = self.infer([images, shape[1], shape[2], shape[3]])?;
         // Programs may compute sizes of their own, and with them another answer.
         let node = self.output.node;
-        let announced = |answer: &[usize]| {
-            answer.len() == if self.output.spatial { 4 } else { 2 }
-                && answer[..2] == [shape[0], self.output.channels]
-        };
         match &metas[node] {
-            Meta::Tensor { shape, .. } if announced(shape) => Ok(()),
+            Meta::Tensor { shape, .. } if self.announces(shape, images) => Ok(()),
             answer => Err(GraphError::Node {
                 node,
                 operator: "Output",
@@ -257,11 +253,8 @@ impl Graph {
     /// # Errors
     /// With the operation that does not take them.
     pub fn answered_sides(&self, shape: [usize; 4]) -> Result<[usize; 2], GraphError> {
-        let mut shape = shape;
-        if let Some(batch) = self.input.batch {
-            shape[0] = batch;
-        }
-        match &self.infer(shape)?[self.output.node] {
+        let images = self.input.batch.unwrap_or(shape[0]);
+        match &self.infer([images, shape[1], shape[2], shape[3]])?[self.output.node] {
             Meta::Tensor { shape, .. } if shape.len() == 4 => Ok([shape[2], shape[3]]),
             _ => Ok([shape[2], shape[3]]),
         }

@@ -158,7 +158,7 @@ impl<B: Backend> GraphNetwork<B> {
         arguments: &[Arg],
         values: &mut [Option<Value<B>>],
     ) -> Vec<Value<B>> {
-        let take = |position: usize, argument: &Arg| match *argument {
+        let take = |(position, argument): (usize, &Arg)| match *argument {
             Arg::Literal(literal) => Value::Number(literal),
             Arg::Node(node) => {
                 let again = arguments[position + 1..].contains(argument);
@@ -170,12 +170,7 @@ impl<B: Backend> GraphNetwork<B> {
                 value.expect("kept until its last use")
             }
         };
-        let mut take = take;
-        arguments
-            .iter()
-            .enumerate()
-            .map(|(position, argument)| take(position, argument))
-            .collect()
+        arguments.iter().enumerate().map(take).collect()
     }
 }
 

@@ -1,26 +1,11 @@
-//! The table of operators. An operator is a struct in `ops/` that implements [`Operator`]; the line
-//! below makes it part of the graph format and of execution.
+//! The table of operators. An operator is a struct in `ops/` that implements [`Operator`]; its name below,
+//! beside its file's, makes it part of the graph format and of execution.
 
 use burn::tensor::FloatDType;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::meta::Meta;
-use super::ops::{
-    activation::{Clamp, Elu, LeakyRelu, Unary},
-    binary::Binary,
-    convolution::{Conv, ConvTranspose},
-    create::{Arange, Cast, Constant, Full},
-    index::{Gather, IndexSelect, Roll, Slice, SliceAssign, Where},
-    linear::{Linear, MatMul},
-    norm::{BatchNorm, GroupNorm, LayerNorm},
-    pad::Pad,
-    pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, MaxPool},
-    reduce::{ArgMax, CumSum, Reduce, Softmax},
-    resize::Resize,
-    scatter::ScatterRows,
-    shape::{Cat, Expand, Flip, Permute, Reshape, Size, Squeeze, Unsqueeze},
-};
 use super::value::Value;
 
 /// One kind of computation. Static settings are fields; what depends on the input's size (and the
@@ -102,83 +87,57 @@ impl Compute {
 }
 
 macro_rules! operators {
-    ($($name:ident),* $(,)?) => {
+    ($($file:ident: $($name:ident)+;)*) => {
+        $(use super::ops::$file::{$($name),+};)*
+
         /// An operator with its static settings.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[allow(missing_docs)] // Each is documented where it is defined.
-        pub enum Op { $($name($name)),* }
+        pub enum Op { $($($name($name),)+)* }
 
         impl Op {
             /// The operator's name.
             pub fn name(&self) -> &'static str {
-                match self { $(Self::$name(_) => stringify!($name)),* }
+                match self { $($(Self::$name(_) => stringify!($name),)+)* }
             }
 
             pub(crate) fn infer(&self, arguments: &[Meta]) -> Result<Meta, String> {
-                match self { $(Self::$name(op) => op.infer(arguments)),* }
+                match self { $($(Self::$name(op) => op.infer(arguments),)+)* }
             }
 
             pub(crate) fn compute(&self) -> Compute {
-                match self { $(Self::$name(op) => op.compute()),* }
+                match self { $($(Self::$name(op) => op.compute(),)+)* }
             }
 
             pub(crate) fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
-                match self { $(Self::$name(op) => op.run(call)),* }
+                match self { $($(Self::$name(op) => op.run(call),)+)* }
             }
         }
 
-        $(impl From<$name> for Op {
+        $($(impl From<$name> for Op {
             fn from(op: $name) -> Self {
                 Self::$name(op)
             }
-        })*
+        })+)*
     };
 }
 
-operators![
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    Arange,
-    ArgMax,
-    AvgPool,
-    BatchNorm,
-    Binary,
-    Cast,
-    Cat,
-    Clamp,
-    Constant,
-    Conv,
-    ConvTranspose,
-    CumSum,
-    Elu,
-    Expand,
-    Flip,
-    Full,
-    Gather,
-    GroupNorm,
-    IndexSelect,
-    LayerNorm,
-    LeakyRelu,
-    Linear,
-    MatMul,
-    MaxPool,
-    Pad,
-    Permute,
-    Reduce,
-    Reshape,
-    Resize,
-    Roll,
-    ScatterRows,
-    Size,
-    Slice,
-    SliceAssign,
-    Softmax,
-    Squeeze,
-    Unary,
-    Unsqueeze,
-    Where,
-];
+operators! {
+    activation: Clamp Elu LeakyRelu Unary;
+    binary: Binary;
+    convolution: Conv ConvTranspose;
+    create: Arange Cast Constant Full;
+    index: Gather IndexSelect Roll Slice SliceAssign Where;
+    linear: Linear MatMul;
+    norm: BatchNorm GroupNorm LayerNorm;
+    pad: Pad;
+    pool: AdaptiveAvgPool AdaptiveMaxPool AvgPool MaxPool;
+    reduce: ArgMax CumSum Reduce Softmax;
+    resize: Resize;
+    scatter: ScatterRows;
+    shape: Cat Expand Flip Permute Reshape Size Squeeze Unsqueeze;
+}
 
 /// Exactly N arguments.
 pub(crate) fn exactly<const N: usize, T>(arguments: &[T]) -> Result<&[T; N], String> {

@@ -17,13 +17,13 @@ pub(crate) enum Value<B: Backend> {
     Number(Literal),
 }
 
-/// Applies a structural operation to whichever tensor is held.
+/// Applies a structural operation of the backend to whichever tensor is held.
 macro_rules! each {
-    ($value:expr, $float:path, $int:path, $bool:path $(, $argument:expr)*) => {
+    ($value:expr, $float:ident, $int:ident, $bool:ident $(, $argument:expr)*) => {
         match $value {
-            Value::Float(tensor) => Value::Float($float(tensor $(, $argument)*)),
-            Value::Int(tensor) => Value::Int($int(tensor $(, $argument)*)),
-            Value::Bool(tensor) => Value::Bool($bool(tensor $(, $argument)*)),
+            Value::Float(tensor) => Value::Float(B::$float(tensor $(, $argument)*)),
+            Value::Int(tensor) => Value::Int(B::$int(tensor $(, $argument)*)),
+            Value::Bool(tensor) => Value::Bool(B::$bool(tensor $(, $argument)*)),
             Value::Number(number) => Value::Number(number),
         }
     };
@@ -92,67 +92,43 @@ impl<B: Backend> Value<B> {
     /// A tensor filled with a number.
     pub(crate) fn full(shape: &[usize], dtype: DType, fill: Literal, device: &B::Device) -> Self {
         let settings = get_device_settings::<B>(device);
-        let shape = held(shape);
+        let (shape, bools) = (held(shape), settings.bool_dtype);
         match dtype {
-            DType::Float => Self::Float(B::float_full(
-                shape,
-                Scalar::Float(fill.as_f64()),
-                device,
-                settings.float_dtype,
-            )),
-            DType::Int => Self::Int(B::int_full(
-                shape,
-                Scalar::Int(fill.as_f64() as i64),
-                device,
-                settings.int_dtype,
-            )),
-            DType::Bool if fill.is_true() => {
-                Self::Bool(B::bool_ones(shape, device, settings.bool_dtype))
+            DType::Float => {
+                let fill = Scalar::Float(fill.as_f64());
+                Self::Float(B::float_full(shape, fill, device, settings.float_dtype))
             }
-            DType::Bool => Self::Bool(B::bool_zeros(shape, device, settings.bool_dtype)),
+            DType::Int => {
+                let fill = Scalar::Int(fill.as_f64() as i64);
+                Self::Int(B::int_full(shape, fill, device, settings.int_dtype))
+            }
+            DType::Bool if fill.is_true() => Self::Bool(B::bool_ones(shape, device, bools)),
+            DType::Bool => Self::Bool(B::bool_zeros(shape, device, bools)),
         }
     }
 
     /// Converts to another element type. A number becomes a tensor of one element.
     pub(crate) fn cast(self, dtype: DType, device: &B::Device) -> Self {
         let settings = get_device_settings::<B>(device);
+        let (floats, ints) = (settings.float_dtype, settings.int_dtype);
+        let (bools, zero) = (settings.bool_dtype, Scalar::Int(0));
         match (self, dtype) {
             (Self::Number(number), dtype) => Self::full(&[1], dtype, number, device),
-            (Self::Float(tensor), DType::Int) => {
-                // Towards zero, as PyTorch does.
-                Self::Int(B::float_into_int(tensor, settings.int_dtype))
+            // Towards zero, as PyTorch does.
+            (Self::Float(x), DType::Int) => Self::Int(B::float_into_int(x, ints)),
+            (Self::Float(x), DType::Bool) => {
+                Self::Bool(B::float_not_equal_elem(x, Scalar::Float(0.0), bools))
             }
-            (Self::Float(tensor), DType::Bool) => Self::Bool(B::float_not_equal_elem(
-                tensor,
-                Scalar::Float(0.0),
-                settings.bool_dtype,
-            )),
-            (Self::Int(tensor), DType::Float) => {
-                Self::Float(B::int_into_float(tensor, settings.float_dtype))
-            }
-            (Self::Int(tensor), DType::Bool) => Self::Bool(B::int_not_equal_elem(
-                tensor,
-                Scalar::Int(0),
-                settings.bool_dtype,
-            )),
-            (Self::Bool(tensor), DType::Float) => {
-                Self::Float(B::bool_into_float(tensor, settings.float_dtype))
-            }
-            (Self::Bool(tensor), DType::Int) => {
-                Self::Int(B::bool_into_int(tensor, settings.int_dtype))
-            }
+            (Self::Int(x), DType::Float) => Self::Float(B::int_into_float(x, floats)),
+            (Self::Int(x), DType::Bool) => Self::Bool(B::int_not_equal_elem(x, zero, bools)),
+            (Self::Bool(x), DType::Float) => Self::Float(B::bool_into_float(x, floats)),
+            (Self::Bool(x), DType::Int) => Self::Int(B::bool_into_int(x, ints)),
             (same, _) => same,
         }
     }
 
     pub(crate) fn reshape(self, shape: &[usize]) -> Self {
-        each!(
-            self,
-            B::float_reshape,
-            B::int_reshape,
-            B::bool_reshape,
-            held(shape)
-        )
+        each!(self, float_reshape, int_reshape, bool_reshape, held(shape))
     }
 
     /// Prepends axes of size one.
@@ -167,17 +143,11 @@ impl<B: Backend> Value<B> {
     }
 
     pub(crate) fn permute(self, axes: &[usize]) -> Self {
-        each!(
-            self,
-            B::float_permute,
-            B::int_permute,
-            B::bool_permute,
-            axes
-        )
+        each!(self, float_permute, int_permute, bool_permute, axes)
     }
 
     pub(crate) fn flip(self, axes: &[usize]) -> Self {
-        each!(self, B::float_flip, B::int_flip, B::bool_flip, axes)
+        each!(self, float_flip, int_flip, bool_flip, axes)
     }
 
     /// Broadcasts to the shape.
@@ -187,19 +157,14 @@ impl<B: Backend> Value<B> {
             return self;
         }
         let padded = self.with_rank(shape.len());
-        each!(
-            padded,
-            B::float_expand,
-            B::int_expand,
-            B::bool_expand,
-            Shape::from(shape)
-        )
+        let shape = Shape::from(shape);
+        each!(padded, float_expand, int_expand, bool_expand, shape)
     }
 
     /// Every `step`-th element of `start..end` of one axis.
     pub(crate) fn slice(self, axis: usize, start: usize, end: usize, step: usize) -> Self {
         let slices = slices(&self.shape(), axis, start, end, step);
-        each!(self, B::float_slice, B::int_slice, B::bool_slice, &slices)
+        each!(self, float_slice, int_slice, bool_slice, &slices)
     }
 
     /// Replaces what [`Value::slice`] would give; `value` is of the same element type and shape.
@@ -222,12 +187,7 @@ impl<B: Backend> Value<B> {
 
     /// The chosen entries of one axis; `indices` has one axis.
     pub(crate) fn select(self, axis: usize, indices: IntTensor<B>) -> Self {
-        match self {
-            Self::Float(tensor) => Self::Float(B::float_select(tensor, axis, indices)),
-            Self::Int(tensor) => Self::Int(B::int_select(tensor, axis, indices)),
-            Self::Bool(tensor) => Self::Bool(B::bool_select(tensor, axis, indices)),
-            Self::Number(number) => Self::Number(number),
-        }
+        each!(self, float_select, int_select, bool_select, axis, indices)
     }
 
     /// Concatenates tensors of one element type.
@@ -252,10 +212,8 @@ impl<B: Backend> Value<B> {
 }
 
 fn slices(shape: &[usize], axis: usize, start: usize, end: usize, step: usize) -> Vec<Slice> {
-    let mut slices: Vec<Slice> = shape
-        .iter()
-        .map(|&size| Slice::new(0, Some(size as isize), 1))
-        .collect();
+    let whole = |&size: &usize| Slice::new(0, Some(size as isize), 1);
+    let mut slices: Vec<Slice> = shape.iter().map(whole).collect();
     slices[axis] = Slice::new(start as isize, Some(end as isize), step as isize);
     slices
 }

@@ -142,13 +142,8 @@ pub(super) fn convolve<B: Backend>(
             Some(norm) => fold(conv, norm),
             None => (values(conv.weight.val()), bias(conv.bias.as_ref())),
         };
-        pack(
-            &convolution,
-            &packing,
-            &weights,
-            bias.as_deref(),
-            &inputs[0],
-        )
+        let (bias, first) = (bias.as_deref(), &inputs[0]);
+        pack(&convolution, &packing, &weights, bias, first)
     });
     let output = run(convolution, inputs, cached, residual, shape);
     Some(activated(back(output), rest))
@@ -187,13 +182,8 @@ pub(super) fn convolve_transposed<B: Backend>(
         let weight = conv.weight.val().reshape([channels, outputs, 4]);
         let weights = values(weight.permute([2, 1, 0]));
         let bias = bias(conv.bias.as_ref()).map(|bias| bias.repeat(4));
-        pack(
-            &convolution,
-            &packing,
-            &weights,
-            bias.as_deref(),
-            &inputs[0],
-        )
+        let (bias, first) = (bias.as_deref(), &inputs[0]);
+        pack(&convolution, &packing, &weights, bias, first)
     });
     Some(back(run(convolution, inputs, cached, None, shape)))
 }

@@ -171,10 +171,8 @@ impl UnaryKind {
 
 /// clamp(x/6 + ½, 0, 1)
 fn hard_sigmoid<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    let line = B::float_add_scalar(
-        B::float_mul_scalar(x, Scalar::Float(1.0 / 6.0)),
-        Scalar::Float(0.5),
-    );
+    let line = B::float_mul_scalar(x, Scalar::Float(1.0 / 6.0));
+    let line = B::float_add_scalar(line, Scalar::Float(0.5));
     B::float_clamp(line, Scalar::Float(0.0), Scalar::Float(1.0))
 }
 
@@ -233,10 +231,8 @@ impl Operator for Unary {
                     Some(activation) => activate::<B>(activation, x),
                     None => Err(x),
                 };
-                Value::Float(
-                    by_kernel
-                        .unwrap_or_else(|x| in_memory_order::<B>(x, |x| kind.of_float::<B>(x))),
-                )
+                let by_burn = |x| in_memory_order::<B>(x, |x| kind.of_float::<B>(x));
+                Value::Float(by_kernel.unwrap_or_else(by_burn))
             }
         }
     }

@@ -102,12 +102,11 @@ impl FusedConv {
     /// before the activation.
     pub(crate) fn run<B: Backend>(
         &self,
-        arguments: Vec<Value<B>>,
+        mut arguments: Vec<Value<B>>,
         maps: Maps,
         residual: bool,
         network: FloatDType,
     ) -> Value<B> {
-        let mut arguments = arguments;
         let residual = if residual { arguments.pop() } else { None };
         let residual = residual.map(|residual| in_type(residual, network));
         let parameters = arguments.split_off(maps.count());
@@ -133,12 +132,11 @@ impl FusedConv {
     pub(crate) fn run_expanded<B: Backend>(
         &self,
         expansion: &Self,
-        arguments: Vec<Value<B>>,
+        mut arguments: Vec<Value<B>>,
         of_expansion: usize,
         averaged: bool,
         network: FloatDType,
     ) -> (Value<B>, Option<Value<B>>) {
-        let mut arguments = arguments;
         let parameters = arguments.split_off(of_expansion);
         let of_expansion = arguments.split_off(1);
         let map = in_type(arguments.remove(0), network);
@@ -168,10 +166,9 @@ impl FusedConv {
     /// The layers of a weight, perhaps a bias, and perhaps a norm's statistics.
     fn modules<B: Backend>(
         &self,
-        parameters: Vec<Value<B>>,
+        mut parameters: Vec<Value<B>>,
         network: FloatDType,
     ) -> (burn::nn::conv::Conv2d<B>, Option<burn::nn::BatchNorm<B>>) {
-        let mut parameters = parameters;
         let norm = self.norm.map(|epsilon| {
             let statistics = parameters.split_off(parameters.len() - STATISTICS);
             let [mean, variance, scale, shift] =

@@ -24,11 +24,8 @@ impl Operator for Constant {
         let [] = exactly(arguments)?;
         let meta = Meta::tensor(self.dtype, self.shape.as_slice())?;
         if self.values.len() != self.shape.iter().product::<usize>() {
-            return Err(format!(
-                "{} values for shape {:?}",
-                self.values.len(),
-                self.shape
-            ));
+            let (count, shape) = (self.values.len(), &self.shape);
+            return Err(format!("{count} values for shape {shape:?}"));
         }
         Ok(meta)
     }

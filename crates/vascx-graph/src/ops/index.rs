@@ -183,11 +183,8 @@ impl Operator for Roll {
         let ([x], shifts) = at_least(arguments)?;
         let shape = x.shape()?;
         if shifts.len() != self.0.len() {
-            return Err(format!(
-                "{} distances for {} axes",
-                shifts.len(),
-                self.0.len()
-            ));
+            let (distances, axes) = (shifts.len(), self.0.len());
+            return Err(format!("{distances} distances for {axes} axes"));
         }
         for (&axis, shift) in self.0.iter().zip(shifts) {
             check_axis(axis, shape.len())?;

@@ -39,17 +39,11 @@ impl Operator for MatMul {
         let leading = &call.shape[..call.shape.len() - 2];
         let spread = |x: Value<B>| {
             let own = x.shape();
-            let target: Vec<usize> = leading
-                .iter()
-                .chain(&own[own.len() - 2..])
-                .copied()
-                .collect();
+            let target = [leading, &own[own.len() - 2..]].concat();
             x.expand(&target).float()
         };
-        work::note(
-            call.shape.iter().product(),
-            a.shape().last().copied().unwrap_or(1),
-        );
+        let depth = a.shape().last().copied().unwrap_or(1);
+        work::note(call.shape.iter().product(), depth);
         Value::Float(B::float_matmul(spread(a), spread(b)))
     }
 }

@@ -70,15 +70,18 @@ fn pooled(
     Ok(count)
 }
 
+/// The map that pooling by kernel, stride, padding and dilation gives.
+fn pooled_map(arguments: &[Meta], settings: [[usize; 2]; 4], ceil: bool) -> Result<Meta, String> {
+    let [x] = exactly(arguments)?;
+    let [n, c, height, width] = x.float_shape()?;
+    let side = |axis: usize, size| pooled(size, settings.map(|setting| setting[axis]), ceil);
+    Meta::tensor(DType::Float, [n, c, side(0, height)?, side(1, width)?])
+}
+
 impl Operator for MaxPool {
     fn infer(&self, arguments: &[Meta]) -> Result<Meta, String> {
-        let [x] = exactly(arguments)?;
-        let [n, c, height, width] = x.float_shape()?;
-        let side = |axis: usize, size: usize| {
-            let settings = [self.kernel, self.stride, self.padding, self.dilation];
-            pooled(size, settings.map(|setting| setting[axis]), self.ceil)
-        };
-        Meta::tensor(DType::Float, [n, c, side(0, height)?, side(1, width)?])
+        let settings = [self.kernel, self.stride, self.padding, self.dilation];
+        pooled_map(arguments, settings, self.ceil)
     }
 
     fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
@@ -98,13 +101,8 @@ impl Operator for MaxPool {
 
 impl Operator for AvgPool {
     fn infer(&self, arguments: &[Meta]) -> Result<Meta, String> {
-        let [x] = exactly(arguments)?;
-        let [n, c, height, width] = x.float_shape()?;
-        let side = |axis: usize, size: usize| {
-            let settings = [self.kernel, self.stride, self.padding, [1, 1]];
-            pooled(size, settings.map(|setting| setting[axis]), self.ceil)
-        };
-        Meta::tensor(DType::Float, [n, c, side(0, height)?, side(1, width)?])
+        let settings = [self.kernel, self.stride, self.padding, [1, 1]];
+        pooled_map(arguments, settings, self.ceil)
     }
 
     fn compute(&self) -> Compute {
@@ -112,15 +110,10 @@ impl Operator for AvgPool {
     }
 
     fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
-        let [x] = take(call.arguments);
-        Value::Float(B::avg_pool2d(
-            x.float(),
-            self.kernel,
-            self.stride,
-            self.padding,
-            self.count_padding,
-            self.ceil,
-        ))
+        let [x] = take(call.arguments).map(Value::float);
+        let (counted, ceil) = (self.count_padding, self.ceil);
+        let pooled = B::avg_pool2d(x, self.kernel, self.stride, self.padding, counted, ceil);
+        Value::Float(pooled)
     }
 }
 

@@ -70,13 +70,10 @@ impl Operator for Reduce {
 
     fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
         let [x] = take(call.arguments);
-        let x = match x {
-            Value::Bool(_) => x.cast(DType::Int, call.device),
-            other => other,
-        };
-        let x = match self.kind {
-            ReduceKind::Mean => x.cast(DType::Float, call.device),
-            _ => x,
+        let x = match (self.kind, x) {
+            (ReduceKind::Mean, x) => x.cast(DType::Float, call.device),
+            (_, x @ Value::Bool(_)) => x.cast(DType::Int, call.device),
+            (_, x) => x,
         };
         let reduced = match x {
             Value::Float(x) if self.is_global_average() && x.shape().num_dims() == 4 => {

@@ -82,11 +82,8 @@ impl Operator for Resize {
         }
         if let (Some(mode), true) = (mode, by_sizes) {
             let options = InterpolateOptions::new(mode).with_align_corners(self.align_corners);
-            return Value::Float(B::interpolate(
-                x.float(),
-                [call.shape[2], call.shape[3]],
-                options,
-            ));
+            let sides = [call.shape[2], call.shape[3]];
+            return Value::Float(B::interpolate(x.float(), sides, options));
         }
         let rows = self.matrix::<B>(0, input[2], call.shape[2], call.device);
         let columns = self
@@ -94,10 +91,8 @@ impl Operator for Resize {
             .permute(&[1, 0]);
         let images = input[0] * input[1];
         let [height, width] = [input[2], input[3]];
-        let wide = B::float_matmul(
-            x.reshape(&[images * height, width]).float(),
-            columns.float(),
-        );
+        let x = x.reshape(&[images * height, width]).float();
+        let wide = B::float_matmul(x, columns.float());
         let wide = Value::<B>::Float(wide).reshape(&[images, height, call.shape[3]]);
         let rows = rows.expand(&[images, call.shape[2], height]);
         Value::Float(B::float_matmul(rows.float(), wide.float())).reshape(call.shape)

@@ -38,12 +38,8 @@ impl Operator for ScatterRows {
             let shape = [height, call.shape[1]];
             Value::<B>::full(&shape, DType::Int, Literal::Int(fill), call.device).int()
         };
-        let counts = B::int_select_add(
-            filled(call.shape[0], 0),
-            0,
-            indices.clone(),
-            filled(count, 1),
-        );
+        let (zeros, ones) = (filled(call.shape[0], 0), filled(count, 1));
+        let counts = B::int_select_add(zeros, 0, indices.clone(), ones);
         let Value::Bool(replaced) = Value::<B>::Int(counts).cast(DType::Bool, call.device) else {
             unreachable!("cast to truth values")
         };

@@ -99,10 +99,8 @@ impl Operator for Expand {
         let ([x], sizes) = at_least(arguments)?;
         let shape = x.shape()?;
         let Some(new) = sizes.len().checked_sub(shape.len()) else {
-            return Err(format!(
-                "shape {shape:?} has more than {} axes",
-                sizes.len()
-            ));
+            let axes = sizes.len();
+            return Err(format!("shape {shape:?} has more than {axes} axes"));
         };
         let mut result = Vec::with_capacity(sizes.len());
         for (axis, size) in sizes.iter().enumerate() {
@@ -185,12 +183,8 @@ impl Operator for Cat {
                 *entry = shape[self.0];
             }
             if other != shape || meta.dtype() != first.dtype() {
-                return Err(format!(
-                    "{:?} and {:?} differ beside axis {}",
-                    first.shape()?,
-                    meta.shape()?,
-                    self.0
-                ));
+                let (first, other, axis) = (first.shape()?, meta.shape()?, self.0);
+                return Err(format!("{first:?} and {other:?} differ beside axis {axis}"));
             }
             shape[self.0] = total;
         }

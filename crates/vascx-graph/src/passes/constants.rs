@@ -156,8 +156,7 @@ fn fates(graph: &Graph, metas: &[Meta]) -> Vec<Fate> {
 }
 
 /// The name of the first weight that goes into a node, made unique.
-fn unused_name(graph: &Graph, node: usize, taken: &[GraphParameter]) -> String {
-    let mut node = node;
+fn unused_name(graph: &Graph, mut node: usize, taken: &[GraphParameter]) -> String {
     let base = loop {
         match &graph.nodes[node] {
             Node::Input => break "image".to_owned(),

@@ -46,12 +46,13 @@ impl Samples {
 pub(super) fn rgb(width: u32, height: u32, channels: usize, samples: Samples) -> Result<RgbImage> {
     let colour = |pixel: &[u8]| [pixel[0], pixel[1], pixel[2]];
     let words = |pixel: &[u16]| [pixel[0], pixel[1], pixel[2]].map(word_to_byte);
-    let bytes = match samples {
-        Samples::Bytes(bytes) if channels == 3 => bytes,
-        Samples::Bytes(bytes) => each_pixel(width, height, channels, &bytes, colour)?,
-        Samples::Words(samples) => each_pixel(width, height, channels, &samples, words)?,
-    };
-    Ok(RgbImage::from_raw(width, height, bytes).expect("as many samples as announced"))
+    match samples {
+        Samples::Bytes(bytes) if channels == 3 => {
+            Ok(RgbImage::from_raw(width, height, bytes).expect("as many samples as announced"))
+        }
+        Samples::Bytes(bytes) => each_pixel(width, height, channels, &bytes, colour),
+        Samples::Words(samples) => each_pixel(width, height, channels, &samples, words),
+    }
 }
 
 /// RGB of interleaved pixels that begin with a grey value; further channels are dropped.
@@ -64,35 +65,34 @@ pub(super) fn grey(
     channels: usize,
     samples: &Samples,
 ) -> Result<RgbImage> {
-    let bytes = match samples {
-        Samples::Bytes(bytes) => each_pixel(width, height, channels, bytes, |pixel| [pixel[0]; 3])?,
+    match samples {
+        Samples::Bytes(bytes) => each_pixel(width, height, channels, bytes, |pixel| [pixel[0]; 3]),
         Samples::Words(words) => {
             let grey = |pixel: &[u16]| [word_to_byte(pixel[0]); 3];
-            each_pixel(width, height, channels, words, grey)?
+            each_pixel(width, height, channels, words, grey)
         }
-    };
-    Ok(RgbImage::from_raw(width, height, bytes).expect("three bytes for each pixel"))
+    }
 }
 
-fn each_pixel<T>(
+/// RGB of whatever `colour` makes of the samples of each pixel.
+///
+/// # Panics
+/// The same.
+pub(super) fn each_pixel<T>(
     width: u32,
     height: u32,
     channels: usize,
     samples: &[T],
     colour: impl Fn(&[T]) -> [u8; 3],
-) -> Result<Vec<u8>> {
+) -> Result<RgbImage> {
     let pixels = width as usize * height as usize;
     assert_eq!(samples.len(), pixels * channels);
     let mut rgb = zeros(3 * pixels as u64)?;
-    for (to, from) in rgb
-        .as_chunks_mut()
-        .0
-        .iter_mut()
-        .zip(samples.chunks_exact(channels))
-    {
+    let targets = rgb.as_chunks_mut().0.iter_mut();
+    for (to, from) in targets.zip(samples.chunks_exact(channels)) {
         *to = colour(from);
     }
-    Ok(rgb)
+    Ok(RgbImage::from_raw(width, height, rgb).expect("three bytes for each pixel"))
 }
 
 /// Scales 16 bits to 8, rounded.
@@ -105,15 +105,14 @@ fn word_to_byte(word: u16) -> u8 {
 /// The inks are taken for ideal ones, as Pillow's `convert("RGB")` takes them: the remaining light is
 /// `255 − K − C·(255 − K)/255`, rounded.
 pub(super) fn cmyk(width: u32, height: u32, channels: usize, inks: &[u8]) -> Result<RgbImage> {
-    let rgb = each_pixel(width, height, channels, inks, |pixel| {
+    each_pixel(width, height, channels, inks, |pixel| {
         let light = 255 - u32::from(pixel[3]);
         [pixel[0], pixel[1], pixel[2]].map(|ink| {
             let product = u32::from(ink) * light + 128;
             // Divided by 255, rounded, without a division.
             light.saturating_sub((product + (product >> 8)) >> 8) as u8
         })
-    })?;
-    Ok(RgbImage::from_raw(width, height, rgb).expect("three bytes for each pixel"))
+    })
 }
 
 /// Turns a pixel from YCbCr to RGB as libtiff does, in 1/65 536 of a grey level, rounded.

@@ -3,8 +3,7 @@
 use image::RgbImage;
 
 use super::super::Result;
-use super::super::limits::zeros;
-use super::super::pixels::{Samples, grey};
+use super::super::pixels::{Samples, each_pixel, grey};
 use super::data_set::{DataSet, Tag};
 use super::frame::Frame;
 use super::{Header, tags};
@@ -21,11 +20,10 @@ pub(super) fn to_rgb(data: &DataSet, header: &Header, frame: Frame) -> Result<Rg
         }
     };
     let plain = header.stored == 8 && !header.signed;
-    let samples = match frame.samples {
-        Samples::Bytes(bytes) if plain => Samples::Bytes(bytes),
-        samples => Samples::Bytes(Window::of(data, header)?.apply(&samples, header)?),
+    let mut image = match frame.samples {
+        samples @ Samples::Bytes(_) if plain => grey(header.width, header.height, 1, &samples)?,
+        samples => Window::of(data, header)?.apply(&samples, header)?,
     };
-    let mut image = grey(header.width, header.height, 1, &samples)?;
     if inverted {
         image.iter_mut().for_each(|byte| *byte = !*byte);
     }
@@ -62,8 +60,7 @@ impl Window {
     }
 
     /// The linear function of PS3.3 C.11.2.1.2, of the whole range where there is no window; rounded.
-    fn apply(&self, samples: &Samples, header: &Header) -> Result<Vec<u8>> {
-        let mut levels = zeros(header.pixels() as u64)?;
+    fn apply(&self, samples: &Samples, header: &Header) -> Result<RgbImage> {
         let half = 1_i32 << (header.stored - 1);
         let offset = if header.signed { half } else { 0 };
         let value = |stored: u16| {
@@ -95,19 +92,16 @@ impl Window {
             };
             (share * 255.0 + 0.5).floor().clamp(0.0, 255.0) as u8
         };
-        match samples {
-            Samples::Bytes(bytes) => {
-                for (to, &from) in levels.iter_mut().zip(bytes) {
-                    *to = level(from.into());
-                }
-            }
-            Samples::Words(words) => {
-                for (to, &from) in levels.iter_mut().zip(words) {
-                    *to = level(from);
-                }
-            }
-        }
-        Ok(levels)
+        single(header, samples, |stored| [level(stored); 3])
+    }
+}
+
+/// RGB of frames of one sample per pixel.
+fn single(header: &Header, samples: &Samples, colour: impl Fn(u16) -> [u8; 3]) -> Result<RgbImage> {
+    let (width, height) = (header.width, header.height);
+    match samples {
+        Samples::Bytes(bytes) => each_pixel(width, height, 1, bytes, |at| colour(at[0].into())),
+        Samples::Words(words) => each_pixel(width, height, 1, words, |at| colour(at[0])),
     }
 }
 
@@ -133,11 +127,8 @@ fn palette(data: &DataSet, header: &Header, samples: &Samples) -> Result<RgbImag
         let &[entries, first, bits] = &descriptor[..] else {
             return Err(missing.into());
         };
-        let entries = if entries == 0 {
-            65536
-        } else {
-            usize::from(entries)
-        };
+        // Of all 65536 the number has no room.
+        let entries = usize::from(entries.wrapping_sub(1)) + 1;
         let first = if header.signed {
             i64::from(first.cast_signed())
         } else {
@@ -163,19 +154,5 @@ fn palette(data: &DataSet, header: &Header, samples: &Samples) -> Result<RgbImag
             table[index as usize]
         })
     };
-    let mut bytes = zeros(3 * header.pixels() as u64)?;
-    let pixels = bytes.as_chunks_mut::<3>().0.iter_mut();
-    match samples {
-        Samples::Bytes(indices) => {
-            for (to, &index) in pixels.zip(indices) {
-                *to = colour(index.into());
-            }
-        }
-        Samples::Words(indices) => {
-            for (to, &index) in pixels.zip(indices) {
-                *to = colour(index);
-            }
-        }
-    }
-    Ok(RgbImage::from_raw(header.width, header.height, bytes).expect("three bytes for each pixel"))
+    single(header, samples, colour)
 }

@@ -1,12 +1,13 @@
 //! Pages whose samples the `tiff` crate unpacks.
 
+use half::f16;
 use image::RgbImage;
 use tiff::TiffError;
 use tiff::decoder::{ChunkType, DecodingSampleType};
 use tiff::tags::{PlanarConfiguration, Tag};
 
 use super::super::Result;
-use super::super::limits::{no_memory, zeros};
+use super::super::limits::zeros;
 use super::super::pixels::Samples;
 use super::{Layout, Reader, words};
 
@@ -113,20 +114,16 @@ fn interleave(bytes: Vec<u8>, planes: usize, size: usize) -> Result<Vec<u8>> {
 
 /// Floats of 0 to 1 as bytes; any other range would be a guess.
 fn unit_floats(bytes: &[u8], kind: DecodingSampleType) -> Result<Samples> {
-    fn half(bits: u16) -> f64 {
-        let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 0x3ff));
-        let magnitude = match exponent {
-            0 => fraction * 2_f64.powi(-24),
-            31 => f64::INFINITY,
-            _ => (1024.0 + fraction) * 2_f64.powi(exponent - 25),
-        };
-        if bits >> 15 == 0 {
-            magnitude
-        } else {
-            -magnitude
-        }
-    }
-    let byte = |value: f64| -> Result<u8> {
+    let levels = match kind {
+        DecodingSampleType::F16 => levels(bytes, |value| f16::from_ne_bytes(value).into()),
+        DecodingSampleType::F32 => levels(bytes, |value| f32::from_ne_bytes(value).into()),
+        _ => levels(bytes, f64::from_ne_bytes),
+    };
+    Ok(Samples::Bytes(levels?))
+}
+
+fn levels<const N: usize>(bytes: &[u8], float: fn([u8; N]) -> f64) -> Result<Vec<u8>> {
+    let level = |value: f64| -> Result<u8> {
         if (0.0..=1.0).contains(&value) {
             Ok((value * 255.0).round() as u8)
         } else {
@@ -136,26 +133,10 @@ fn unit_floats(bytes: &[u8], kind: DecodingSampleType) -> Result<Samples> {
             ))
         }
     };
-    let mut levels = Vec::new();
-    levels
-        .try_reserve_exact(bytes.len() / 2)
-        .map_err(|_| no_memory(bytes.len() as u64 / 2))?;
-    match kind {
-        DecodingSampleType::F16 => {
-            for &value in bytes.as_chunks().0 {
-                levels.push(byte(half(u16::from_ne_bytes(value)))?);
-            }
-        }
-        DecodingSampleType::F32 => {
-            for &value in bytes.as_chunks().0 {
-                levels.push(byte(f32::from_ne_bytes(value).into())?);
-            }
-        }
-        _ => {
-            for &value in bytes.as_chunks().0 {
-                levels.push(byte(f64::from_ne_bytes(value))?);
-            }
-        }
+    let floats = bytes.as_chunks().0;
+    let mut levels = zeros(floats.len() as u64)?;
+    for (to, &bytes) in levels.iter_mut().zip(floats) {
+        *to = level(float(bytes))?;
     }
-    Ok(Samples::Bytes(levels))
+    Ok(levels)
 }

@@ -112,22 +112,24 @@ impl FieldOfView {
     /// None when the bounds are impossible: the visible part must hold the middle of the photograph
     /// and of the circle.
     fn checked(size: Size, circle: Circle, lines: Lines, method: Method) -> Option<Self> {
-        let rect = visible(&circle, &lines, size);
-        let found = Self {
+        let found = Self::new(size, circle, lines, method);
+        let finite = circle.radius.is_finite() && circle.radius > 0.0;
+        let holds_middle = || {
+            let in_crop = found.visible_in_crop(1024);
+            found.rect.holds_middle_of(size) && in_crop.holds_middle_of(Size::square(1024))
+        };
+        (finite && holds_middle()).then_some(found)
+    }
+
+    fn new(size: Size, circle: Circle, lines: Lines, method: Method) -> Self {
+        Self {
             hw: [size.height, size.width],
             method,
             center: [circle.centre.x, circle.centre.y],
             radius: circle.radius,
+            rect: visible(&circle, &lines, size),
             lines,
-            rect,
-        };
-        let finite = circle.radius.is_finite() && circle.radius > 0.0;
-        let crop = Size {
-            width: 1024,
-            height: 1024,
-        };
-        (finite && rect.holds_middle_of(size) && found.visible_in_crop(1024).holds_middle_of(crop))
-            .then_some(found)
+        }
     }
 
     /// No dark surround: the circle around the thumbnail's square.
@@ -147,14 +149,7 @@ impl FieldOfView {
             },
             radius: (width / 2.0).hypot(height / 2.0) + (0.001 * width.max(height)).max(1.0),
         };
-        Self {
-            hw: [size.height, size.width],
-            method: Method::NotFound,
-            center: [circle.centre.x, circle.centre.y],
-            radius: circle.radius,
-            lines: Lines::default(),
-            rect: visible(&circle, &Lines::default(), size),
-        }
+        Self::new(size, circle, Lines::default(), Method::NotFound)
     }
 
     /// As Python prints it, in the form that retinalysis-vascx writes to `bounds.csv`.
@@ -186,13 +181,21 @@ impl FieldOfView {
         self.radius
     }
 
+    /// Size of the photograph.
+    pub(crate) fn photograph(&self) -> Size {
+        let [height, width] = self.hw;
+        Size { width, height }
+    }
+
     /// The crop to a square of side `crop`, resized to `input_size`.
     pub(crate) fn geometry(&self, crop: usize, input_size: usize) -> Geometry {
-        let size = Size {
-            width: self.hw[1],
-            height: self.hw[0],
-        };
-        Geometry::cropped(size, self.centre(), self.radius, crop, input_size)
+        Geometry::cropped(
+            self.photograph(),
+            self.centre(),
+            self.radius,
+            crop,
+            input_size,
+        )
     }
 
     /// What the straight edges leave visible of the crop of side `size`.
@@ -213,14 +216,7 @@ impl FieldOfView {
                 y: point.y,
             }
         });
-        visible(
-            &circle,
-            &lines,
-            Size {
-                width: size,
-                height: size,
-            },
-        )
+        visible(&circle, &lines, Size::square(size))
     }
 }
 

@@ -68,38 +68,44 @@ pub(crate) struct Geometry {
 /// One axis of a [`Geometry`], in photograph pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Axis {
-    /// Padded with black, then resized: pixel centres lie at .5, beyond the outermost ones the edge
-    /// pixel counts alone, maps return bilinearly.
-    Padded {
-        /// Pixels of the photograph.
-        length: usize,
-        /// Black pixels before the first one.
-        padding: usize,
-        /// Pixels including the padding on both sides.
-        padded: usize,
-        /// Black pixels of the network input before the resized ones.
-        offset: usize,
-        /// Pixels of the network input that it was resized to; those behind are black again.
-        extent: usize,
-    },
-    /// The diameter of a circle, as OpenCV warps it: coordinates are pixel indices, in steps of
-    /// 1/32; everything outside the photograph is black; maps return by nearest neighbour.
-    Cropped {
-        /// Pixels of the photograph.
-        length: usize,
-        /// Centre of the circle, as a pixel index.
-        centre: f64,
-        /// Radius of the circle.
-        radius: f64,
-        /// Side of the crop, which is resized to the input size where they differ.
-        crop: usize,
-    },
+    Padded(Padded),
+    Cropped(Cropped),
+}
+
+/// Padded with black, then resized: pixel centres lie at .5, beyond the outermost ones the edge
+/// pixel counts alone, maps return bilinearly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Padded {
+    /// Pixels of the photograph.
+    length: usize,
+    /// Black pixels before the first one.
+    padding: usize,
+    /// Pixels including the padding on both sides.
+    total: usize,
+    /// Black pixels of the network input before the resized ones.
+    offset: usize,
+    /// Pixels of the network input that it was resized to; those behind are black again.
+    extent: usize,
+}
+
+/// The diameter of a circle, as OpenCV warps it: coordinates are pixel indices, in steps of 1/32;
+/// everything outside the photograph is black; maps return by nearest neighbour.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cropped {
+    /// Pixels of the photograph.
+    length: usize,
+    /// Centre of the circle, as a pixel index.
+    centre: f64,
+    /// Radius of the circle.
+    radius: f64,
+    /// Side of the crop, which is resized to the input size where they differ.
+    crop: usize,
 }
 
 impl Axis {
     fn length(self) -> usize {
         match self {
-            Self::Padded { length, .. } | Self::Cropped { length, .. } => length,
+            Self::Padded(Padded { length, .. }) | Self::Cropped(Cropped { length, .. }) => length,
         }
     }
 
@@ -107,26 +113,21 @@ impl Axis {
     /// of; those outside the photograph are black. `walk` goes along a warp.
     fn taps_in_photograph(self, side: usize, walk: fn(Warp, usize) -> Vec<Tap>) -> Vec<Tap> {
         match self {
-            Self::Padded {
-                padding,
-                padded,
-                offset,
-                extent,
-                ..
-            } => {
-                let scale = padded as f32 / extent as f32;
-                let tap = |index: usize| match index.checked_sub(offset) {
-                    Some(index) if index < extent => {
-                        Tap::interpolated(index, scale, padded).shifted(-(padding as isize))
+            Self::Padded(axis) => {
+                let scale = axis.total as f32 / axis.extent as f32;
+                let tap = |index: usize| match index.checked_sub(axis.offset) {
+                    Some(index) if index < axis.extent => {
+                        Tap::interpolated(index, scale, axis.total)
+                            .shifted(-(axis.padding as isize))
                     }
                     _ => Tap::NOTHING,
                 };
                 (0..side).map(tap).collect()
             }
-            Self::Cropped { centre, radius, .. } => {
+            Self::Cropped(axis) => {
                 let warp = Warp {
-                    scale: side as f64 / (2.0 * radius),
-                    source: centre,
+                    scale: side as f64 / (2.0 * axis.radius),
+                    source: axis.centre,
                     middle: side as f64 / 2.0,
                 };
                 walk(warp, side)
@@ -138,28 +139,17 @@ impl Axis {
     /// of; none outside it.
     fn taps_in_input(self, side: usize) -> Vec<Option<Tap>> {
         let tap = |index: usize| match self {
-            Self::Padded {
-                padding,
-                padded,
-                offset,
-                extent,
-                ..
-            } => {
-                let scale = extent as f32 / padded as f32;
-                let tap = Tap::interpolated(index + padding, scale, extent);
-                Some(tap.shifted(offset as isize))
+            Self::Padded(axis) => {
+                let scale = axis.extent as f32 / axis.total as f32;
+                let tap = Tap::interpolated(index + axis.padding, scale, axis.extent);
+                Some(tap.shifted(axis.offset as isize))
             }
-            Self::Cropped {
-                centre,
-                radius,
-                crop,
-                ..
-            } => {
-                let scale = crop as f64 / (2.0 * radius);
-                let nearest =
-                    ((index as f64 - centre) * scale + crop as f64 / 2.0).round_ties_even();
-                let inside = (0.0..crop as f64).contains(&nearest);
-                let resized = side as f64 / crop as f64;
+            Self::Cropped(axis) => {
+                let scale = axis.crop as f64 / (2.0 * axis.radius);
+                let nearest = ((index as f64 - axis.centre) * scale + axis.crop as f64 / 2.0)
+                    .round_ties_even();
+                let inside = (0.0..axis.crop as f64).contains(&nearest);
+                let resized = side as f64 / axis.crop as f64;
                 inside.then(|| Tap::at(((nearest + 0.5) * resized) as f32, side))
             }
         };
@@ -176,31 +166,21 @@ impl Axis {
 
     fn to_photograph(self, at: f64, side: usize) -> f64 {
         match self {
-            Self::Padded {
-                padding,
-                padded,
-                offset,
-                extent,
-                ..
-            } => (at - offset as f64) * padded as f64 / extent as f64 - padding as f64,
-            Self::Cropped { centre, radius, .. } => {
-                (at / side as f64 - 0.5) * 2.0 * radius + centre
+            Self::Padded(axis) => {
+                (at - axis.offset as f64) * axis.total as f64 / axis.extent as f64
+                    - axis.padding as f64
             }
+            Self::Cropped(axis) => (at / side as f64 - 0.5) * 2.0 * axis.radius + axis.centre,
         }
     }
 
     fn to_input(self, at: f64, side: usize) -> f64 {
         match self {
-            Self::Padded {
-                padding,
-                padded,
-                offset,
-                extent,
-                ..
-            } => (at + padding as f64) * extent as f64 / padded as f64 + offset as f64,
-            Self::Cropped { centre, radius, .. } => {
-                ((at - centre) / (2.0 * radius) + 0.5) * side as f64
+            Self::Padded(axis) => {
+                (at + axis.padding as f64) * axis.extent as f64 / axis.total as f64
+                    + axis.offset as f64
             }
+            Self::Cropped(axis) => ((at - axis.centre) / (2.0 * axis.radius) + 0.5) * side as f64,
         }
     }
 }
@@ -208,12 +188,14 @@ impl Axis {
 impl Geometry {
     /// Stretched to the network input without padding.
     pub(crate) fn stretched(photograph: Size, input: Size) -> Self {
-        let axis = |length, extent| Axis::Padded {
-            length,
-            padding: 0,
-            padded: length,
-            offset: 0,
-            extent,
+        let axis = |length, extent| {
+            Axis::Padded(Padded {
+                length,
+                padding: 0,
+                total: length,
+                offset: 0,
+                extent,
+            })
         };
         Self {
             input,
@@ -224,20 +206,8 @@ impl Geometry {
 
     /// Centred in a black square of the longer side; an odd pixel goes right or below.
     pub(crate) fn padded_to_square(photograph: Size, side: usize) -> Self {
-        let Size { width, height } = photograph;
-        let padded = width.max(height);
-        let axis = |length| Axis::Padded {
-            length,
-            padding: (padded - length) / 2,
-            padded,
-            offset: 0,
-            extent: side,
-        };
-        Self {
-            input: Size::square(side),
-            horizontal: axis(width),
-            vertical: axis(height),
-        }
+        let longest = photograph.width.max(photograph.height);
+        Self::fitted(photograph, [longest; 2], side)
     }
 
     /// Filled up with black to at least `pad`, height and width, the longer side then resized to
@@ -249,13 +219,13 @@ impl Geometry {
         let axis = |length: usize, padded: usize| {
             let extent = (padded as f64 * (side as f64 / longest)).round_ties_even() as usize;
             let extent = extent.max(1);
-            Axis::Padded {
+            Axis::Padded(Padded {
                 length,
                 padding: (padded - length) / 2,
-                padded,
+                total: padded,
                 offset: (side - extent) / 2,
                 extent,
-            }
+            })
         };
         Self {
             input: Size::square(side),
@@ -273,11 +243,13 @@ impl Geometry {
         crop: usize,
         side: usize,
     ) -> Self {
-        let axis = |length, centre| Axis::Cropped {
-            length,
-            centre,
-            radius,
-            crop,
+        let axis = |length, centre| {
+            Axis::Cropped(Cropped {
+                length,
+                centre,
+                radius,
+                crop,
+            })
         };
         Self {
             input: Size::square(side),

@@ -72,14 +72,9 @@ impl Budget {
         if bytes > self.total {
             return None;
         }
-        let mut taken = self.taken();
-        while bytes > self.total - *taken {
-            taken = self
-                .given_back
-                .wait(taken)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        *taken += bytes;
+        let full = |taken: &mut u64| bytes > self.total - *taken;
+        let taken = self.given_back.wait_while(self.taken(), full);
+        *taken.unwrap_or_else(PoisonError::into_inner) += bytes;
         Some(Share {
             budget: self,
             bytes,
@@ -124,35 +119,26 @@ impl Need {
 fn free_memory() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-    let machine = read("/proc/meminfo").and_then(|text| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
-    });
+    let kilobytes = |text: &str, line: &str| {
+        let line = text.lines().find_map(|found| found.strip_prefix(line))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    };
+    let machine = read("/proc/meminfo");
+    let machine = machine.and_then(|text| Some(kilobytes(&text, "MemAvailable:")? << 10));
     // Every group around this process may have a limit.
     let group = read("/proc/self/cgroup").and_then(|text| {
-        let own = text
-            .lines()
-            .find_map(|line| line.strip_prefix("0::"))?
-            .to_owned();
-        Path::new(&own)
-            .ancestors()
-            .filter_map(|group| {
-                let file = |name: &str| format!("/sys/fs/cgroup{}/{name}", group.display());
-                let limit = number(&file("memory.max"))?;
-                Some(limit.saturating_sub(number(&file("memory.current"))?))
-            })
-            .min()
+        let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let free = |group: &Path| {
+            let file = |name: &str| format!("/sys/fs/cgroup{}/{name}", group.display());
+            let limit = number(&file("memory.max"))?;
+            Some(limit.saturating_sub(number(&file("memory.current"))?))
+        };
+        Path::new(own).ancestors().filter_map(free).min()
     });
     let old_group = number("/sys/fs/cgroup/memory/memory.limit_in_bytes").and_then(|limit| {
         let used = number("/sys/fs/cgroup/memory/memory.usage_in_bytes")?;
         Some(limit.saturating_sub(used))
     });
-    let kilobytes = |text: &str, line: &str| {
-        let line = text.lines().find_map(|found| found.strip_prefix(line))?;
-        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
-    };
     // `ulimit -v`.
     let address_space = read("/proc/self/limits").and_then(|text| {
         let mut lines = text.lines();

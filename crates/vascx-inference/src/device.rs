@@ -254,16 +254,15 @@ impl FromStr for Device {
             "ndarray" => Ok(Self::NdArray),
             "cuda" => Ok(Self::Cuda(0)),
             "wgpu" => Ok(Self::Wgpu),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|index| index.parse().ok())
-                .map_or_else(
-                    || {
-                        let message = "expected cpu, ndarray, cuda, cuda:<index> or wgpu";
-                        Err(Error::Device(format!("unknown device `{text}`: {message}")))
-                    },
-                    |index| Ok(Self::Cuda(index)),
-                ),
+            _ => {
+                let index = text
+                    .strip_prefix("cuda:")
+                    .and_then(|index| index.parse().ok());
+                index.map(Self::Cuda).ok_or_else(|| {
+                    let message = "expected cpu, ndarray, cuda, cuda:<index> or wgpu";
+                    Error::Device(format!("unknown device `{text}`: {message}"))
+                })
+            }
         }
     }
 }

@@ -233,23 +233,14 @@ impl<B: Backend> Pass<'_, B> {
                 let images: Vec<_> = self.images.iter().map(|image| &*image.pixels).collect();
                 // More windows would gain nothing and take memory.
                 let enough = self.ensemble.images_per_pass(windows.window());
-                Combined::Host(windows.run(
-                    &images,
-                    self.flips,
-                    enough.min(self.at_once),
-                    members,
-                    self.device,
-                    network,
-                ))
+                let (flips, per_pass) = (self.flips, enough.min(self.at_once));
+                let maps = windows.run(&images, flips, per_pass, members, self.device, network);
+                Combined::Host(maps)
             }
             Windows::Device(windows) => {
                 let network = |windows| members.combine(network(windows));
-                let maps = mean_over_flips(
-                    self.upload(),
-                    self.flips,
-                    |images| windows.run(images, self.at_once, network),
-                    flip,
-                );
+                let maps = |images| windows.run(images, self.at_once, network);
+                let maps = mean_over_flips(self.upload(), self.flips, maps, flip);
                 Combined::on_device(maps)
             }
         }

@@ -3,6 +3,7 @@
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
+use super::values::largest;
 use super::{Combined, FromMembers, KeypointRule, Maps, Pass, Reading, Reduced, Values, Wanted};
 use crate::geometry::{Geometry, InputPoint, Point};
 use crate::window::Members;
@@ -44,7 +45,7 @@ impl FromMembers for Keypoints {
                 data,
             } => {
                 let maps = data.chunks_exact(geometry.input.area());
-                let maxima = maps.map(maximum).collect();
+                let maxima = maps.map(largest).collect();
                 heatmaps = keep_maps.then(|| Maps {
                     shape: [count, height, width],
                     values: sum_of_members(data, count * height * width),
@@ -85,15 +86,4 @@ fn sum_of_members(mut maps: Vec<f32>, length: usize) -> Vec<f32> {
     }
     maps.truncate(length);
     maps
-}
-
-/// Index of the largest value; the first of equals.
-fn maximum(map: &[f32]) -> usize {
-    let mut best = 0;
-    for (index, value) in map.iter().enumerate() {
-        if *value > map[best] {
-            best = index;
-        }
-    }
-    best
 }

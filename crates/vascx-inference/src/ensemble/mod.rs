@@ -33,7 +33,7 @@ pub use regression::Regression;
 pub(crate) use runner::{Runner, Settings};
 pub use segmentation::Segmentation;
 pub(crate) use stream::{Answered, Computed, Pace, Stream, Together};
-pub(crate) use values::Values;
+pub(crate) use values::{Values, largest};
 pub(crate) use worker::Wanted;
 
 use std::marker::PhantomData;
@@ -308,11 +308,8 @@ impl<A: TaskAnswer> TaskEnsemble<A> {
             let Values::Numbers { shape, data } = computed.into_answer().values else {
                 unreachable!("logits are not reduced")
             };
-            let axes = if self.runner.manifest.task.is_spatial() {
-                3
-            } else {
-                2
-            };
+            let is_map = self.runner.manifest.task.is_spatial();
+            let axes = if is_map { 3 } else { 2 };
             Logits {
                 shape: shape[..axes].to_vec(),
                 values: data,

@@ -40,13 +40,9 @@ impl Plan {
         wanted: Wanted,
         keep_photographs: bool,
     ) -> Result<Self> {
-        let call = Call::new(runner, options, wanted)?;
-        Ok(Self::of_several(
-            vec![call],
-            options.limits,
-            None,
-            keep_photographs,
-        ))
+        let calls = vec![Call::new(runner, options, wanted)?];
+        let limits = options.limits;
+        Ok(Self::of_several(calls, limits, None, keep_photographs))
     }
 
     /// Of several models, which see photographs, or their crops to the field of view.
@@ -58,9 +54,8 @@ impl Plan {
     ) -> Self {
         let batch_sizes = calls.iter().map(|call| call.run.settings.batch_size);
         // Maps are large: many photographs at a time only where there are none.
-        let with_maps = calls
-            .iter()
-            .filter(|call| call.runner.manifest.task.is_spatial());
+        let gives_maps = |call: &&Call| call.runner.manifest.task.is_spatial();
+        let with_maps = calls.iter().filter(gives_maps);
         let with_maps = with_maps.map(|call| call.run.settings.batch_size).max();
         let batch_size = with_maps.or_else(|| batch_sizes.max()).unwrap_or(1);
         let inputs = calls.iter().map(|call| call.run.input.clone()).collect();

@@ -5,7 +5,7 @@ use image::GrayImage;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::values::most_probable_on_device;
+use super::values::{largest, most_probable_on_device};
 use super::{Combined, FromMembers, Maps, Pass, Reading, Reduced, Values, Wanted};
 use crate::geometry::{Geometry, Size};
 use crate::window::Members;
@@ -115,6 +115,7 @@ impl FromMembers for Segmentation {
 
     /// Back to the photograph's pixels → most probable class, as far as the device has not done it.
     fn from_values(values: Values, geometry: &Geometry, reading: Reading) -> Self {
+        let most_probable = |probabilities: &[f32]| largest(probabilities) as u8;
         let (class_map, classes, probabilities) =
             InputMaps::pick(values, geometry, reading.keep_maps, most_probable);
         Self {
@@ -143,15 +144,4 @@ fn pick_each(maps: &[f32], count: usize, pick: impl Fn(&[f32]) -> u8 + Sync) -> 
         },
     );
     picked
-}
-
-/// Index of the largest value; the first of equals.
-fn most_probable(values: &[f32]) -> u8 {
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = index;
-        }
-    }
-    best as u8
 }

@@ -229,6 +229,17 @@ impl<B: Backend> Reduced<B> {
     }
 }
 
+/// Index of the largest value; the first of equals.
+pub(crate) fn largest(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}
+
 /// Index of the largest value of every pixel of maps `[C, h, w]`, flat; the first of equals, as on
 /// the host.
 pub(super) fn most_probable_on_device<B: Backend>(maps: Tensor<B, 3>) -> Tensor<B, 1, Int> {

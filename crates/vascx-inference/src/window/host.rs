@@ -195,13 +195,9 @@ impl HostWindows {
         device: &B::Device,
         network: impl Fn(Tensor<B, 4>) -> Vec<Tensor<B, 4>>,
     ) -> Vec<HostMaps> {
-        let views: Vec<[bool; 2]> = std::iter::once([false; 2])
-            .chain(
-                flips
-                    .iter()
-                    .map(|axes| [2, 3].map(|axis| flips_axis(axes, axis))),
-            )
-            .collect();
+        let mirrored = |axes: &Vec<usize>| [2, 3].map(|axis| flips_axis(axes, axis));
+        let mut views = vec![[false; 2]];
+        views.extend(flips.iter().map(mirrored));
         let places = self.places(images.len(), &views);
         let [height, width] = self.window;
         let channels = images[0].len() / self.image.iter().product::<usize>();
@@ -213,15 +209,11 @@ impl HostWindows {
             let windows = Tensor::<B, 4>::from_data(TensorData::new(windows, shape), device);
             let maps = network(windows.permute([0, 3, 1, 2]));
             let [_, outputs, ..] = maps[0].dims();
-            let kept = if members == Members::Each {
-                maps.len()
-            } else {
-                1
-            };
+            let keeps_each = members == Members::Each;
+            let kept = if keeps_each { maps.len() } else { 1 };
             let share = members.share(maps.len()) / views.len() as f32;
-            let maps = maps
-                .into_iter()
-                .map(|map| map.permute([0, 2, 3, 1]).into_data());
+            let maps = maps.into_iter();
+            let maps = maps.map(|map| map.permute([0, 2, 3, 1]).into_data());
             let maps: Vec<_> = maps.collect();
             for (index, place) in pass.iter().enumerate() {
                 if place.image == blended.len() {

@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use image::{ExtendedColorType, ImageEncoder, ImageError, codecs::png::PngEncoder};
+use image::codecs::png::PngEncoder;
+use image::{ImageBuffer, ImageError, PixelWithColorType};
+use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
@@ -222,16 +224,24 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes a single JSON file, indented, as [`write_whole`] does.
+pub(crate) fn write_json(
+    path: &Path,
+    durability: Durability,
+    value: &impl Serialize,
+) -> Result<()> {
+    write_whole(path, durability, |file| {
+        Ok(serde_json::to_writer_pretty(file, value)?)
+    })
+}
+
 /// An 8-bit PNG, grey or RGB.
-pub(crate) fn png(
-    path: PathBuf,
-    pixels: &[u8],
-    width: u32,
-    height: u32,
-    color: ExtendedColorType,
-) -> Result<Unpublished> {
+pub(crate) fn png<P>(path: PathBuf, picture: &ImageBuffer<P, Vec<u8>>) -> Result<Unpublished>
+where
+    P: PixelWithColorType<Subpixel = u8>,
+{
     Unpublished::write(path, |file| {
-        let encoded = PngEncoder::new(file).write_image(pixels, width, height, color);
+        let encoded = picture.write_with_encoder(PngEncoder::new(file));
         encoded.map_err(|error| match error {
             ImageError::IoError(error) => error,
             other => io::Error::other(other),
@@ -296,9 +306,7 @@ pub fn write_tensor(path: &Path, name: &str, shape: &[usize], values: &[f32]) ->
 
 /// Writes a picture as 8-bit RGB PNG.
 pub(crate) fn write_picture(path: &Path, picture: &image::RgbImage) -> Result<()> {
-    let (width, height) = picture.dimensions();
-    let color = ExtendedColorType::Rgb8;
-    png(path.to_owned(), picture.as_raw(), width, height, color)?.publish_alone(Durability::Full)
+    png(path.to_owned(), picture)?.publish_alone(Durability::Full)
 }
 
 /// A CSV file with a header.
@@ -332,6 +340,8 @@ pub(crate) fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use image::{ExtendedColorType, ImageEncoder};
+
     use super::*;
 
     #[test]

@@ -304,14 +304,7 @@ fn keep_valid(
             reason: differences(before, run),
         });
     }
-    // The last record of a photograph counts.
-    let mut order = Vec::new();
-    let mut by_id: HashMap<String, Record> = HashMap::new();
-    for record in earlier.records {
-        if by_id.insert(record.id.clone(), record.clone()).is_none() {
-            order.push(record.id);
-        }
-    }
+    let (order, mut by_id) = journal::last_of_each(earlier.records);
     let fates: Vec<Fate> = inputs
         .par_iter()
         .map(|input| match by_id.get(&input.id) {
@@ -331,10 +324,8 @@ fn keep_valid(
     let ids = inputs.iter().map(|input| input.id.as_str());
     tell(ids.zip(&fates), "is done again", "are done again", warn);
 
-    let others: Vec<Record> = order
-        .into_iter()
-        .filter_map(|id| by_id.remove(&id))
-        .collect();
+    let others = order.iter().filter_map(|id| by_id.remove(id));
+    let others: Vec<Record> = others.collect();
     let fates: Vec<Fate> = others
         .par_iter()
         .map(|record| match record.status {

@@ -5,6 +5,7 @@
 //! It stays in the folder: a later run with `resume` starts from it. A line that cannot be read costs
 //! its photograph only.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -96,4 +97,20 @@ pub(super) fn read(out: &Path) -> Result<Option<Earlier>> {
         records.extend(record.ok().filter(|record| problem(&record.id).is_none()));
     }
     Ok(Some(Earlier { run, records }))
+}
+
+/// The last record of every photograph, which counts, and their ids in the order in which they were
+/// begun.
+pub(super) fn last_of_each(
+    records: impl IntoIterator<Item = Record>,
+) -> (Vec<String>, HashMap<String, Record>) {
+    let mut order = Vec::new();
+    let mut by_id = HashMap::new();
+    for record in records {
+        let id = record.id.clone();
+        if by_id.insert(id.clone(), record).is_none() {
+            order.push(id);
+        }
+    }
+    (order, by_id)
 }

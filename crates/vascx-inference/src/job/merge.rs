@@ -65,15 +65,10 @@ pub fn merge(out: &Path, parts: &[PathBuf], durability: Durability) -> Result<Me
         return Err(Error::NoPhotographs);
     };
     // Nobody writes to a part while it is read.
-    let locks: Result<Vec<_>> = parts
-        .iter()
-        .map(|part| FolderLock::take(part, &mut |_| {}))
-        .collect();
-    let _locks = locks?;
-    let parts: Vec<Results> = parts
-        .iter()
-        .map(|part| Results::read(part))
-        .collect::<Result<_>>()?;
+    let lock = |part: &PathBuf| FolderLock::take(part, &mut |_| {});
+    let _locks = parts.iter().map(lock).collect::<Result<Vec<_>>>()?;
+    let read = |part: &PathBuf| Results::read(part);
+    let parts = parts.iter().map(read).collect::<Result<Vec<_>>>()?;
     let run = &parts[0].run;
     for part in &parts[1..] {
         if part.run != *run {
@@ -116,11 +111,8 @@ pub fn merge(out: &Path, parts: &[PathBuf], durability: Durability) -> Result<Me
     folders
         .iter()
         .try_for_each(|folder| sync_folder(folder, durability))?;
-    let records: Vec<Record> = parts
-        .iter()
-        .flat_map(|part| &part.records)
-        .cloned()
-        .collect();
+    let records = parts.iter().flat_map(|part| &part.records);
+    let records: Vec<Record> = records.cloned().collect();
     drop(Journal::begin(out, durability, run, records.iter())?);
     tables.write(out, durability, &records)?;
     let folders: Vec<_> = parts
@@ -194,19 +186,10 @@ impl Results {
         if !tables.stay_in_their_folder() {
             return wrong("it names tables outside of the folder, as no job of this program does");
         }
-        let mut order = Vec::new();
-        let mut by_id = HashMap::new();
-        for record in earlier.records {
-            let whole =
-                tables.fit(&record) && record.outputs.iter().all(|file| is_inside(&file.file));
-            if !whole {
-                continue;
-            }
-            let id = record.id.clone();
-            if by_id.insert(id.clone(), record).is_none() {
-                order.push(id);
-            }
-        }
+        let stays = |record: &Record| record.outputs.iter().all(|file| is_inside(&file.file));
+        let records = earlier.records.into_iter();
+        let whole = records.filter(|record| tables.fit(record) && stays(record));
+        let (order, mut by_id) = journal::last_of_each(whole);
         Ok(Self {
             folder: folder.to_owned(),
             run,

@@ -26,6 +26,7 @@ pub use stages::Stages;
 use std::time::Duration;
 
 use crate::ensemble::Answer;
+use crate::error::{Error, Result};
 use crate::inputs::Input;
 use folder::Kept;
 use record::Record;
@@ -49,6 +50,38 @@ pub struct Outcome<'a> {
     pub resumed: bool,
 }
 
+impl<'a> Outcome<'a> {
+    /// Of a photograph that was worked on now.
+    fn of(input: &'a Input, record: &'a Record, answer: Option<&'a Answer>) -> Self {
+        Self {
+            input,
+            status: &record.status,
+            seconds: record.seconds,
+            answer,
+            warning: record.warning.as_deref(),
+            resumed: false,
+        }
+    }
+}
+
+impl Kept {
+    /// Tells what an earlier run has done, and which photographs are left.
+    fn tell<'a>(&self, inputs: &'a [Input], each: &mut impl FnMut(Outcome)) -> Vec<&'a Input> {
+        let mut todo = Vec::new();
+        for input in inputs {
+            match self.done.get(&input.id) {
+                None => todo.push(input),
+                Some(record) => each(Outcome {
+                    warning: None,
+                    resumed: true,
+                    ..Outcome::of(input, record, None)
+                }),
+            }
+        }
+        todo
+    }
+}
+
 /// How a job ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -70,6 +103,19 @@ pub struct Summary {
     pub stages: Stages,
 }
 
+impl Summary {
+    /// Itself, or why the job ended before its time.
+    fn unless_stopped(self, ended: Result<()>) -> Result<Self> {
+        match ended {
+            Ok(()) => Ok(self),
+            Err(error) => Err(Error::Stopped {
+                done: self.succeeded,
+                source: Box::new(error),
+            }),
+        }
+    }
+}
+
 /// Counts, and all records in the order of the tables: those of other photographs first, then in
 /// input order.
 fn summarise(
@@ -80,11 +126,8 @@ fn summarise(
 ) -> (Summary, Vec<Record>) {
     summary.resumed = kept.done.len();
     let mut by_id = kept.done;
-    by_id.extend(
-        records
-            .into_iter()
-            .map(|record| (record.id.clone(), record)),
-    );
+    let records = records.into_iter();
+    by_id.extend(records.map(|record| (record.id.clone(), record)));
     let mut ordered = kept.others;
     for input in inputs {
         match by_id.remove(&input.id) {

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use image::ExtendedColorType;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use vascx_format::{ModelManifest, Task};
@@ -13,8 +12,7 @@ use super::tables::Tables;
 use super::{Job, Summary};
 use crate::ensemble::{Answer, Call, Maps, Overlaps, Segmentation, Settings};
 use crate::error::Result;
-use crate::geometry::Size;
-use crate::output::{Durability, Unpublished, png, tensor, write_whole};
+use crate::output::{Durability, Unpublished, png, tensor, write_json};
 use crate::overlay::Overlay;
 use crate::photograph::Photograph;
 
@@ -93,19 +91,16 @@ fn sha256(bytes: &[u8]) -> String {
 pub(super) fn make(
     job: &Job,
     id: &str,
-    size: Size,
     photograph: Option<&Photograph>,
     answer: &Answer,
     notice: Option<&str>,
 ) -> Result<Vec<Unpublished>> {
     let file = |extension: &str| job.out.join(format!("{id}.{extension}"));
-    let (width, height) = (size.width as u32, size.height as u32);
     let mut files = Vec::new();
     match answer {
         Answer::Segmentation(Segmentation { class_map: map, .. })
         | Answer::Overlaps(Overlaps { bits: map, .. }) => {
-            let color = ExtendedColorType::L8;
-            files.push(png(file("png"), map.as_raw(), width, height, color)?);
+            files.push(png(file("png"), map)?);
             if let Some(Maps { shape, values }) = answer.probabilities() {
                 let path = file("safetensors");
                 files.push(tensor(path, "probabilities", &shape, &values)?);
@@ -128,8 +123,7 @@ pub(super) fn make(
             overlay.caption(notice);
         }
         let path = job.out.join("overlays").join(format!("{id}.png"));
-        let pixels = overlay.image().as_raw();
-        files.push(png(path, pixels, width, height, ExtendedColorType::Rgb8)?);
+        files.push(png(path, overlay.image())?);
     }
     Ok(files)
 }
@@ -183,9 +177,7 @@ pub(super) fn write_run_json(
             }
         }
     }
-    write_whole(&path, durability, |file| {
-        Ok(serde_json::to_writer_pretty(file, &run)?)
-    })
+    write_json(&path, durability, &run)
 }
 
 /// `run.json` of something else than a run.
@@ -197,9 +189,7 @@ pub(super) fn write_description(
 ) -> Result<()> {
     let mut run = run.clone();
     run["record"] = record.clone();
-    write_whole(&out.join("run.json"), durability, |file| {
-        Ok(serde_json::to_writer_pretty(file, &run)?)
-    })
+    write_json(&out.join("run.json"), durability, &run)
 }
 
 /// How a run went: command line, machine, threads, counts, times.

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::folder::{Folder, Kept, Made, Request};
+use super::folder::{Folder, Made, Request};
 use super::record::{Record, Status};
-use super::stages::{Clock, Stages};
+use super::stages::Stages;
 use super::{Outcome, Summary, summarise};
 use crate::budget::{Budget, Need, Share};
 use crate::control::{Cancel, Warnings};
@@ -135,18 +135,14 @@ impl Pipeline<'_> {
         if inputs.is_empty() {
             return Err(Error::NoPhotographs);
         }
-        let clock = Clock::start();
+        let clock = Instant::now();
         let (folder, kept) = Folder::open(request, &mut |warning| warnings.warn(warning))?;
         products.write_run(None)?;
-        tell_resumed(inputs, &kept, &mut each);
+        let todo = kept.tell(inputs, &mut each);
 
         let chunk_size = plan.batch_size;
         let (finished, answers) = sync_channel(chunk_size);
         let (order, mut stream) = Stream::new(plan.workers(), warnings.clone());
-        let todo: Vec<&Input> = inputs
-            .iter()
-            .filter(|input| !kept.done.contains_key(&input.id))
-            .collect();
         let budget = Budget::new(memory);
         let mut records = Vec::new();
         let mut stages = Stages::default();
@@ -207,29 +203,7 @@ impl Pipeline<'_> {
             .write_tables(&ordered)
             .and_then(|()| products.write_run(Some(&summary)));
         drop(folder);
-        match ended.and(finished) {
-            Ok(()) => Ok(summary),
-            Err(error) => Err(Error::Stopped {
-                done: summary.succeeded,
-                source: Box::new(error),
-            }),
-        }
-    }
-}
-
-/// What an earlier run has done.
-fn tell_resumed(inputs: &[Input], kept: &Kept, each: &mut impl FnMut(Outcome)) {
-    for input in inputs {
-        if let Some(record) = kept.done.get(&input.id) {
-            each(Outcome {
-                input,
-                status: &record.status,
-                seconds: record.seconds,
-                answer: None,
-                warning: None,
-                resumed: true,
-            });
-        }
+        summary.unless_stopped(ended.and(finished))
     }
 }
 
@@ -272,14 +246,8 @@ impl<P: Products> Writer<'_, P> {
             published?;
             for Made { record, more, .. } in made {
                 let answer = more.answer.as_ref();
-                each(Outcome {
-                    input: more.input,
-                    status: &record.status,
-                    seconds: record.seconds,
-                    answer: answer.filter(|_| record.status == Status::Done),
-                    warning: record.warning.as_deref(),
-                    resumed: false,
-                });
+                let answer = answer.filter(|_| record.status == Status::Done);
+                each(Outcome::of(more.input, &record, answer));
                 self.records.push(record);
             }
         }

@@ -150,14 +150,9 @@ impl Products for Predictions<'_> {
         } = answered;
         let answer = Answer::from_values(values, &geometry, self.reading);
         let size = geometry.photograph();
-        let files = outputs::make(
-            self.job,
-            id,
-            size,
-            about.photograph.as_deref(),
-            &answer,
-            self.runner.manifest.notice.as_deref(),
-        )?;
+        let photograph = about.photograph.as_deref();
+        let notice = self.runner.manifest.notice.as_deref();
+        let files = outputs::make(self.job, id, photograph, &answer, notice)?;
         let field = bounds.as_ref().and_then(Bounds::field_of_view);
         record.complete(size, field, about.note);
         record.predictions = record::prediction_columns(&answer);
@@ -172,11 +167,7 @@ impl Products for Predictions<'_> {
     }
 
     fn write_run(&self, summary: Option<&Summary>) -> Result<()> {
-        outputs::write_run(
-            self.job,
-            &self.description,
-            &self.plan.calls[0].run.settings,
-            summary,
-        )
+        let settings = &self.plan.calls[0].run.settings;
+        outputs::write_run(self.job, &self.description, settings, summary)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use image::{ExtendedColorType, RgbImage};
+use image::RgbImage;
 use serde_json::json;
 
 use super::folder::{Existing, Folder, Layout, Made, Request};
@@ -20,7 +20,7 @@ use crate::decode::DecodeLimits;
 use crate::error::{Error, Result, alone};
 use crate::geometry::Size;
 use crate::inputs::Input;
-use crate::output::{Durability, Unpublished, png, write_whole};
+use crate::output::{Durability, Unpublished, png, write_json};
 use crate::photograph::Photograph;
 use crate::preprocess::{Bounds, PreprocessMode, Preprocessed, preprocess};
 
@@ -70,16 +70,7 @@ impl PreprocessJob {
         }
         let (folder, kept) =
             Folder::open(self.request(), &mut |warning| self.warnings.warn(warning))?;
-        for input in &self.inputs {
-            if let Some(record) = kept.done.get(&input.id) {
-                each(outcome(input, record, true));
-            }
-        }
-        let todo: Vec<&Input> = self
-            .inputs
-            .iter()
-            .filter(|input| !kept.done.contains_key(&input.id))
-            .collect();
+        let todo = kept.tell(&self.inputs, &mut each);
         let stop = AtomicBool::new(false);
         let go_on = || !self.cancel.is_cancelled() && !stop.load(Ordering::Relaxed);
         let at_once = rayon::current_num_threads();
@@ -133,13 +124,7 @@ impl PreprocessJob {
         let (summary, ordered) = super::summarise(&self.inputs, kept, records, Summary::default());
         let finished = self.write_tables(&ordered);
         drop(folder);
-        match ended.and(finished) {
-            Ok(()) => Ok(summary),
-            Err(error) => Err(Error::Stopped {
-                done: summary.succeeded,
-                source: Box::new(error),
-            }),
-        }
+        summary.unless_stopped(ended.and(finished))
     }
 
     fn enhances(&self) -> bool {
@@ -224,8 +209,7 @@ impl PreprocessJob {
 
     fn picture(&self, folder: &str, id: &str, image: &RgbImage) -> Result<Unpublished> {
         let path = self.out.join(folder).join(format!("{id}.png"));
-        let (width, height) = image.dimensions();
-        png(path, image.as_raw(), width, height, ExtendedColorType::Rgb8)
+        png(path, image)
     }
 
     fn write_tables(&self, records: &[Record]) -> Result<()> {
@@ -234,21 +218,8 @@ impl PreprocessJob {
             Some((&record.id, bounds))
         });
         let bounds: BTreeMap<_, _> = bounds.collect();
-        write_whole(&self.out.join("bounds.json"), self.durability, |file| {
-            Ok(serde_json::to_writer_pretty(file, &bounds)?)
-        })?;
+        write_json(&self.out.join("bounds.json"), self.durability, &bounds)?;
         tables::write_manifest(&self.out, self.durability, records)
-    }
-}
-
-fn outcome<'a>(input: &'a Input, record: &'a Record, resumed: bool) -> Outcome<'a> {
-    Outcome {
-        input,
-        status: &record.status,
-        seconds: record.seconds,
-        answer: None,
-        warning: record.warning.as_deref().filter(|_| !resumed),
-        resumed,
     }
 }
 
@@ -269,7 +240,7 @@ fn write_behind(
         let mut made = made.collect::<Result<Vec<_>>>()?;
         folder.publish(&mut made)?;
         for Made { record, more, .. } in made {
-            each(outcome(more.0, &record, false));
+            each(Outcome::of(more.0, &record, None));
             records.push(record);
         }
     }

@@ -1,6 +1,6 @@
 //! Where the time of a job goes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -42,18 +42,5 @@ impl Stages {
             .collect();
         seconds.insert("total".into(), json!(self.total.as_secs_f64()));
         seconds.into()
-    }
-}
-
-/// Measures a whole job.
-pub(super) struct Clock(Instant);
-
-impl Clock {
-    pub(super) fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    pub(super) fn elapsed(&self) -> Duration {
-        self.0.elapsed()
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::webp::WebPEncoder};
+use image::{RgbImage, codecs::webp::WebPEncoder};
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
 use super::text::caption_below;
@@ -141,33 +141,19 @@ pub(crate) fn encode(
 ) -> Result<Unpublished> {
     let captioned = caption.map(|caption| caption_below(picture, caption));
     let picture = captioned.as_ref().unwrap_or(picture);
-    let (width, height) = picture.dimensions();
     let other = std::io::Error::other::<String>;
     match format {
-        OverlayFormat::Png => png(
-            path,
-            picture.as_raw(),
-            width,
-            height,
-            ExtendedColorType::Rgb8,
-        ),
+        OverlayFormat::Png => png(path, picture),
         OverlayFormat::Jpeg => {
-            let bytes = compress(
-                picture.as_raw(),
-                width as usize,
-                height as usize,
-                PixelFormat::Rgb,
-                QUALITY,
-                Subsampling::S444,
-            );
+            let [width, height] = [picture.width(), picture.height()].map(|side| side as usize);
+            let (pixels, format, chroma) = (picture.as_raw(), PixelFormat::Rgb, Subsampling::S444);
+            let bytes = compress(pixels, width, height, format, QUALITY, chroma);
             let bytes = bytes.map_err(|error| Error::output(&path, other(error.to_string())))?;
             Unpublished::write(path, |file| std::io::Write::write_all(file, &bytes))
         }
         OverlayFormat::WebP => Unpublished::write(path, |file| {
             let mut bytes = Vec::new();
-            let encoder = WebPEncoder::new_lossless(&mut bytes);
-            let encoded =
-                encoder.write_image(picture.as_raw(), width, height, ExtendedColorType::Rgb8);
+            let encoded = picture.write_with_encoder(WebPEncoder::new_lossless(&mut bytes));
             encoded.map_err(|error| other(error.to_string()))?;
             std::io::Write::write_all(file, &bytes)
         }),

@@ -2,7 +2,7 @@
 
 use image::GrayImage;
 
-use crate::ensemble::Values;
+use crate::ensemble::{Values, largest};
 use crate::geometry::Point;
 
 /// How sure a map is, class by class.
@@ -137,12 +137,7 @@ pub(super) fn maxima(values: &Values) -> Vec<(f64, [f64; 2])> {
         return Vec::new();
     };
     let highest = |map: &[f32]| {
-        let mut best = 0;
-        for (index, value) in map.iter().enumerate() {
-            if *value > map[best] {
-                best = index;
-            }
-        }
+        let best = largest(map);
         let (x, y) = (best % width, best / width);
         (f64::from(map[best]), [x as f64 + 0.5, y as f64 + 0.5])
     };

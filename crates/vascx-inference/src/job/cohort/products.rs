@@ -1,9 +1,8 @@
 //! What becomes of all models' answers about a photograph.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
-use image::{ExtendedColorType, GrayImage};
+use image::GrayImage;
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -14,6 +13,7 @@ use super::plausible::Findings;
 use super::{CohortJob, Models, Role, SIDE};
 use crate::ensemble::{Answer, Answered, Computed, Plan, PredictOptions, Reading, Values};
 use crate::error::Result;
+use crate::field_of_view::FieldOfView;
 use crate::geometry::{InputPoint, Point, Size};
 use crate::job::Summary;
 use crate::job::folder::Existing;
@@ -110,20 +110,15 @@ impl<'j> Products<'j> {
             let runner = &models.by_role[&role].runner;
             (role, runner.reading(&PredictOptions::default()))
         };
-        let mut lines: Vec<String> = Vec::new();
         let names = models.by_role.values().map(|model| {
             let manifest = model.manifest();
             manifest.name.as_deref().unwrap_or(&manifest.source.file)
         });
-        lines.push(names.collect::<Vec<_>>().join(", "));
+        let mut lines = vec![names.collect::<Vec<_>>().join(", ")];
         for model in models.by_role.values() {
-            let notice = model.manifest().notice.iter();
-            lines.extend(
-                notice
-                    .filter(|notice| !lines.contains(notice))
-                    .cloned()
-                    .collect::<Vec<_>>(),
-            );
+            let notice = model.manifest().notice.clone();
+            let new = notice.filter(|notice| !lines.contains(notice));
+            lines.extend(new);
         }
         Self {
             job,
@@ -335,13 +330,9 @@ impl pipeline::Products for Products<'_> {
             };
             let path = self.job.out.join(folder).join(format!("{id}{suffix}"));
             match picture {
-                Picture::Crop => {
-                    let (width, height) = crop.rgb().dimensions();
-                    let pixels = crop.rgb().as_raw();
-                    png(path, pixels, width, height, ExtendedColorType::Rgb8)
-                }
-                Picture::Map(map) => grey(path, map),
-                Picture::Native(map, bounds) => grey(path, &bounds.map_to_photograph(map)?),
+                Picture::Crop => png(path, crop.rgb()),
+                Picture::Map(map) => png(path, map),
+                Picture::Native(map, bounds) => png(path, &bounds.map_to_photograph(map)?),
                 Picture::Overlay(overlay) => {
                     let drawn = eye.answers.draw_on_crop(crop.rgb(), overlay.style);
                     let caption = overlay
@@ -355,7 +346,7 @@ impl pipeline::Products for Products<'_> {
         let files: Vec<Unpublished> = pictures.into_par_iter().map(file).collect::<Result<_>>()?;
         let bounds = about.crop.or_else(|| eye.field.clone());
         let field = bounds.as_ref().and_then(Bounds::field_of_view);
-        let size = about_size(field, Size::of(&crop));
+        let size = field.map_or(Size::of(&crop), FieldOfView::photograph);
         let note = self.note(about.note, Size::of(&crop));
         record.complete(size, field, note);
         let fovea = eye.answers.fovea.iter();
@@ -401,19 +392,6 @@ impl Products<'_> {
         );
         Some(note.map_or(odd.clone(), |note| format!("{note}; {odd}")))
     }
-}
-
-/// Size of the photograph that a field of view was found in.
-fn about_size(field: Option<&crate::field_of_view::FieldOfView>, crop: Size) -> Size {
-    field.map_or(crop, |field| Size {
-        width: field.hw[1],
-        height: field.hw[0],
-    })
-}
-
-fn grey(path: PathBuf, map: &GrayImage) -> Result<Unpublished> {
-    let (width, height) = map.dimensions();
-    png(path, map.as_raw(), width, height, ExtendedColorType::L8)
 }
 
 /// Mean of the pixels that are set, as a point; none without any.

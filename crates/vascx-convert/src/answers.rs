@@ -73,11 +73,9 @@ pub(crate) fn difference(
 /// Largest difference relative to the reference's largest value.
 pub(crate) fn relative_difference(reference: &[f32], answer: &[f32]) -> Result<f32> {
     if reference.len() != answer.len() {
-        return Err(Error::Mismatch(format!(
-            "the answers have {} and {} values",
-            reference.len(),
-            answer.len()
-        )));
+        let (one, other) = (reference.len(), answer.len());
+        let reason = format!("the answers have {one} and {other} values");
+        return Err(Error::Mismatch(reason));
     }
     let largest = reference
         .iter()

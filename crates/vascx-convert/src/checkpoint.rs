@@ -94,14 +94,10 @@ fn import_release(path: &Path, options: &ConvertOptions) -> Result<Imported> {
         // How answers are taken apart depends on it.
         (release.config, _) = ReleaseConfig::parse(text)?;
     }
-    let program = torchscript::import(&mut release)?;
-    let mut imported = Imported {
-        architecture: program.architecture,
-        members: program.members,
-        config: std::mem::take(&mut release.config),
-        notes: std::mem::take(&mut release.notes),
-    };
-    imported.notes.extend(program.notes);
+    let mut imported = torchscript::import(&mut release)?;
+    imported.config = std::mem::take(&mut release.config);
+    let notes = std::mem::take(&mut release.notes);
+    imported.notes.splice(0..0, notes);
     match &options.architecture {
         None => Ok(imported),
         Some(choice) => typed(&mut release, imported, choice),
@@ -155,13 +151,7 @@ fn import_onnx(path: &Path, options: &ConvertOptions) -> Result<Imported> {
             "an ONNX file is run by its own program; leave --arch out".into(),
         ));
     }
-    let (program, config) = onnx::import(path)?;
-    Ok(Imported {
-        architecture: program.architecture,
-        members: program.members,
-        config,
-        notes: program.notes,
-    })
+    onnx::import(path)
 }
 
 fn import_state_dict(path: &Path, options: &ConvertOptions) -> Result<Imported> {

@@ -12,10 +12,8 @@ pub(crate) fn file(start: &[u8]) -> &'static str {
     if start.is_empty() {
         return "it is empty; copy or download it again";
     }
-    if ["<!doctype html", "<html", "<head", "<?xml"]
-        .iter()
-        .any(|tag| lower.starts_with(tag))
-    {
+    let pages = ["<!doctype html", "<html", "<head", "<?xml"];
+    if pages.iter().any(|page| lower.starts_with(page)) {
         return "it is a web page, not the file that the page offers; download it again by the \
                 address of the file itself (on the Hugging Face hub: `resolve`, not `blob`)";
     }
@@ -85,10 +83,7 @@ pub(crate) fn archive<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Optio
             "it holds NumPy arrays (.npz); save the weights with torch.save or safetensors",
         );
     }
-    let checkpoint = |name: &str| {
-        [".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".pth.tar"]
-            .iter()
-            .any(|end| name.ends_with(end))
-    };
+    let ends = [".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".pth.tar"];
+    let checkpoint = |name: &str| ends.iter().any(|end| name.ends_with(end));
     any(&checkpoint).then_some("it is a ZIP file that holds checkpoints; unpack it first")
 }

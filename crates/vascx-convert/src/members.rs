@@ -1,7 +1,6 @@
 //! Taking an ensemble's graph apart into members, and finding out which images they take. What is
 //! done for every file that carries its program.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::backend::Flex;
@@ -12,6 +11,7 @@ use vascx_graph::{
 };
 use vascx_models::Architecture;
 
+use crate::checkpoint::Imported;
 use crate::config::{ReleaseConfig, TransformClass};
 use crate::error::Result;
 use crate::lowering;
@@ -21,14 +21,6 @@ use crate::resolve::{Answered, answered, halo_sides};
 const COMMON_SIDES: [usize; 10] = [512, 224, 256, 384, 1024, 299, 128, 96, 64, 32];
 
 type Outcome<T> = std::result::Result<T, String>;
-
-/// An imported program.
-pub(crate) struct Imported {
-    pub(crate) architecture: Architecture,
-    /// Tensors of each member by name.
-    pub(crate) members: Vec<BTreeMap<String, HostTensor>>,
-    pub(crate) notes: Vec<String>,
-}
 
 /// One member: what runs, and where its weights come from.
 pub(crate) struct Member {
@@ -53,8 +45,8 @@ pub(crate) fn members(
     nodes.map(|node| member(builder, node)).collect()
 }
 
-/// The architecture of members and their weights, constants computed; `read` gives the values of a
-/// weight of the whole graph.
+/// The architecture of members and their weights, constants computed, without a configuration; `read`
+/// gives the values of a weight of the whole graph.
 pub(crate) fn assemble(
     members: Vec<Member>,
     mut read: impl FnMut(usize) -> Result<Vec<f32>>,
@@ -91,6 +83,7 @@ pub(crate) fn assemble(
     Ok(Imported {
         architecture,
         members: tensors,
+        config: ReleaseConfig::default(),
         notes,
     })
 }

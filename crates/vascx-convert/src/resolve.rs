@@ -93,10 +93,8 @@ pub(crate) fn answered(config: &ReleaseConfig) -> Answered {
 /// Side of a halo model's windows and of its answers for them.
 pub(crate) fn halo_sides(config: &ReleaseConfig) -> [usize; 2] {
     let lightning = &config.lightningmodule;
-    [
-        lightning.context_size.unwrap_or(768),
-        lightning.output_size.unwrap_or(512),
-    ]
+    let (context, output) = (lightning.context_size, lightning.output_size);
+    [context.unwrap_or(768), output.unwrap_or(512)]
 }
 
 fn task_of_class(class: &str) -> Result<Task> {
@@ -125,20 +123,13 @@ fn task(
 ) -> Result<Task> {
     let task = if let Some(class) = &config.inference.ensemble_class {
         let task = task_of_class(class)?;
+        let alone = architecture.outputs() == 1;
         match options.task {
             None => task,
             Some(asked) if asked == task => task,
             // The two that have another reading of what they cannot make sense of.
-            Some(asked)
-                if architecture.outputs() == 1
-                    && matches!(
-                        (task, asked),
-                        (Task::Segmentation, Task::Overlaps)
-                            | (Task::Classification, Task::Regression)
-                    ) =>
-            {
-                asked
-            }
+            Some(Task::Overlaps) if alone && task == Task::Segmentation => Task::Overlaps,
+            Some(Task::Regression) if alone && task == Task::Classification => Task::Regression,
             Some(_) => {
                 return Err(Error::Task(format!(
                     "the release says it is a {class}; leave --task out or set it to {}",
@@ -163,15 +154,11 @@ fn task(
         inferred
     };
     if task.is_spatial() != architecture.is_spatial() {
+        let (task, family) = (task.name(), architecture.family());
+        let spatial = architecture.is_spatial();
+        let output = if spatial { "map" } else { "vector" };
         return Err(Error::Task(format!(
-            "{} does not go with a {} network, whose output is a {}",
-            task.name(),
-            architecture.family(),
-            if architecture.is_spatial() {
-                "map"
-            } else {
-                "vector"
-            }
+            "{task} does not go with a {family} network, whose output is a {output}"
         )));
     }
     Ok(task)

@@ -280,11 +280,8 @@ impl ModelManifest {
             .validate()
             .map_err(|error| error.to_string())?;
         if self.task.is_spatial() != self.architecture.is_spatial() {
-            return invalid(format!(
-                "a {} network cannot do {}",
-                self.architecture.family(),
-                self.task.name()
-            ));
+            let (family, task) = (self.architecture.family(), self.task.name());
+            return invalid(format!("a {family} network cannot do {task}"));
         }
         let answers = self.task.answers(self.architecture.outputs())?;
         if self.members == 0 || self.members > 1000 {

@@ -290,10 +290,8 @@ fn listed(candidates: &[Candidate]) -> String {
             tensors,
             problems,
         } = candidate;
-        format!(
-            "  {name}: {fits} of {tensors} tensors fit; {}",
-            problems.join("; ")
-        )
+        let problems = problems.join("; ");
+        format!("  {name}: {fits} of {tensors} tensors fit; {problems}")
     });
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -10,9 +10,10 @@ use vascx_graph::GraphBuilder;
 use super::importer::Importer;
 use super::message::{Model, Port, Tensor};
 use super::stored::Stored;
+use crate::checkpoint::Imported;
 use crate::config::ReleaseConfig;
 use crate::error::{Error, Result};
-use crate::members::{Imported, Member, assemble, examples, members};
+use crate::members::{Member, assemble, examples, members};
 
 /// Keys of `metadata_props` that the release's configuration may stand under, as JSON.
 const CONFIG_KEYS: [&str; 3] = ["config", "config.yaml", "extra/config.yaml"];
@@ -30,7 +31,7 @@ pub(crate) fn is_onnx(path: &Path) -> Result<bool> {
 }
 
 /// Imports the graph of an ONNX file.
-pub(crate) fn import(path: &Path) -> Result<(Imported, ReleaseConfig)> {
+pub(crate) fn import(path: &Path) -> Result<Imported> {
     let length = std::fs::metadata(path)?.len();
     if length > MAX_FILE {
         return Err(foreign(format!(
@@ -48,10 +49,7 @@ fn foreign(reason: String) -> Error {
 }
 
 /// Imports from bytes; values in other files are read from `folder` only.
-pub(crate) fn import_bytes(
-    bytes: &[u8],
-    folder: Option<&Path>,
-) -> Result<(Imported, ReleaseConfig)> {
+pub(crate) fn import_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Imported> {
     let model = Model::parse(bytes).map_err(foreign)?;
     if !OPSETS.contains(&model.opset) {
         return Err(Error::Program(format!(
@@ -98,7 +96,8 @@ pub(crate) fn import_bytes(
     }
     let mut imported = assemble(members, |index| Ok(sources[index].values(folder)?.values))?;
     imported.notes.splice(0..0, notes);
-    Ok((imported, config))
+    imported.config = config;
+    Ok(imported)
 }
 
 fn stored<'m>(

@@ -7,9 +7,10 @@ use vascx_graph::{Arg, GraphBuilder};
 
 use super::evaluate::{Evaluator, Source};
 use super::value::Value;
+use crate::checkpoint::Imported;
 use crate::config::ReleaseConfig;
 use crate::error::{Error, Result};
-use crate::members::{Imported, Member, assemble, examples, members};
+use crate::members::{Member, assemble, examples, members};
 use crate::module_tree::ScriptModule;
 use crate::release::Release;
 

@@ -210,16 +210,11 @@ impl Parser {
             }),
             Token::Mark("...") => Ok(Expression::Name("...".into())),
             Token::Mark("(") => {
-                let (items, trailing) = self.items(")")?;
-                let mut items = items;
-                match items.pop() {
-                    Some(single) if items.is_empty() && !trailing => Ok(single),
-                    Some(last) => {
-                        items.push(last);
-                        Ok(Expression::Tuple(items))
-                    }
-                    None => Ok(Expression::Tuple(items)),
+                let (mut items, trailing) = self.items(")")?;
+                if items.len() == 1 && !trailing {
+                    return Ok(items.remove(0));
                 }
+                Ok(Expression::Tuple(items))
             }
             Token::Mark("[") => Ok(Expression::List(self.items("]")?.0)),
             Token::Mark("{") => {

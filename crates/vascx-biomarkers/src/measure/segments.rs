@@ -75,11 +75,9 @@ impl Analysis<'_> {
     ) -> Result<Vec<Rc<Segment>>, Reason> {
         let area = self.visible_field(field, MOST, true)?;
         let parts = self.parts(layer, false, field, area.as_deref().map(|area| &area.mask))?;
-        Ok(parts
-            .iter()
-            .filter(|part| part.points().len() > CALIBRE_POINTS)
-            .cloned()
-            .collect())
+        let parts = parts.iter();
+        let long = parts.filter(|part| part.points().len() > CALIBRE_POINTS);
+        Ok(long.cloned().collect())
     }
 
     pub(crate) fn mean_calibre(
@@ -115,12 +113,8 @@ impl Analysis<'_> {
         layer: LayerName,
     ) -> Result<Vec<Rc<Segment>>, Reason> {
         let area = self.visible_field(field, LARGER_PART, true)?;
-        let parts = self.parts(
-            layer,
-            vessels,
-            field,
-            area.as_deref().map(|area| &area.mask),
-        )?;
+        let mask = area.as_deref().map(|area| &area.mask);
+        let parts = self.parts(layer, vessels, field, mask)?;
         let long = parts
             .iter()
             .filter(|part| part.points().len() >= TORTUOSITY_POINTS);

@@ -130,34 +130,23 @@ impl Columns<'_> {
     }
 
     fn calibres(&mut self, layer: &Layer) {
-        let Layer {
-            of: name, short, ..
-        } = *layer;
+        let (of, name, short) = (layer.of, layer.name, layer.short);
         for (aggregate, token, word) in [
             (Aggregate::Median, "median", "Median"),
             (Aggregate::LengthWeighted, "mean", "Length-weighted mean"),
             (Aggregate::Std, "std", "Standard deviation of the"),
         ] {
-            let value = |a: &Analysis| a.calibre_by(aggregate, name);
+            let value = |a: &Analysis| a.calibre_by(aggregate, of);
             let title = format!("{word} Calibre - {short}");
-            let text = format!(
-                "{word} diameter of the segments of {} with more than 10 points",
-                layer.name
-            );
-            self.counted_length(
-                &format!("calibre_{token}_{}", layer.name),
-                &title,
-                &text,
-                value,
-            );
+            let text =
+                format!("{word} diameter of the segments of {name} with more than 10 points");
+            self.counted_length(&format!("calibre_{token}_{name}"), &title, &text, value);
         }
     }
 
     fn tortuosities(&mut self, layer: &Layer) {
-        let Layer {
-            of: name, short, ..
-        } = *layer;
-        for (vessels, of, words) in [
+        let (of, name, short) = (layer.of, layer.name, layer.short);
+        for (vessels, parts, words) in [
             (false, "segments", "segments"),
             (true, "paths", "vessels from their root to their end"),
         ] {
@@ -184,14 +173,11 @@ impl Columns<'_> {
                         pieces: None,
                         aggregate,
                     };
-                    let value = |a: &Analysis| a.tortuosity(kind, None, name);
-                    let title = format!("{word} {by} tortuosity of {of} - {short}");
-                    let text = format!(
-                        "{word} tortuosity of the {words} of {}: {text}.",
-                        layer.name
-                    );
+                    let value = |a: &Analysis| a.tortuosity(kind, None, of);
+                    let title = format!("{word} {by} tortuosity of {parts} - {short}");
+                    let text = format!("{word} tortuosity of the {words} of {name}: {text}.");
                     self.counted(
-                        &format!("tortuosity_{by}_{of}_{token}_{}", layer.name),
+                        &format!("tortuosity_{by}_{parts}_{token}_{name}"),
                         &title,
                         text,
                         "",
@@ -203,16 +189,13 @@ impl Columns<'_> {
     }
 
     fn angles(&mut self, layer: &Layer) {
-        let Layer {
-            of: name, short, ..
-        } = *layer;
-        let value = |a: &Analysis| a.temporal_angle(name);
+        let (of, name, short) = (layer.of, layer.name, layer.short);
+        let value = |a: &Analysis| a.temporal_angle(of);
         let text = format!(
-            "Angle at the disc between the upper and the lower main temporal {}, in degrees; median over five circles.",
-            layer.name
+            "Angle at the disc between the upper and the lower main temporal {name}, in degrees; median over five circles."
         );
         self.counted(
-            &format!("arcade_angle_{}_deg", layer.name),
+            &format!("arcade_angle_{name}_deg"),
             &format!("Temporal Angle - {short}"),
             text,
             "deg",
@@ -222,20 +205,18 @@ impl Columns<'_> {
             (Aggregate::Mean, "mean", "Mean"),
             (Aggregate::Median, "median", "Median"),
         ] {
-            let value = |a: &Analysis| a.bifurcation_angle(aggregate, None, name);
-            let text = format!(
-                "{word} angle between the branches of bifurcations of {}, in degrees.",
-                layer.name
-            );
+            let value = |a: &Analysis| a.bifurcation_angle(aggregate, None, of);
+            let text =
+                format!("{word} angle between the branches of bifurcations of {name}, in degrees.");
             self.counted(
-                &format!("branching_angle_{token}_{}_deg", layer.name),
+                &format!("branching_angle_{token}_{name}_deg"),
                 &format!("{word} Branching Angle - {short}"),
                 text,
                 "deg",
                 value,
             );
         }
-        for (token, title, words, of) in [
+        for (token, title, words, by_exponent) in [
             (
                 "coefficient",
                 "Branching Coefficient",
@@ -250,11 +231,11 @@ impl Columns<'_> {
             ),
         ] {
             let value = move |a: &Analysis| {
-                let table = a.bifurcation_table(name)?;
+                let table = a.bifurcation_table(of)?;
                 let values: Vec<f64> = table
                     .iter()
                     .map(|row| {
-                        if of {
+                        if by_exponent {
                             row.branching_exponent
                         } else {
                             row.branching_coefficient
@@ -271,31 +252,29 @@ impl Columns<'_> {
                 }
                 Ok((statistics::median(&values), values.len()))
             };
-            let text = format!("Median over the bifurcations of {}: {words}.", layer.name);
+            let text = format!("Median over the bifurcations of {name}: {words}.");
             self.counted(
-                &format!("branching_{token}_median_{}", layer.name),
+                &format!("branching_{token}_median_{name}"),
                 &format!("{title} - {short}"),
                 text,
                 "",
                 value,
             );
         }
-        let count = |a: &Analysis| Ok(a.layer(name)?.bifurcations().count() as f64);
+        let count = |a: &Analysis| Ok(a.layer(of)?.bifurcations().count() as f64);
         self.number(
-            &format!("bifurcations_{}_n", layer.name),
+            &format!("bifurcations_{name}_n"),
             &format!("Bifurcations - {short}"),
-            format!("Number of bifurcations of {}.", layer.name),
+            format!("Number of bifurcations of {name}."),
             "",
             count,
         );
     }
 
     fn extent(&mut self, layer: &Layer) {
-        let Layer {
-            of: name, short, ..
-        } = *layer;
+        let (of, name, short) = (layer.of, layer.name, layer.short);
         let total = |a: &Analysis| {
-            let segments = a.layer(name)?.segments();
+            let segments = a.layer(of)?.segments();
             if segments.is_empty() {
                 return Err(Reason::NoVessels);
             }
@@ -305,21 +284,21 @@ impl Columns<'_> {
                 .sum())
         };
         self.length(
-            &format!("total_length_{}", layer.name),
+            &format!("total_length_{name}"),
             &format!("Total Length - {short}"),
-            &format!("Summed length of all {} outside the disc", layer.name),
+            &format!("Summed length of all {name} outside the disc"),
             true,
             total,
         );
-        let area = |a: &Analysis| a.vessel_area(name);
+        let area = |a: &Analysis| a.vessel_area(of);
         self.area(
-            &format!("total_area_{}", layer.name),
+            &format!("total_area_{name}"),
             &format!("Total Area - {short}"),
-            &format!("Area of all {} outside the disc", layer.name),
+            &format!("Area of all {name} outside the disc"),
             area,
         );
         let width = |a: &Analysis| {
-            let (area, layer) = (a.vessel_area(name)?, a.layer(name)?);
+            let (area, layer) = (a.vessel_area(of)?, a.layer(of)?);
             let length: f64 = layer.segments().iter().map(|s| s.length()).sum();
             if length > 0.0 {
                 Ok(area / length)
@@ -328,23 +307,17 @@ impl Columns<'_> {
             }
         };
         self.length(
-            &format!("average_width_{}", layer.name),
+            &format!("average_width_{name}"),
             &format!("Average Width - {short}"),
-            &format!(
-                "Area of all {} outside the disc over their length",
-                layer.name
-            ),
+            &format!("Area of all {name} outside the disc over their length"),
             true,
             width,
         );
-        let density = |a: &Analysis| a.density_outside_disc(name);
+        let density = |a: &Analysis| a.density_outside_disc(of);
         self.number(
-            &format!("density_{}", layer.name),
+            &format!("density_{name}"),
             &format!("Density - {short}"),
-            format!(
-                "Share of the visible retina outside the disc that {} cover, 0 to 1.",
-                layer.name
-            ),
+            format!("Share of the visible retina outside the disc that {name} cover, 0 to 1."),
             "",
             density,
         );

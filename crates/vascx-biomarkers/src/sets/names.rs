@@ -209,6 +209,11 @@ fn name_parts(biomarker: &Biomarker) -> Vec<Part> {
     if let Some((grid, field)) = place {
         let mut push = |key, text: String| parts.push(Part { key, text });
         push("grid", grid.token().to_owned());
+        let mut setting = |key, word, value, usual: Option<f64>| {
+            if usual != Some(value) {
+                push(key, format!("{word}_{}", number(value)));
+            }
+        };
         match grid {
             Grid::Hemifield | Grid::Ellipse => {}
             Grid::DiscRing {
@@ -216,52 +221,30 @@ fn name_parts(biomarker: &Biomarker) -> Vec<Part> {
                 band_crop,
                 ..
             } => {
-                if multiplier != 1.0 {
-                    push(
-                        "grid multiplier",
-                        format!("multiplier_{}", number(multiplier)),
-                    );
-                }
-                if band_crop != 0.0 {
-                    push(
-                        "grid crop",
-                        format!("band_crop_fraction_{}", number(band_crop)),
-                    );
-                }
+                setting("grid multiplier", "multiplier", multiplier, Some(1.0));
+                setting("grid crop", "band_crop_fraction", band_crop, Some(0.0));
             }
             Grid::Etdrs { multiplier } => {
-                if multiplier != 1.0 {
-                    push(
-                        "grid multiplier",
-                        format!("multiplier_{}", number(multiplier)),
-                    );
-                }
+                setting("grid multiplier", "multiplier", multiplier, Some(1.0));
             }
             Grid::MaculaCircle {
                 center,
                 multiplier,
                 band_crop,
             } => {
-                if center != 1.0 {
-                    push("grid center", format!("center_{}", number(center)));
-                }
-                if multiplier != 1.0 {
-                    push(
-                        "grid multiplier",
-                        format!("radius_multiplier_{}", number(multiplier)),
-                    );
-                }
-                if band_crop != 0.0 {
-                    push(
-                        "grid crop",
-                        format!("band_crop_fraction_{}", number(band_crop)),
-                    );
-                }
+                setting("grid center", "center", center, Some(1.0));
+                setting(
+                    "grid multiplier",
+                    "radius_multiplier",
+                    multiplier,
+                    Some(1.0),
+                );
+                setting("grid crop", "band_crop_fraction", band_crop, Some(0.0));
             }
             Grid::DiscOnly { radius } => {
-                push("grid radius", format!("radius_px_{}", number(radius)));
-                let share = number(grid.visible_share().unwrap_or_default());
-                push("grid visible", format!("min_area_within_bounds_{share}"));
+                let share = grid.visible_share().unwrap_or_default();
+                setting("grid radius", "radius_px", radius, None);
+                setting("grid visible", "min_area_within_bounds", share, None);
             }
         }
         push("field", field.name().to_owned());

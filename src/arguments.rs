@@ -13,7 +13,7 @@ use vascx::convert::Task;
 use vascx::inference::{BatchSize, Device, Devices, KeypointRule, PreprocessMode};
 use vascx::models::Precision;
 
-pub(crate) use biomarkers::{CalcBiomarkersArguments, WriteMappingArguments, WriteReadmeArguments};
+pub(crate) use biomarkers::{CalcBiomarkersArguments, DocumentArguments, WriteMappingArguments};
 pub(crate) use choices::BenchArchitecture;
 use choices::{
     ComputeArgument, DTYPES, KEYPOINTS, MODES, MODES_OF_MODELS, ModeOrAuto, SWITCH, TASKS,
@@ -74,8 +74,8 @@ pub(crate) enum Command {
     CalcBiomarkers(CalcBiomarkersArguments),
     /// Write the names and descriptions of a feature set's biomarkers.
     WriteMapping(WriteMappingArguments),
-    /// Write a page on a feature set.
-    WriteReadme(WriteReadmeArguments),
+    /// Write a page on a feature set, in Markdown.
+    WriteReadme(DocumentArguments),
     /// Make the report on a folder of results anew: a page to look through all its photographs.
     Report(ReportArguments),
     /// Draw the overlays of a folder of results again, in another style, size or format.
@@ -272,6 +272,13 @@ pub(crate) struct ForwardArguments {
     /// Safetensors file to write, with `prediction` [M,N,…] f32.
     #[arg(short, long)]
     pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) computing: PassArguments,
+}
+
+/// Of commands that run bare networks, on one device.
+#[derive(Debug, Args)]
+pub(crate) struct PassArguments {
     /// cpu, ndarray, cuda[:index] or wgpu.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: Device,
@@ -301,14 +308,8 @@ pub(crate) struct BenchArguments {
     /// Measured passes, after one that is not counted.
     #[arg(long, default_value_t = 5, value_parser = at_least_one)]
     pub(crate) runs: usize,
-    /// cpu, ndarray, cuda[:index] or wgpu.
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: Device,
     #[command(flatten)]
-    pub(crate) kernels: KernelArguments,
-    /// Element type of weights and feature maps.
-    #[arg(long, default_value = "f32")]
-    pub(crate) dtype: ComputeArgument,
+    pub(crate) computing: PassArguments,
     /// List every layer's time beside the least that the machine could take (device cpu).
     #[arg(long)]
     pub(crate) layers: bool,

@@ -65,25 +65,17 @@ pub(crate) struct CalcBiomarkersArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct WriteMappingArguments {
-    /// File to write.
-    pub(crate) output: PathBuf,
-    /// Replace a file that is there.
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-    /// Biomarkers to describe.
-    #[arg(long, alias = "feature_set", value_name = "NAME")]
-    pub(crate) feature_set: FeatureSet,
+    #[command(flatten)]
+    pub(crate) document: DocumentArguments,
     /// Write a JSON object of display names instead of CSV.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Names of the columns: short ones, or with every part.
-    #[arg(long, default_value = "resolved", value_name = "resolved|canonical")]
-    pub(crate) naming: Naming,
 }
 
+/// Of commands that write what there is to know of a feature set.
 #[derive(Debug, Args)]
-pub(crate) struct WriteReadmeArguments {
-    /// Markdown file to write.
+pub(crate) struct DocumentArguments {
+    /// File to write.
     pub(crate) output: PathBuf,
     /// Replace a file that is there.
     #[arg(long)]

@@ -12,11 +12,11 @@ use vascx::models::{Architecture, Ensemble, Prediction, ResNetConfig, ResNetDept
 use super::layers::{self, Row};
 use super::pull::locate;
 use super::{Done, Failure, Result, keep_kernels};
-use crate::arguments::{BenchArchitecture, BenchArguments};
+use crate::arguments::{BenchArchitecture, BenchArguments, PassArguments};
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result {
-    keep_kernels(&arguments.kernels, arguments.device)?;
-    let report = arguments.device.run(Bench { arguments })??;
+    keep_kernels(&arguments.computing.kernels, arguments.computing.device)?;
+    let report = arguments.computing.device.run(Bench { arguments })??;
     if arguments.json {
         let json = serde_json::to_string(&report).map_err(|e| Failure::Other(e.to_string()))?;
         super::print(format_args!("{json}"))?;
@@ -101,7 +101,10 @@ impl DeviceWork for Bench<'_> {
     fn run<B: Backend>(self, devices: &[B::Device]) -> Self::Output {
         let device = &devices[0];
         let arguments = self.arguments;
-        let precision = arguments.dtype.on(arguments.device);
+        let PassArguments {
+            device: on, dtype, ..
+        } = &arguments.computing;
+        let precision = dtype.on(*on);
         if !precision.is_supported::<B>(device) {
             return Err(vascx::inference::Error::Precision(precision).into());
         }
@@ -112,12 +115,10 @@ impl DeviceWork for Bench<'_> {
         let (ensemble, architecture, size) = match (&model, arguments.arch) {
             (Some(model), _) => {
                 let manifest = model.manifest();
-                let [height, _] = manifest.inference.window;
-                let whole = manifest.preprocessing.input_size();
                 let size = if manifest.task.is_spatial() {
-                    height
+                    manifest.inference.window[0]
                 } else {
-                    whole
+                    manifest.preprocessing.input_size()
                 };
                 let ensemble = model.load::<B>(device)?;
                 (ensemble, manifest.architecture.clone(), size)
@@ -152,7 +153,7 @@ impl DeviceWork for Bench<'_> {
         let layers = peak.map_or_else(Vec::new, |peak| layers::rows(&passes, &peak));
         let gflop = operations as f64 / 1e9;
         Ok(Report {
-            device: arguments.device.to_string(),
+            device: on.to_string(),
             dtype: precision.name(),
             size,
             batch: arguments.batch,
@@ -173,8 +174,8 @@ impl DeviceWork for Bench<'_> {
 impl Bench<'_> {
     /// Seconds from file to answer, per photograph.
     fn photographs(&self, model: &Model) -> Result<Vec<f64>> {
-        let device = self.arguments.device;
-        let precision = self.arguments.dtype.on(device);
+        let device = self.arguments.computing.device;
+        let precision = self.arguments.computing.dtype.on(device);
         let ensemble = AnyEnsemble::load(model, device)?.with_precision(precision)?;
         let inputs = Inputs::resolve(&self.arguments.inputs, Default::default())?.photographs;
         let paths: Vec<_> = inputs.into_iter().map(|input| input.path).collect();

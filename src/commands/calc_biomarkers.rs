@@ -10,7 +10,7 @@ use vascx::pipeline::{
 };
 
 use super::{Done, Failure, Result, print_result};
-use crate::arguments::{CalcBiomarkersArguments, WriteMappingArguments, WriteReadmeArguments};
+use crate::arguments::{CalcBiomarkersArguments, DocumentArguments, WriteMappingArguments};
 use crate::report::Reporter;
 use crate::signals::interrupt;
 use crate::terminal::{self, Kind};
@@ -94,31 +94,30 @@ pub(super) fn tell(report: &Path, summary: BiomarkerSummary) {
 }
 
 pub(crate) fn write_mapping(arguments: &WriteMappingArguments) -> Result {
-    check_new(&arguments.output, arguments.overwrite)?;
+    let document = &arguments.document;
+    check_new(document)?;
     let mapping = if arguments.json {
         Mapping::Json
     } else {
         Mapping::Table
     };
-    let (set, naming) = (arguments.feature_set, arguments.naming);
-    pipeline::write_mapping(&arguments.output, set, naming, mapping)
-        .map_err(Failure::Biomarkers)?;
+    let (set, naming) = (document.feature_set, document.naming);
+    pipeline::write_mapping(&document.output, set, naming, mapping).map_err(Failure::Biomarkers)?;
     Ok(Done::All)
 }
 
-pub(crate) fn write_readme(arguments: &WriteReadmeArguments) -> Result {
-    check_new(&arguments.output, arguments.overwrite)?;
-    pipeline::write_readme(&arguments.output, arguments.feature_set, arguments.naming)
-        .map_err(Failure::Biomarkers)?;
+pub(crate) fn write_readme(document: &DocumentArguments) -> Result {
+    check_new(document)?;
+    let (set, naming) = (document.feature_set, document.naming);
+    pipeline::write_readme(&document.output, set, naming).map_err(Failure::Biomarkers)?;
     Ok(Done::All)
 }
 
-fn check_new(output: &Path, overwrite: bool) -> Result<()> {
-    if overwrite || output.symlink_metadata().is_err() {
+fn check_new(document: &DocumentArguments) -> Result<()> {
+    let output = &document.output;
+    if document.overwrite || output.symlink_metadata().is_err() {
         return Ok(());
     }
-    Err(Failure::file(
-        output,
-        "it exists; name another file, or --overwrite to replace it",
-    ))
+    let reason = "it exists; name another file, or --overwrite to replace it";
+    Err(Failure::file(output, reason))
 }

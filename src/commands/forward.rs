@@ -14,7 +14,8 @@ use super::{Done, Failure, Result, keep_kernels, model_files, print_result};
 use crate::arguments::ForwardArguments;
 
 pub(crate) fn run(arguments: &ForwardArguments) -> Result {
-    keep_kernels(&arguments.kernels, arguments.device)?;
+    let (device, dtype) = (arguments.computing.device, arguments.computing.dtype);
+    keep_kernels(&arguments.computing.kernels, device)?;
     let model = locate(&arguments.model)?;
     let read = [vec![arguments.input.clone()], model_files(&model)].concat();
     let written = [arguments.output.as_path()];
@@ -23,10 +24,10 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result {
     let image = read_image(&arguments.input)?;
     check_shape(&model.manifest().architecture, &image.shape)
         .map_err(|reason| Failure::file(&arguments.input, reason))?;
-    let prediction = arguments.device.run(Forward {
+    let prediction = device.run(Forward {
         model,
         image,
-        precision: arguments.dtype.on(arguments.device),
+        precision: dtype.on(device),
     })??;
     let values: Vec<f32> = prediction
         .to_vec()

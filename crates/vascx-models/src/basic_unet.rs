@@ -151,9 +151,7 @@ impl BasicUNetConfig {
         outputs: usize,
     ) -> Written {
         let inputs = maps.iter().map(|&map| net.channels(map)).sum();
-        let [first, second] = self.convs(inputs, outputs);
-        let map = net.conv_layer(&format!("{name}.convs.0"), maps, &first, None)?;
-        net.conv_layer(&format!("{name}.convs.1"), &[map], &second, None)
+        net.conv_layers(&format!("{name}.convs"), maps, self.convs(inputs, outputs))
     }
 }
 

@@ -192,12 +192,7 @@ impl UNetConfig {
         outputs: usize,
     ) -> Written {
         let inputs = maps.iter().map(|&map| net.channels(map)).sum();
-        let mut maps = maps.to_vec();
-        for (index, layer) in self.block(inputs, outputs).enumerate() {
-            let name = format!("{name}.layers.{index}");
-            maps = vec![net.conv_layer(&name, &maps, &layer, None)?];
-        }
-        Ok(maps[0])
+        net.conv_layers(&format!("{name}.layers"), maps, self.block(inputs, outputs))
     }
 
     fn write_up(&self, net: &mut GraphWriter, name: &str, map: Arg, outputs: usize) -> Written {

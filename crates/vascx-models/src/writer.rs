@@ -89,6 +89,20 @@ impl GraphWriter {
         }
     }
 
+    /// Layers of these names one after the other; the first reads the concatenated maps.
+    pub(crate) fn conv_layers(
+        &mut self,
+        name: &str,
+        maps: &[Arg],
+        layers: impl IntoIterator<Item = ConvLayerConfig>,
+    ) -> Written {
+        let mut maps = maps.to_vec();
+        for (index, layer) in layers.into_iter().enumerate() {
+            maps = vec![self.conv_layer(&format!("{name}.{index}"), &maps, &layer, None)?];
+        }
+        Ok(maps[0])
+    }
+
     /// A transposed convolution that multiplies height and width by its kernel's side.
     pub(crate) fn conv_transposed(
         &mut self,

@@ -56,7 +56,7 @@ pub use reason::Reason;
 pub use rules::Rules;
 pub use segment::Segment;
 pub use sets::{
-    Aggregate, Biomarker, FeatureSet, Kind, LayerName, Naming, Sector, TortuosityMeasure,
-    UnknownFeatureSet, Variable,
+    Aggregate, Biomarker, Cre, FeatureSet, Kind, LayerName, Naming, Sector, Tortuosity,
+    TortuosityMeasure, UnknownFeatureSet, Variable,
 };
 pub use spline::Spline;

@@ -3,11 +3,11 @@
 use super::circles::{crosses, crossings};
 use crate::analysis::Analysis;
 use crate::geometry::Point;
-use crate::grid::{Field, Grid};
+use crate::grid::Grid;
 use crate::landmarks::Landmarks;
 use crate::reason::Reason;
 use crate::segment::Segment;
-use crate::sets::{LayerName, Sector};
+use crate::sets::{Cre, LayerName, Sector};
 use crate::statistics;
 
 const CIRCLES: usize = 5;
@@ -160,25 +160,18 @@ impl SectorShape {
 }
 
 impl Analysis<'_> {
-    /// The circles of a central retinal equivalent: radii from `span.0` to `span.1` disc
-    /// diameters, the `wanted` widest vessels on each.
+    /// The circles of a central retinal equivalent, each with the widest vessels on it.
     ///
     /// # Errors
     /// Why there are no circles at all.
-    pub fn cre_circles(
-        &self,
-        sector: Sector,
-        hemifield: Option<Field>,
-        wanted: usize,
-        span: (f64, f64),
-        name: LayerName,
-    ) -> Result<Vec<CreCircle>, Reason> {
+    pub fn cre_circles(&self, equivalent: Cre, name: LayerName) -> Result<Vec<CreCircle>, Reason> {
         let landmarks = self.landmarks()?;
         let (center, (_, disc_radius)) = (landmarks.disc.center, landmarks.disc.circle()?);
-        let shape = SectorShape::new(sector, landmarks)?;
-        let half = hemifield
-            .map(|half| self.area(Grid::Hemifield, half))
-            .transpose()?;
+        let (wanted, (first, last)) = (equivalent.vessels, equivalent.circles);
+        let shape = SectorShape::new(equivalent.sector, landmarks)?;
+        let half = equivalent.hemifield;
+        let half = half.map(|half| self.area(Grid::Hemifield, half));
+        let half = half.transpose()?;
         let layer = self.layer(name)?;
         // Hemifields hold visible pixels only.
         let reach = match half {
@@ -188,7 +181,7 @@ impl Analysis<'_> {
         let scale = self.eye.mm_per_pixel.unwrap_or(1.0);
         let circles = (0..CIRCLES).map(|number| {
             let share = number as f64 / (CIRCLES - 1) as f64;
-            let radius = 2.0 * disc_radius * (span.0 + (span.1 - span.0) * share);
+            let radius = 2.0 * disc_radius * (first + (last - first) * share);
             let limit = radius + disc_radius / 5.0;
             let mut circle = CreCircle {
                 center,

@@ -73,16 +73,11 @@ impl Analysis<'_> {
             Kind::Calibre(aggregate) => {
                 Measurement::counted(self.mean_calibre(aggregate, field, layer))
             }
-            Kind::Cre {
-                sector,
-                hemifield,
-                vessels,
-                circles,
-            } => {
-                let circles = self.cre_circles(sector, hemifield, vessels, circles, layer);
+            Kind::Cre(cre) => {
+                let circles = self.cre_circles(cre, layer);
                 Measurement::counted(circles.and_then(|circles| cre::median_of(&circles)))
             }
-            Kind::Tortuosity { .. } => Measurement::counted(self.tortuosity(kind, field, layer)),
+            Kind::Tortuosity(kind) => Measurement::counted(self.tortuosity(kind, field, layer)),
             Kind::Density => Measurement::new(self.density(field, layer)),
             Kind::DiscFoveaDistance { center } => {
                 Measurement::new(self.disc_fovea_distance(center))

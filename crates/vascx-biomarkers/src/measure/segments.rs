@@ -11,7 +11,7 @@ use crate::grid::{Field, Grid};
 use crate::reason::Reason;
 use crate::rules::Rules;
 use crate::segment::Segment;
-use crate::sets::{Aggregate, Kind, LayerName, TortuosityMeasure};
+use crate::sets::{Aggregate, LayerName, Tortuosity, TortuosityMeasure};
 use crate::statistics;
 
 /// A calibre needs more points than this.
@@ -127,20 +127,17 @@ impl Analysis<'_> {
 
     pub(crate) fn tortuosity(
         &self,
-        kind: Kind,
+        kind: Tortuosity,
         field: Option<(Grid, Field)>,
         layer: LayerName,
     ) -> Result<(f64, usize), Reason> {
-        let Kind::Tortuosity {
+        let Tortuosity {
             measure,
             vessels,
             skeleton_length,
             pieces,
             aggregate,
-        } = kind
-        else {
-            return Err(Reason::NeverDefined);
-        };
+        } = kind;
         let segments = match measure {
             TortuosityMeasure::Undefined(_) => return Err(Reason::NeverDefined),
             TortuosityMeasure::Distance => {

@@ -5,7 +5,7 @@ use crate::analysis::Analysis;
 use crate::fractal::dimensions;
 use crate::measure::{Equivalent, Zone};
 use crate::reason::Reason;
-use crate::sets::{Aggregate, Kind, LayerName, TortuosityMeasure};
+use crate::sets::{Aggregate, LayerName, Tortuosity, TortuosityMeasure};
 use crate::statistics;
 
 /// What a name, a title and a description have in common.
@@ -166,12 +166,9 @@ impl Columns<'_> {
                         "mean curvature times the disc-fovea distance",
                     ),
                 ] {
-                    let kind = Kind::Tortuosity {
-                        measure,
+                    let kind = Tortuosity {
                         vessels,
-                        skeleton_length: false,
-                        pieces: None,
-                        aggregate,
+                        ..Tortuosity::new(measure, aggregate)
                     };
                     let value = |a: &Analysis| a.tortuosity(kind, None, of);
                     let title = format!("{word} {by} tortuosity of {parts} - {short}");

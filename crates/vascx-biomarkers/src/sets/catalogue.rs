@@ -1,6 +1,8 @@
 //! What the reference's eleven sets consist of, in the order of their columns.
 
-use super::{Aggregate, Biomarker, FeatureSet, Kind, LayerName, Sector, TortuosityMeasure};
+use super::{
+    Aggregate, Biomarker, Cre, FeatureSet, Kind, LayerName, Sector, Tortuosity, TortuosityMeasure,
+};
 use crate::grid::{Field, Grid};
 
 use Aggregate::{LengthWeighted, Mean, Median, Std};
@@ -241,12 +243,12 @@ impl List {
         self.vessels(Kind::Calibre(LengthWeighted), &places);
         let circles = (0.8, 1.275);
         self.vessels(
-            Kind::Cre {
+            Kind::Cre(Cre {
                 sector: Full,
                 hemifield: None,
                 vessels: 6,
                 circles,
-            },
+            }),
             &[WHOLE],
         );
         for place in places {
@@ -278,12 +280,12 @@ impl List {
     }
 
     fn cre(&mut self, sector: Sector, hemifield: Option<Field>, vessels: usize) {
-        let kind = Kind::Cre {
+        let kind = Kind::Cre(Cre {
             sector,
             hemifield,
             vessels,
             circles: ZONE_B,
-        };
+        });
         self.vessels(kind, &[WHOLE]);
     }
 
@@ -294,13 +296,10 @@ impl List {
         aggregate: Aggregate,
         place: Place,
     ) {
-        let kind = Kind::Tortuosity {
-            measure,
-            vessels: false,
-            skeleton_length: false,
+        let kind = Kind::Tortuosity(Tortuosity {
             pieces,
-            aggregate,
-        };
+            ..Tortuosity::new(measure, aggregate)
+        });
         self.vessels(kind, &[place]);
     }
 
@@ -337,21 +336,16 @@ impl List {
 }
 
 fn by_skeleton(aggregate: Aggregate) -> Kind {
-    Kind::Tortuosity {
-        measure: Distance,
-        vessels: false,
+    Kind::Tortuosity(Tortuosity {
         skeleton_length: true,
-        pieces: None,
-        aggregate,
-    }
+        ..Tortuosity::new(Distance, aggregate)
+    })
 }
 
 fn whole_vessels(measure: TortuosityMeasure, skeleton_length: bool, aggregate: Aggregate) -> Kind {
-    Kind::Tortuosity {
-        measure,
+    Kind::Tortuosity(Tortuosity {
         vessels: true,
         skeleton_length,
-        pieces: None,
-        aggregate,
-    }
+        ..Tortuosity::new(measure, aggregate)
+    })
 }

@@ -1,6 +1,6 @@
 //! What the reference's biomarkers mean, in words.
 
-use super::{Aggregate, Biomarker, Kind, LayerName, Sector, TortuosityMeasure};
+use super::{Aggregate, Biomarker, Cre, Kind, LayerName, Sector, Tortuosity, TortuosityMeasure};
 use crate::grid::{Field, Grid};
 
 /// A sentence or two on what is measured, of what, and where.
@@ -30,12 +30,12 @@ pub(super) fn description(biomarker: &Biomarker) -> String {
              the 1024 px crop{place}.",
             word(by)
         ),
-        Kind::Cre {
+        Kind::Cre(Cre {
             sector,
             hemifield,
             vessels,
             ..
-        } => {
+        }) => {
             let part = match sector {
                 Sector::Temporal => "temporal side of the disc",
                 Sector::Nasal => "nasal side of the disc",
@@ -51,21 +51,7 @@ pub(super) fn description(biomarker: &Biomarker) -> String {
                  by Knudtson's formula, in pixels of the 1024 px crop; median over five circles."
             )
         }
-        Kind::Tortuosity {
-            measure,
-            vessels,
-            skeleton_length,
-            pieces,
-            aggregate,
-        } => tortuosity(
-            measure,
-            vessels,
-            skeleton_length,
-            pieces,
-            aggregate,
-            layer,
-            &place,
-        ),
+        Kind::Tortuosity(kind) => tortuosity(kind, layer, &place),
         Kind::Density => {
             format!("Share of the visible area that {layer} cover, 0 to 1{place}.")
         }
@@ -106,37 +92,28 @@ pub(super) fn description(biomarker: &Biomarker) -> String {
     }
 }
 
-fn tortuosity(
-    measure: TortuosityMeasure,
-    vessels: bool,
-    skeleton_length: bool,
-    pieces: Option<f64>,
-    aggregate: Aggregate,
-    layer: &str,
-    place: &str,
-) -> String {
-    let of = if vessels {
+fn tortuosity(kind: Tortuosity, layer: &str, place: &str) -> String {
+    let of = if kind.vessels {
         "vessels from their root to their end"
     } else {
         "segments"
     };
-    let length = if skeleton_length {
+    let length = if kind.skeleton_length {
         "skeleton"
     } else {
         "smoothing spline"
     };
-    let cut = pieces.map_or_else(String::new, |length| {
+    let cut = kind.pieces.map_or_else(String::new, |length| {
         format!(", cut into pieces of at most {length} disc-fovea distances")
     });
-    match measure {
+    let word = word(kind.aggregate);
+    match kind.measure {
         TortuosityMeasure::Distance => format!(
-            "{} distance tortuosity of the {of} of {layer}{cut}: length of the {length} over the \
-             chord, at least 1{place}.",
-            word(aggregate)
+            "{word} distance tortuosity of the {of} of {layer}{cut}: length of the {length} over the \
+             chord, at least 1{place}."
         ),
         TortuosityMeasure::Curvature => format!(
-            "{} mean curvature of the {of} of {layer} times the disc-fovea distance{place}.",
-            word(aggregate)
+            "{word} mean curvature of the {of} of {layer} times the disc-fovea distance{place}."
         ),
         TortuosityMeasure::Undefined(name) => format!(
             "Tortuosity of {layer} by {name}. The reference never fills this column, nor does \
@@ -150,14 +127,14 @@ pub(super) fn unit(biomarker: &Biomarker) -> &'static str {
     match biomarker.kind {
         Kind::TemporalAngle | Kind::BifurcationAngle(_) => "deg",
         Kind::Calibre(_)
-        | Kind::Cre { .. }
+        | Kind::Cre(_)
         | Kind::DiscFoveaDistance { .. }
         | Kind::Sparsity {
             normalized: false, ..
         }
         | Kind::Sharpness => "px",
         Kind::BifurcationCount
-        | Kind::Tortuosity { .. }
+        | Kind::Tortuosity(_)
         | Kind::Density
         | Kind::Sparsity { .. }
         | Kind::Laplacian

@@ -172,6 +172,47 @@ pub enum TortuosityMeasure {
     Undefined(&'static str),
 }
 
+/// A central retinal equivalent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cre {
+    /// Part of the retina.
+    pub sector: Sector,
+    /// Upper or lower half alone.
+    pub hemifield: Option<Field>,
+    /// Largest vessels that enter.
+    pub vessels: usize,
+    /// Radius of the first and last circle in disc diameters.
+    pub circles: (f64, f64),
+}
+
+/// The tortuosity of segments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tortuosity {
+    /// What is measured.
+    pub measure: TortuosityMeasure,
+    /// Whole vessels instead of segments between nodes.
+    pub vessels: bool,
+    /// Length along the skeleton instead of the spline.
+    pub skeleton_length: bool,
+    /// Longest piece in distances from disc to fovea.
+    pub pieces: Option<f64>,
+    /// How segments are combined.
+    pub aggregate: Aggregate,
+}
+
+impl Tortuosity {
+    /// Of whole segments between nodes, by the spline.
+    pub fn new(measure: TortuosityMeasure, aggregate: Aggregate) -> Self {
+        Self {
+            measure,
+            vessels: false,
+            skeleton_length: false,
+            pieces: None,
+            aggregate,
+        }
+    }
+}
+
 /// A biomarker of the reference's sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -184,29 +225,9 @@ pub enum Kind {
     /// Diameter of segments, pixels.
     Calibre(Aggregate),
     /// Central retinal equivalent, pixels.
-    Cre {
-        /// Part of the retina.
-        sector: Sector,
-        /// Upper or lower half alone.
-        hemifield: Option<Field>,
-        /// Largest vessels that enter.
-        vessels: usize,
-        /// Radius of the first and last circle in disc diameters.
-        circles: (f64, f64),
-    },
+    Cre(Cre),
     /// Tortuosity of segments.
-    Tortuosity {
-        /// What is measured.
-        measure: TortuosityMeasure,
-        /// Whole vessels instead of segments between nodes.
-        vessels: bool,
-        /// Length along the skeleton instead of the spline.
-        skeleton_length: bool,
-        /// Longest piece in distances from disc to fovea.
-        pieces: Option<f64>,
-        /// How segments are combined.
-        aggregate: Aggregate,
-    },
+    Tortuosity(Tortuosity),
     /// Share of the area that is vessel.
     Density,
     /// Distance of the fovea to the disc's centre or, if not `center`, its edge; pixels.

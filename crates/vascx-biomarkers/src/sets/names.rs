@@ -145,46 +145,35 @@ fn name_parts(biomarker: &Biomarker) -> Vec<Part> {
             push("aggregate", aggregate_token(aggregate));
             push("feature", "diam");
         }
-        Kind::Cre {
-            sector,
-            hemifield,
-            vessels,
-            circles,
-        } => {
-            push("aggregate", &sector_name(sector).to_lowercase());
+        Kind::Cre(cre) => {
+            push("aggregate", &sector_name(cre.sector).to_lowercase());
             push("feature", "cre");
-            let usual = match (sector, hemifield) {
+            let usual = match (cre.sector, cre.hemifield) {
                 (_, Some(_)) => 2,
                 (Sector::Full, None) => 6,
                 _ => 4,
             };
-            if vessels != usual {
-                push("vessels", &format!("max_vessels_{vessels}"));
+            if cre.vessels != usual {
+                push("vessels", &format!("max_vessels_{}", cre.vessels));
             }
-            if circles != (1.0, 1.5) {
-                let (inner, outer) = circles;
+            if cre.circles != (1.0, 1.5) {
+                let (inner, outer) = cre.circles;
                 push("inner circle", &format!("inner_circle_{inner}"));
                 push("outer circle", &format!("outer_circle_{outer}"));
             }
-            place = hemifield.map(|half| (Grid::Hemifield, half));
+            place = cre.hemifield.map(|half| (Grid::Hemifield, half));
         }
-        Kind::Tortuosity {
-            measure,
-            vessels,
-            skeleton_length,
-            pieces,
-            aggregate,
-        } => {
-            push("aggregate", aggregate_token(aggregate));
+        Kind::Tortuosity(kind) => {
+            push("aggregate", aggregate_token(kind.aggregate));
             push("feature", "tort");
-            push("measure", measure_token(measure));
-            if vessels {
+            push("measure", measure_token(kind.measure));
+            if kind.vessels {
                 push("of", "vessels");
             }
-            if skeleton_length {
+            if kind.skeleton_length {
                 push("length", "length_skl");
             }
-            if let Some(length) = pieces {
+            if let Some(length) = kind.pieces {
                 push("pieces", &format!("max_segment_len_{}", number(length)));
             }
         }
@@ -306,25 +295,19 @@ fn display_name(biomarker: &Biomarker, kept: &[&Part]) -> String {
         Kind::BifurcationAngle(by) => format!("{}Bifurcation Angle", aggregate(by)),
         Kind::BifurcationCount => "Bifurcation Count".to_owned(),
         Kind::Calibre(by) => format!("{}Caliber", aggregate(by)),
-        Kind::Cre {
-            sector, hemifield, ..
-        } => {
-            place = hemifield.map(|half| (Grid::Hemifield, half));
-            format!("{} CRE", sector_name(sector))
+        Kind::Cre(cre) => {
+            place = cre.hemifield.map(|half| (Grid::Hemifield, half));
+            format!("{} CRE", sector_name(cre.sector))
         }
-        Kind::Tortuosity {
-            measure,
-            aggregate: by,
-            ..
-        } => {
-            let measure = match measure {
+        Kind::Tortuosity(kind) => {
+            let measure = match kind.measure {
                 TortuosityMeasure::Distance => "Distance",
                 TortuosityMeasure::Curvature | TortuosityMeasure::Undefined("curvature") => {
                     "Curvature"
                 }
                 TortuosityMeasure::Undefined(_) => "Inflections",
             };
-            format!("{}{measure} Tortuosity", aggregate(by))
+            format!("{}{measure} Tortuosity", aggregate(kind.aggregate))
         }
         Kind::Density => "Vessel Density".to_owned(),
         Kind::DiscFoveaDistance { center: true } => "Disc-Fovea Distance (Center)".to_owned(),

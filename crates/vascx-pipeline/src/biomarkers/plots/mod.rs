@@ -11,8 +11,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use vascx_biomarkers::{
-    Aggregate, Analysis, Biomarker, FeatureSet, Kind, LayerName, Naming, Point, Sector,
-    TortuosityMeasure, Variable,
+    Aggregate, Analysis, Biomarker, Cre, FeatureSet, Kind, LayerName, Naming, Point, Sector,
+    Tortuosity, TortuosityMeasure, Variable,
 };
 use vascx_inference::remove_unfinished;
 
@@ -204,19 +204,14 @@ fn significant(value: f64) -> String {
 /// All stages of an eye: five panels of arteries over five of veins.
 fn sheet(scene: &Scene, id: &str) -> Canvas {
     let calibre = Kind::Calibre(Aggregate::Median);
-    let cre = Kind::Cre {
+    let cre = Kind::Cre(Cre {
         sector: Sector::Full,
         hemifield: None,
         vessels: 6,
         circles: (1.0, 1.5),
-    };
-    let tortuosity = Kind::Tortuosity {
-        measure: TortuosityMeasure::Distance,
-        vessels: false,
-        skeleton_length: false,
-        pieces: None,
-        aggregate: Aggregate::Median,
-    };
+    });
+    let tortuosity = Tortuosity::new(TortuosityMeasure::Distance, Aggregate::Median);
+    let tortuosity = Kind::Tortuosity(tortuosity);
     let bifurcations = Kind::BifurcationAngle(Aggregate::Mean);
     let mut sheet = Canvas::black(5 * SIDE, 2 * SIDE);
     for (row, layer) in [LayerName::Arteries, LayerName::Veins]

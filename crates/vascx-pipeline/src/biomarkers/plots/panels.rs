@@ -1,8 +1,8 @@
 //! What a biomarker is measured on, drawn on the crop.
 
 use vascx_biomarkers::{
-    Analysis, Area, Biomarker, Crossing, Field, Grid, Kind, Layer, LayerName, Mask, Point, Segment,
-    TortuosityMeasure,
+    Analysis, Area, Biomarker, Cre, Crossing, Field, Grid, Kind, Layer, LayerName, Mask, Point,
+    Segment, Tortuosity, TortuosityMeasure,
 };
 
 use super::canvas::Canvas;
@@ -41,9 +41,9 @@ impl Scene<'_> {
                 self.bifurcations(&mut canvas, layer, biomarker, field);
             }
             (Kind::Calibre(_), Some(layer)) => self.calibres(&mut canvas, layer, biomarker),
-            (Kind::Cre { .. }, Some(layer)) => self.cre(&mut canvas, layer, biomarker),
-            (Kind::Tortuosity { .. }, Some(layer)) => {
-                self.tortuosity(&mut canvas, layer, biomarker);
+            (Kind::Cre(cre), Some(layer)) => self.cre(&mut canvas, layer, cre, name),
+            (Kind::Tortuosity(kind), Some(layer)) => {
+                self.tortuosity(&mut canvas, layer, kind, biomarker);
             }
             (Kind::Density, Some(layer)) => density(&mut canvas, layer, name, field),
             (Kind::Sparsity { .. } | Kind::Sharpness, Some(layer)) => {
@@ -141,27 +141,18 @@ impl Scene<'_> {
     }
 
     /// Curves in the colour of their tortuosity, and their chords.
-    fn tortuosity(&self, canvas: &mut Canvas, layer: &Layer, biomarker: &Biomarker) {
+    fn tortuosity(&self, canvas: &mut Canvas, layer: &Layer, kind: Tortuosity, place: &Biomarker) {
         skeleton(canvas, layer, Colour::GREY, 1.0);
-        let Kind::Tortuosity {
-            measure,
-            vessels,
-            pieces,
-            ..
-        } = biomarker.kind
-        else {
-            return;
-        };
-        let (field, name) = (biomarker.field, biomarker.layer);
+        let (vessels, pieces) = (kind.vessels, kind.pieces);
         let segments = self
             .analysis
-            .tortuosity_segments(vessels, pieces, field, name);
+            .tortuosity_segments(vessels, pieces, place.field, place.layer);
         for segment in segments.iter().flatten() {
             let Some(curve) = segment.curve() else {
                 continue;
             };
             let [start, end] = [segment.start(), segment.end()].map(cell);
-            let share = match measure {
+            let share = match kind.measure {
                 TortuosityMeasure::Distance => {
                     (curve.length / segment.chord() - 1.0) / (TORTUOUS - 1.0)
                 }
@@ -172,7 +163,7 @@ impl Scene<'_> {
             canvas.dot(start, 3.0, Colour::WHITE);
             canvas.dot(end, 3.0, Colour::WHITE);
         }
-        match measure {
+        match kind.measure {
             TortuosityMeasure::Distance => legend(canvas, "1", &format!("{TORTUOUS}")),
             _ => legend(canvas, "0", &format!("{CURVED} / px")),
         }
@@ -194,20 +185,9 @@ impl Scene<'_> {
     }
 
     /// The circles that count, the vessels chosen on them and their diameters.
-    fn cre(&self, canvas: &mut Canvas, layer: &Layer, biomarker: &Biomarker) {
+    fn cre(&self, canvas: &mut Canvas, layer: &Layer, cre: Cre, name: LayerName) {
         skeleton(canvas, layer, Colour::GREY, 1.5);
-        let Kind::Cre {
-            sector,
-            hemifield,
-            vessels,
-            circles,
-        } = biomarker.kind
-        else {
-            return;
-        };
-        let circles =
-            self.analysis
-                .cre_circles(sector, hemifield, vessels, circles, biomarker.layer);
+        let circles = self.analysis.cre_circles(cre, name);
         let mut chosen: Vec<&Crossing> = Vec::new();
         for circle in circles.iter().flatten() {
             let counts = circle.value.is_ok();

@@ -6,7 +6,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfi
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
-use vascx_graph::{Arg, Graph};
+use vascx_graph::Graph;
 
 use crate::conv_layer::{ConvLayer, ConvLayerConfig};
 use crate::writer::{GraphWriter, Written};
@@ -126,13 +126,15 @@ impl BasicUNetConfig {
                 skips.push(map);
                 map = net.max_pool(map, 2, 2, 0)?;
             }
-            map = self.write_convs(&mut net, &format!("encoder.{level}"), &[map], width)?;
+            let convs = |inputs| self.convs(inputs, width);
+            map = net.conv_layers(&format!("encoder.{level}.convs"), &[map], convs)?;
         }
         for (block, [_, enlarged, _, outputs]) in self.ups().into_iter().enumerate() {
             let name = format!("decoder.{block}");
             let enlarged = net.conv_transposed(&format!("{name}.up"), map, enlarged, 2, true)?;
             let maps = [skips[3 - block], enlarged];
-            map = self.write_convs(&mut net, &name, &maps, outputs)?;
+            let convs = |inputs| self.convs(inputs, outputs);
+            map = net.conv_layers(&format!("{name}.convs"), &maps, convs)?;
         }
         let head = ConvLayerConfig {
             kernel_size: 1,
@@ -141,17 +143,6 @@ impl BasicUNetConfig {
         };
         let answer = net.conv("head", map, &head)?;
         net.finish(answer, Self::SIZE_DIVISOR)
-    }
-
-    fn write_convs(
-        &self,
-        net: &mut GraphWriter,
-        name: &str,
-        maps: &[Arg],
-        outputs: usize,
-    ) -> Written {
-        let inputs = maps.iter().map(|&map| net.channels(map)).sum();
-        net.conv_layers(&format!("{name}.convs"), maps, self.convs(inputs, outputs))
     }
 }
 

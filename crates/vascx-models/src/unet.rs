@@ -164,13 +164,15 @@ impl UNetConfig {
                 skips.push(map);
                 map = net.max_pool(map, 2, 2, 0)?;
             }
-            map = self.write_block(&mut net, &format!("encoder.{level}"), &[map], width)?;
+            let layers = |inputs| self.block(inputs, width);
+            map = net.conv_layers(&format!("encoder.{level}.layers"), &[map], layers)?;
         }
         for (block, (skip, &width)) in skips.iter().zip(&self.widths).rev().enumerate() {
             let name = format!("decoder.{block}");
             let enlarged = self.write_up(&mut net, &format!("{name}.up"), map, width)?;
             let maps = [*skip, enlarged];
-            map = self.write_block(&mut net, &format!("{name}.block"), &maps, width)?;
+            let layers = |inputs| self.block(inputs, width);
+            map = net.conv_layers(&format!("{name}.block.layers"), &maps, layers)?;
         }
         let head = |inputs| ConvLayerConfig {
             kernel_size: 1,
@@ -182,17 +184,6 @@ impl UNetConfig {
             net.conv_parameters(&format!("auxiliary_heads.{index}"), &head(width))?;
         }
         net.finish(answer, self.size_divisor())
-    }
-
-    fn write_block(
-        &self,
-        net: &mut GraphWriter,
-        name: &str,
-        maps: &[Arg],
-        outputs: usize,
-    ) -> Written {
-        let inputs = maps.iter().map(|&map| net.channels(map)).sum();
-        net.conv_layers(&format!("{name}.layers"), maps, self.block(inputs, outputs))
     }
 
     fn write_up(&self, net: &mut GraphWriter, name: &str, map: Arg, outputs: usize) -> Written {

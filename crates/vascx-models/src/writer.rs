@@ -89,15 +89,16 @@ impl GraphWriter {
         }
     }
 
-    /// Layers of these names one after the other; the first reads the concatenated maps.
-    pub(crate) fn conv_layers(
+    /// One layer after the other, those for the channels of the concatenated maps that the first reads.
+    pub(crate) fn conv_layers<L: IntoIterator<Item = ConvLayerConfig>>(
         &mut self,
         name: &str,
         maps: &[Arg],
-        layers: impl IntoIterator<Item = ConvLayerConfig>,
+        layers: impl FnOnce(usize) -> L,
     ) -> Written {
+        let inputs = maps.iter().map(|&map| self.channels(map)).sum();
         let mut maps = maps.to_vec();
-        for (index, layer) in layers.into_iter().enumerate() {
+        for (index, layer) in layers(inputs).into_iter().enumerate() {
             maps = vec![self.conv_layer(&format!("{name}.{index}"), &maps, &layer, None)?];
         }
         Ok(maps[0])

@@ -192,6 +192,8 @@ fn on_a_terminal(workspace: &Workspace, arguments: &[&str]) -> Option<(String, O
     let command = format!("stty rows 24 cols 60; '{binary}' {}", arguments.join(" "));
     let output = Command::new("script")
         .args(["-qefc", &command, "/dev/null"])
+        // Without it no bar is drawn.
+        .env("TERM", "xterm")
         .current_dir(workspace.path("."))
         .stdin(Stdio::null())
         .output()

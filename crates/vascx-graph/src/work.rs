@@ -33,7 +33,12 @@ impl Layer {
 
 /// Runs `pass` and lists what this crate's own CPU kernels did; empty where other backends compute.
 pub fn measure_layers<R>(pass: impl FnOnce() -> R) -> (R, Vec<Layer>) {
-    let before = LAYERS.replace(Some(Vec::new()));
+    with_layers(Some(Vec::new()), pass)
+}
+
+/// Runs `pass` with these layers so far, apart from what this thread measures otherwise.
+fn with_layers<R>(layers: Option<Vec<Layer>>, pass: impl FnOnce() -> R) -> (R, Vec<Layer>) {
+    let before = LAYERS.replace(layers);
     let result = pass();
     (result, LAYERS.replace(before).unwrap_or_default())
 }
@@ -81,16 +86,10 @@ pub fn count_operations<R>(pass: impl FnOnce() -> R) -> (R, u64) {
 
 /// Runs `pass` where kernels share all cores, and notes what it did there as if it had run here.
 pub(crate) fn on_all_cores<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
-    let measured = LAYERS.with_borrow(Option::is_some);
-    let ((result, seen), operations) = vascx_kernels::on_all_cores(|| {
-        count_operations(|| {
-            if measured {
-                measure_layers(pass)
-            } else {
-                (pass(), Vec::new())
-            }
-        })
-    });
+    let layers = LAYERS.with_borrow(|layers| layers.as_ref().map(|_| Vec::new()));
+    // The thread may be in the midst of a pass that is measured, and take this one while it waits.
+    let ((result, seen), operations) =
+        vascx_kernels::on_all_cores(|| count_operations(|| with_layers(layers, pass)));
     COUNT.set(COUNT.get().saturating_add(operations));
     LAYERS.with_borrow_mut(|layers| {
         if let Some(layers) = layers {

@@ -8,9 +8,9 @@ use std::arch::x86_64::{__m256, __m512};
 const UNROLLED: usize = 4;
 
 /// A line of a panel times a value of every row; `$k` is the place of both in the round. A line is two
-/// vectors or one, whose bytes are given, and is asked for 16 lines ahead, as in the plain loop.
+/// vectors or one, of so many bytes each, and is asked for 16 lines ahead, as in the plain loop.
 macro_rules! line {
-    ([$bytes:literal $bytes_again:literal], [$($ahead:literal)*], $k:literal,
+    (2, $bytes:literal, [$($ahead:literal)*], $k:literal,
      $($address:literal $left:ident $right:ident;)*) => {
         concat!(
             "vmovups {first}, [{panel} + 2 * ", $bytes, " * ", $k, "]\n",
@@ -24,7 +24,7 @@ macro_rules! line {
         )
     };
     // The multiplication reads the value itself: there is room for its load.
-    ([$bytes:literal], [$($ahead:literal)*], $k:literal, $($address:literal $sum:ident;)*) => {
+    (1, $bytes:literal, [$($ahead:literal)*], $k:literal, $($address:literal $sum:ident;)*) => {
         concat!(
             "vmovups {first}, [{panel} + ", $bytes, " * ", $k, "]\n",
             $("prefetcht0 [{panel} + ", $bytes, " * ", $k, " + ", $ahead, "]\n",)*
@@ -36,12 +36,11 @@ macro_rules! line {
     };
 }
 
-/// A function for tiles of so many rows and vectors. `$line` are the bytes of a line's vectors; every row
-/// is given by where it begins and its sums: pointers to every third row, and from there one or two
-/// strides.
+/// A function for tiles of so many rows and vectors, of so many bytes each. Every row is given by where it
+/// begins and its sums: pointers to every third row, and from there one or two strides.
 macro_rules! multiply {
-    ($name:ident, $features:literal, $register:ident in $class:ident, $rows:literal, $vectors:literal,
-     $line:tt, $ahead:tt, [$($more:ident)*], $($address:literal $($sum:ident)*;)*) => {
+    ($name:ident, $features:literal, $register:ident in $class:ident, $rows:literal, $vectors:tt,
+     $bytes:literal, $ahead:tt, [$($more:ident)*], $($address:literal $($sum:ident)*;)*) => {
         /// Adds to sums the products of rows, which begin `stride` apart, and a panel.
         #[inline]
         #[target_feature(enable = $features)]
@@ -63,10 +62,10 @@ macro_rules! multiply {
                     "test {rounds}, {rounds}",
                     "jz 3f",
                     "2:",
-                    line!($line, $ahead, 0, $($address $($sum)*;)*),
-                    line!($line, $ahead, 1, $($address $($sum)*;)*),
-                    line!($line, $ahead, 2, $($address $($sum)*;)*),
-                    line!($line, $ahead, 3, $($address $($sum)*;)*),
+                    line!($vectors, $bytes, $ahead, 0, $($address $($sum)*;)*),
+                    line!($vectors, $bytes, $ahead, 1, $($address $($sum)*;)*),
+                    line!($vectors, $bytes, $ahead, 2, $($address $($sum)*;)*),
+                    line!($vectors, $bytes, $ahead, 3, $($address $($sum)*;)*),
                     "add {a}, 16",
                     "add {b}, 16",
                     "add {c}, 16",
@@ -78,7 +77,7 @@ macro_rules! multiply {
                     "test {rest}, {rest}",
                     "jz 5f",
                     "4:",
-                    line!($line, $ahead, 0, $($address $($sum)*;)*),
+                    line!($vectors, $bytes, $ahead, 0, $($address $($sum)*;)*),
                     "add {a}, 4",
                     "add {b}, 4",
                     "add {c}, 4",
@@ -107,14 +106,14 @@ macro_rules! multiply {
     };
 }
 
-multiply!(multiply_4x2, "avx2,fma", __m256 in ymm_reg, 4, 2, [32 32], [1024], [second value],
+multiply!(multiply_4x2, "avx2,fma", __m256 in ymm_reg, 4, 2, 32, [1024], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;
     "{b}" s3 t3;
 );
 
-multiply!(multiply_6x2, "avx2,fma", __m256 in ymm_reg, 6, 2, [32 32], [1024], [second value],
+multiply!(multiply_6x2, "avx2,fma", __m256 in ymm_reg, 6, 2, 32, [1024], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;
@@ -123,7 +122,7 @@ multiply!(multiply_6x2, "avx2,fma", __m256 in ymm_reg, 6, 2, [32 32], [1024], [s
     "{b} + 2 * {stride}" s5 t5;
 );
 
-multiply!(multiply_8x1, "avx512f", __m512 in zmm_reg, 8, 1, [64], [1024], [],
+multiply!(multiply_8x1, "avx512f", __m512 in zmm_reg, 8, 1, 64, [1024], [],
     "{a}" s0;
     "{a} + {stride}" s1;
     "{a} + 2 * {stride}" s2;
@@ -134,7 +133,7 @@ multiply!(multiply_8x1, "avx512f", __m512 in zmm_reg, 8, 1, [64], [1024], [],
     "{c} + {stride}" s7;
 );
 
-multiply!(multiply_8x2, "avx512f", __m512 in zmm_reg, 8, 2, [64 64], [2048 2112], [second value],
+multiply!(multiply_8x2, "avx512f", __m512 in zmm_reg, 8, 2, 64, [2048 2112], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;
@@ -145,7 +144,7 @@ multiply!(multiply_8x2, "avx512f", __m512 in zmm_reg, 8, 2, [64 64], [2048 2112]
     "{c} + {stride}" s7 t7;
 );
 
-multiply!(multiply_12x1, "avx512f", __m512 in zmm_reg, 12, 1, [64], [1024], [],
+multiply!(multiply_12x1, "avx512f", __m512 in zmm_reg, 12, 1, 64, [1024], [],
     "{a}" s0;
     "{a} + {stride}" s1;
     "{a} + 2 * {stride}" s2;
@@ -160,7 +159,7 @@ multiply!(multiply_12x1, "avx512f", __m512 in zmm_reg, 12, 1, [64], [1024], [],
     "{d} + 2 * {stride}" s11;
 );
 
-multiply!(multiply_12x2, "avx512f", __m512 in zmm_reg, 12, 2, [64 64], [2048 2112], [second value],
+multiply!(multiply_12x2, "avx512f", __m512 in zmm_reg, 12, 2, 64, [2048 2112], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;

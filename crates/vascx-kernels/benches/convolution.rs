@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use vascx_kernels::{
     Activation, Conv3x3, Convolution, DepthwiseConvolution, Epilogue, GroupNorm, InstructionSet,
-    Shape, Sliding, max_pool, zeros,
+    Memory, Shape, Sliding, max_pool,
 };
 
 fn square(side: usize) -> Shape {
@@ -56,9 +56,9 @@ fn winograd() {
     ] {
         let shape = square(side);
         let convolution = Conv3x3::new(&vec![0.01; outputs * inputs * 9], outputs, inputs, None);
-        let mut input = zeros(shape.pixels() * inputs);
+        let mut input = Memory::zeros(shape.pixels() * inputs);
         input.fill(0.5);
-        let mut output = zeros(shape.pixels() * outputs);
+        let mut output = Memory::zeros(shape.pixels() * outputs);
         let flop = 2 * 9 * shape.pixels() * inputs * outputs;
         let name = format!("{side}² {inputs} → {outputs}");
         time(&name, (flop, "FLOP"), || {
@@ -85,10 +85,10 @@ fn products() {
         let sliding = sliding(kernel, stride);
         let weights = vec![0.01; outputs * inputs * kernel * kernel];
         let convolution = Convolution::new(&weights, outputs, inputs, None, sliding);
-        let mut input = zeros(shape.pixels() * inputs);
+        let mut input = Memory::zeros(shape.pixels() * inputs);
         input.fill(0.5);
         let results = sliding.output(shape).expect("fits");
-        let mut output = zeros(results.pixels() * outputs);
+        let mut output = Memory::zeros(results.pixels() * outputs);
         let flop = 2 * kernel * kernel * results.pixels() * inputs * outputs;
         let name = format!("{side}² {kernel} × {kernel} / {stride}, {inputs} → {outputs}");
         time(&name, (flop, "FLOP"), || {
@@ -111,11 +111,11 @@ fn residuals() {
         let shape = square(side);
         let weights = vec![0.01; outputs * inputs];
         let convolution = Convolution::new(&weights, outputs, inputs, None, sliding(1, 1));
-        let mut input = zeros(shape.pixels() * inputs);
+        let mut input = Memory::zeros(shape.pixels() * inputs);
         input.fill(0.5);
-        let mut residual = zeros(shape.pixels() * outputs);
+        let mut residual = Memory::zeros(shape.pixels() * outputs);
         residual.fill(0.25);
-        let mut output = zeros(residual.len());
+        let mut output = Memory::zeros(residual.len());
         let flop = 2 * shape.pixels() * inputs * outputs;
         time(
             &format!("{side}² {inputs} → {outputs}"),
@@ -148,10 +148,10 @@ fn expanded() {
         let sliding = sliding(kernel, stride);
         let weights = vec![0.01; channels * kernel * kernel];
         let depthwise = DepthwiseConvolution::new(&weights, channels, None, sliding);
-        let mut input = zeros(shape.pixels() * inputs);
+        let mut input = Memory::zeros(shape.pixels() * inputs);
         input.fill(0.5);
         let results = sliding.output(shape).expect("fits");
-        let mut output = zeros(results.pixels() * channels);
+        let mut output = Memory::zeros(results.pixels() * channels);
         let mut averages = vec![0.0; channels];
         let flop = 2 * channels * (shape.pixels() * inputs + results.pixels() * kernel * kernel);
         let name = format!("{side}² {kernel} × {kernel} / {stride}, {inputs} → {channels}");
@@ -171,8 +171,9 @@ fn expanded() {
 fn memory() {
     println!("memory");
     let (shape, channels) = (square(256), 64);
-    let input = vec![0.5; shape.pixels() * channels];
-    let mut output = vec![0.0; input.len()];
+    let mut input = Memory::zeros(shape.pixels() * channels);
+    input.fill(0.5);
+    let mut output = Memory::zeros(input.len());
     let set = InstructionSet::current();
     let bytes = (8 * input.len(), "B");
     for kernel in [3, 7] {
@@ -196,7 +197,7 @@ fn memory() {
         padding: [0, 0],
         ..sliding(2, 2)
     };
-    let mut pooled = vec![0.0; input.len() / 4];
+    let mut pooled = Memory::zeros(input.len() / 4);
     time("max-pool 2 × 2", (5 * input.len(), "B"), || {
         let input = black_box(&input[..]);
         max_pool(set, shape, channels, window, input, &mut pooled);

@@ -14,7 +14,7 @@ use crate::activation::{activate, for_activation};
 use crate::matrix::padded_bias;
 use crate::pool::{add_pixels, average_rows};
 use crate::simd::{Element, InstructionSet, Kernel, Vector};
-use crate::{Activation, Convolution, Epilogue, Shape, Sliding};
+use crate::{Activation, Convolution, Epilogue, Memory, Shape, Sliding};
 
 /// Neighbouring results computed together: enough sums to hide the latency of multiply-add.
 const TOGETHER: usize = 8;
@@ -32,8 +32,8 @@ pub struct DepthwiseConvolution {
     set: InstructionSet,
     sliding: Sliding,
     /// `[block of channels][tap][channel]`, the last block filled up.
-    weights: Vec<f32>,
-    bias: Vec<f32>,
+    weights: Memory,
+    bias: Memory,
 }
 
 impl DepthwiseConvolution {
@@ -61,7 +61,7 @@ impl DepthwiseConvolution {
         assert_eq!(weights.len(), channels * taps, "weights");
         assert!(set.is_available(), "{}", set.name());
         let padded = channels.next_multiple_of(BLOCK);
-        let mut packed = vec![0.0; taps * padded];
+        let mut packed = Memory::zeros(taps * padded);
         for (channel, weights) in weights.chunks_exact(taps).enumerate() {
             let (block, lane) = (channel / BLOCK, channel % BLOCK);
             for (tap, &weight) in weights.iter().enumerate() {
@@ -198,7 +198,7 @@ struct Band<'a, E> {
 #[derive(Default)]
 struct Scratch {
     /// Copied rows, `[row modulo the kernel's reach][block of channels][column][channel]`.
-    copies: Vec<f32>,
+    copies: Memory,
     /// Where the rows under the kernel lie there.
     rows: Vec<usize>,
 }
@@ -224,7 +224,7 @@ impl<E: Element> Kernel for Band<'_, E> {
         let most = (COPIED / (reach * block * unit)).max(1);
         let together = unit * units.div_ceil(units.div_ceil(most));
         let line_length = together * block;
-        scratch.copies.resize(reach * line_length, 0.0);
+        scratch.copies.room(reach * line_length);
         for first in (0..channels).step_by(together * BLOCK) {
             let range = first..channels.min(first + together * BLOCK);
             let mut copied = 0;

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::Memory;
 use crate::simd::{InstructionSet, Vector};
 
 /// Register tiles: rows times vectors. Large enough to hide the latency of multiply-add, small
@@ -48,18 +49,12 @@ pub(crate) fn pack(
     depth: usize,
     columns: usize,
     value: impl Fn(usize, usize) -> f32,
-) -> Vec<f32> {
-    let mut packed = Vec::with_capacity(tile.panels(columns) * depth * tile.columns);
-    for panel in 0..tile.panels(columns) {
-        for k in 0..depth {
-            packed.extend((0..tile.columns).map(|column| {
-                let column = panel * tile.columns + column;
-                if column < columns {
-                    value(k, column)
-                } else {
-                    0.0
-                }
-            }));
+) -> Memory {
+    let mut packed = Memory::zeros(tile.panels(columns) * depth * tile.columns);
+    for (index, line) in packed.chunks_exact_mut(tile.columns).enumerate() {
+        let (panel, k) = (index / depth, index % depth);
+        for (column, packed) in (panel * tile.columns..columns).zip(line) {
+            *packed = value(k, column);
         }
     }
     packed

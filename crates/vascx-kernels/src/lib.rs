@@ -49,7 +49,7 @@ pub use cores::on_all_cores;
 pub use depthwise::DepthwiseConvolution;
 pub use elementwise::{Arithmetic, activate_all, combine};
 pub use layout::{convert, put_channels_last};
-pub use memory::zeros;
+pub use memory::Memory;
 pub use normalise::{Affine, GroupNorm, layer_norm};
 pub use peak::{peak_bytes, peak_operations};
 pub use pool::{global_average, max_pool};

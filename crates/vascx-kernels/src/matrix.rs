@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use crate::Epilogue;
 use crate::gemm::{Rows, Sink, Tile, pack, product};
 use crate::simd::{InstructionSet, Kernel, Vector};
+use crate::{Epilogue, Memory};
 
 /// Columns after which results are finished; those of a block's pixels stay in the second-level
 /// cache until then.
@@ -21,9 +21,9 @@ pub(crate) struct Matrix {
     pub(crate) columns: usize,
     pub(crate) set: InstructionSet,
     pub(crate) tile: Tile,
-    pub(crate) panels: Vec<f32>,
+    pub(crate) panels: Memory,
     /// One per column of every panel.
-    pub(crate) bias: Vec<f32>,
+    pub(crate) bias: Memory,
 }
 
 impl Matrix {
@@ -48,8 +48,8 @@ impl Matrix {
 }
 
 /// A bias for every column of every panel.
-pub(crate) fn padded_bias(bias: Option<&[f32]>, outputs: usize, columns: usize) -> Vec<f32> {
-    let mut padded = vec![0.0; columns];
+pub(crate) fn padded_bias(bias: Option<&[f32]>, outputs: usize, columns: usize) -> Memory {
+    let mut padded = Memory::zeros(columns);
     if let Some(bias) = bias {
         assert_eq!(bias.len(), outputs, "one bias per output channel");
         padded[..outputs].copy_from_slice(bias);
@@ -135,14 +135,14 @@ impl Lines<'_> {
         let size = self.matrix.inputs * tile.columns;
         let weights = &self.matrix.panels[panel * size..][..size];
         let weights = &weights[inputs.start * tile.columns..inputs.end * tile.columns];
-        let mut scaled = Vec::new();
+        let mut scaled = Memory::EMPTY;
         let weights = match self.factors {
             None => weights,
             Some(factors) => {
                 scaled = SCALED.take();
-                scaled.resize(weights.len(), 0.0);
-                scale::<V>(&factors[inputs], weights, &mut scaled);
-                &scaled[..]
+                let scaled = scaled.room(weights.len());
+                scale::<V>(&factors[inputs], weights, scaled);
+                scaled
             }
         };
         let floor = if sums.last {
@@ -178,7 +178,7 @@ impl Lines<'_> {
 
 thread_local! {
     /// A panel's weights times factors.
-    static SCALED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static SCALED: Cell<Memory> = const { Cell::new(Memory::EMPTY) };
 }
 
 /// Multiplies every line of a panel with its factor.

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use crate::Shape;
 use crate::simd::{Element, InstructionSet, Kernel, Vector};
+use crate::{Memory, Shape};
 
 /// Where a result lies between two pixels of one axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,9 +71,9 @@ impl<E: Element> Kernel for Line<'_, E> {
         if self.weight == 0.0 {
             spread::<V, _, _>(self.upper, self.columns, self.channels, self.output);
         } else {
-            between.resize(self.upper.len(), 0.0);
-            blend::<V, _, _>(self.upper, self.lower, self.weight, &mut between);
-            spread::<V, _, _>(&between, self.columns, self.channels, self.output);
+            let between = between.room(self.upper.len());
+            blend::<V, _, _>(self.upper, self.lower, self.weight, between);
+            spread::<V, _, _>(between, self.columns, self.channels, self.output);
         }
         BETWEEN.set(between);
     }
@@ -96,7 +96,7 @@ fn spread<V: Vector, I: Element, O: Element>(
 
 thread_local! {
     /// A row between two of the image's; kept, because fresh memory costs page faults.
-    static BETWEEN: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static BETWEEN: Cell<Memory> = const { Cell::new(Memory::EMPTY) };
 }
 
 /// `first + weight · (second − first)`; all of the same length.

@@ -8,12 +8,10 @@ use half::bf16;
 use rayon::prelude::*;
 
 mod band;
-mod lines;
 
 use self::band::{Band, Columns};
-use self::lines::Lines;
 use crate::tiles::{self, DEPTH, PANEL, TileSet};
-use crate::{Epilogue, Shape, Sliding};
+use crate::{Epilogue, Memory, Shape, Sliding};
 
 /// Values of copied rows that are held at a time; a quarter of a second-level cache of 2 MB.
 const COPIED: usize = 256 << 10;
@@ -30,9 +28,9 @@ struct Packed {
     sliding: Sliding,
     pieces: Pieces,
     /// `[panel][step]`, each two tiles of pairs.
-    weights: Lines,
+    weights: Memory<bf16>,
     /// One per column of every panel.
-    bias: Vec<f32>,
+    bias: Memory,
 }
 
 /// How what lies under the kernel is cut into steps of as many values as a tile is deep.
@@ -89,8 +87,8 @@ impl Packed {
             inputs,
             sliding,
             pieces,
-            weights: Lines::new(groups * panels * order.len() * DEPTH * PANEL),
-            bias: vec![0.0; groups * panels * PANEL],
+            weights: Memory::zeros(groups * panels * order.len() * DEPTH * PANEL),
+            bias: Memory::zeros(groups * panels * PANEL),
         };
         if let Some(bias) = bias {
             assert_eq!(bias.len(), outputs, "one bias per output channel");
@@ -166,7 +164,7 @@ impl Packed {
 
 thread_local! {
     /// Rows with what surrounds them; kept, because fresh memory costs page faults.
-    static COPIES: Cell<Lines> = const { Cell::new(Lines::EMPTY) };
+    static COPIES: Cell<Memory<bf16>> = const { Cell::new(Memory::EMPTY) };
 }
 
 /// Rows of results per task, for which so many values are copied each.

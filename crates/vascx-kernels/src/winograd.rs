@@ -16,7 +16,7 @@ use self::panels::Panels;
 use crate::gemm::Tile;
 use crate::matrix::padded_bias;
 use crate::simd::{InstructionSet, Kernel, Vector};
-use crate::{Activation, Epilogue, Shape};
+use crate::{Activation, Epilogue, Memory, Shape};
 
 /// Side of a tile of results.
 const TILE: usize = 4;
@@ -66,7 +66,7 @@ pub struct Conv3x3 {
     blocking: Blocking,
     filters: Filters,
     /// One per column of every panel.
-    bias: Vec<f32>,
+    bias: Memory,
 }
 
 impl Conv3x3 {
@@ -192,11 +192,11 @@ impl Band<'_> {
         let pixels = output.len() / outputs;
         let panels = tile.panels(outputs).div_ceil(groups);
         let width = panels * tile.columns;
-        let parts: Vec<Vec<f32>> = (0..outputs.div_ceil(width))
+        let parts: Vec<Memory> = (0..outputs.div_ceil(width))
             .into_par_iter()
             .map(|group| {
                 let columns = width.min(outputs - group * width);
-                let mut part = vec![0.0; pixels * columns];
+                let mut part = Memory::zeros(pixels * columns);
                 set.run(Panels {
                     band: self,
                     range: group * panels..group * panels + columns.div_ceil(tile.columns),

@@ -3,11 +3,11 @@
 
 use half::bf16;
 
-use super::{Lines, Packed};
+use super::Packed;
 use crate::activation::{activate, for_activation};
 use crate::simd::Vector;
 use crate::tiles::{self, Blocks, COLUMNS, DEPTH, OnTiles, PANEL, ROWS, Steps};
-use crate::{Activation, Epilogue, Shape, Sliding};
+use crate::{Activation, Epilogue, Memory, Shape, Sliding};
 
 /// Neighbouring results that a tile's rows are.
 const RESULTS: usize = ROWS;
@@ -42,7 +42,7 @@ pub(super) struct Band<'a> {
     pub(super) row: usize,
     pub(super) columns: &'a Columns,
     pub(super) epilogue: Epilogue<'a, bf16>,
-    pub(super) copies: &'a mut Lines,
+    pub(super) copies: &'a mut Memory<bf16>,
     pub(super) output: &'a mut [bf16],
 }
 
@@ -60,12 +60,12 @@ impl OnTiles for Band<'_> {
         let row = (self.shape.width + 2 * sliding.padding[1]) * inputs;
         // Tiles' last rows may lie beyond the last result, and their last values beyond the last tap.
         let beyond = RESULTS * sliding.stride[1] * inputs + (pieces.steps + 1) * DEPTH;
-        self.copies.grow(rows * row + beyond);
+        let copies = self.copies.room(rows * row + beyond);
         let top = self.first_row * sliding.stride[0];
-        for (y, target) in (top..).zip(self.copies.chunks_exact_mut(row).take(rows)) {
+        for (y, target) in (top..).zip(copies.chunks_exact_mut(row).take(rows)) {
             copy_row::<V>(sliding, self.shape, self.parts, (self.image, y), target);
         }
-        self.copies[rows * row..rows * row + beyond].fill(bf16::ZERO);
+        copies[rows * row..].fill(bf16::ZERO);
         let order = pieces.order(sliding);
         let offsets: Vec<usize> = order
             .into_iter()
@@ -75,7 +75,7 @@ impl OnTiles for Band<'_> {
             .collect();
         let products = Products {
             packed: self.packed,
-            copies: &self.copies[..rows * row + beyond],
+            copies,
             copied_row: row,
             offsets: &offsets,
             width: self.width,

@@ -1,6 +1,7 @@
 //! Filters, transformed in advance or on the way.
 
 use super::{POSITIONS, transform};
+use crate::Memory;
 use crate::gemm::Tile;
 use crate::simd::{InstructionSet, Kernel, Vector};
 
@@ -15,9 +16,9 @@ pub(super) fn transformed_on_the_way(outputs: usize, inputs: usize) -> bool {
 #[derive(Clone, Debug)]
 pub(super) enum Filters {
     /// `[panel][position][input][column]`.
-    Transformed(Vec<f32>),
+    Transformed(Memory),
     /// `[panel][input][tap][column]`.
-    Plain(Vec<f32>),
+    Plain(Memory),
 }
 
 impl Filters {
@@ -30,7 +31,7 @@ impl Filters {
         inputs: usize,
     ) -> Self {
         let columns = tile.columns;
-        let mut plain = vec![0.0; tile.panels(outputs) * inputs * 9 * columns];
+        let mut plain = Memory::zeros(tile.panels(outputs) * inputs * 9 * columns);
         for (output, weights) in weights.chunks_exact(inputs * 9).enumerate() {
             let (panel, column) = (output / columns, output % columns);
             let panel = &mut plain[panel * inputs * 9 * columns..];
@@ -41,7 +42,7 @@ impl Filters {
         if transformed_on_the_way(outputs, inputs) {
             return Self::Plain(plain);
         }
-        let mut transformed = vec![0.0; tile.panels(outputs) * POSITIONS * inputs * columns];
+        let mut transformed = Memory::zeros(tile.panels(outputs) * POSITIONS * inputs * columns);
         let panels = transformed.chunks_exact_mut(POSITIONS * inputs * columns);
         for (filters, taps) in panels.zip(plain.chunks_exact(inputs * 9 * columns)) {
             set.run(Transform {

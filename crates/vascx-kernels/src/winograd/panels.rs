@@ -8,7 +8,7 @@ use super::transform::{self, Part, STRIP_CHANNELS, STRIP_TILES, Strip};
 use super::{BLOCK, Band, Conv3x3, PATCH, POSITIONS, TILE};
 use crate::gemm::{Rows, Sink, product};
 use crate::simd::{Kernel, Vector};
-use crate::{Epilogue, Shape};
+use crate::{Epilogue, Memory, Shape};
 
 /// Values between the matrices of neighbouring positions, so that they do not all fall into the
 /// same cache set.
@@ -28,22 +28,16 @@ pub(super) struct Panels<'a> {
 struct Scratch {
     strip: Strip,
     /// Transformed, `[step of inputs][position][tile][input]`.
-    inputs: Vec<f32>,
+    inputs: Memory,
     /// `[position][tile][column]`.
-    products: Vec<f32>,
+    products: Memory,
     /// Transformed on the way, `[position][input][column]`.
-    filters: Vec<f32>,
+    filters: Memory,
 }
 
 thread_local! {
     /// Kept, because fresh memory costs page faults.
     static SCRATCH: Cell<Scratch> = Cell::default();
-}
-
-fn grow(scratch: &mut Vec<f32>, length: usize) {
-    if scratch.len() < length {
-        scratch.resize(length, 0.0);
-    }
 }
 
 /// Matrices of a block of tiles, one per position, `stride` apart.
@@ -71,8 +65,8 @@ impl Kernel for Panels<'_> {
         let input_stride = most * blocking.depth + GAP;
         let product_stride = most * blocking.panels * tile.columns + GAP;
         let steps = inputs.div_ceil(blocking.depth);
-        grow(&mut scratch.inputs, steps * POSITIONS * input_stride);
-        grow(&mut scratch.products, POSITIONS * product_stride);
+        scratch.inputs.room(steps * POSITIONS * input_stride);
+        scratch.products.room(POSITIONS * product_stride);
         let all = count;
         for first in (0..all).step_by(BLOCK) {
             let tiles = first..all.min(first + BLOCK);
@@ -134,7 +128,7 @@ impl Conv3x3 {
         panels: Range<usize>,
         tiles: usize,
         transformed: &Matrices,
-        scratch: &mut Vec<f32>,
+        scratch: &mut Memory,
         products: &mut Matrices,
     ) {
         let Self {
@@ -157,8 +151,8 @@ impl Conv3x3 {
                 }
                 Filters::Plain(taps) => {
                     let stride = blocking.depth * columns + GAP;
-                    grow(scratch, panels.len() * POSITIONS * stride);
-                    let targets = scratch.chunks_exact_mut(POSITIONS * stride);
+                    let targets = scratch.room(panels.len() * POSITIONS * stride);
+                    let targets = targets.chunks_exact_mut(POSITIONS * stride);
                     for (panel, filters) in panels.clone().zip(targets) {
                         let at = (panel * inputs + first) * 9 * columns;
                         let transform = Transform {

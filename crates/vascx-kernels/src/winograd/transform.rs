@@ -1,6 +1,7 @@
 //! The transforms of tiles before and after the products.
 
 use super::{PATCH, TILE};
+use crate::Memory;
 use crate::simd::Vector;
 
 /// G g Gᵀ of filters side by side. Taps are `columns` apart, results of neighbouring positions
@@ -55,7 +56,7 @@ pub(super) struct Part<'a> {
 /// Patches of tiles side by side for up to [`STRIP_CHANNELS`] channels, transformed along their
 /// columns: `[column][position][channel]`.
 #[derive(Default)]
-pub(super) struct Strip(Vec<f32>);
+pub(super) struct Strip(Memory);
 
 /// Values of a column of a strip.
 const COLUMN: usize = PATCH * STRIP_CHANNELS;
@@ -71,8 +72,8 @@ impl Strip {
         tiles: usize,
         (channel, count): (usize, usize),
     ) {
-        self.0.resize((STRIP_TILES * TILE + 2) * COLUMN, 0.0);
-        let columns = self.0.chunks_exact_mut(COLUMN);
+        let columns = self.0.room((STRIP_TILES * TILE + 2) * COLUMN);
+        let columns = columns.chunks_exact_mut(COLUMN);
         for (x, column) in (x..).zip(columns.take(tiles * TILE + 2)) {
             // The strip's columns are counted from the one left of the image.
             let Some(x) = x.checked_sub(1).filter(|&x| x < part.width) else {

@@ -3,7 +3,10 @@
 //! either, because kernels write every value.
 #![allow(unsafe_code, reason = "burn's interface to memory of others is unsafe")]
 
-use std::mem::{MaybeUninit, take};
+mod supply;
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::slice;
 use std::sync::{Mutex, PoisonError};
@@ -14,19 +17,13 @@ use burn_std::{AllocationController, AllocationProperty};
 use half::bf16;
 use vascx_kernels::Element;
 
-/// Most buffers kept of each kind. A network needs few at a time, and what is kept counts as its
-/// memory.
-const MOST: usize = 4;
-/// Values of a buffer that is large. Small ones are kept beside them, for they cost little.
-const LARGE: usize = 512 << 10;
-/// Most of a buffer that may stay unused: a much too large one would be missing where it is needed.
-const MOST_UNUSED: usize = 3;
+use self::supply::{Piece, Supply};
+
+/// The memory of all threads: passes run on whichever is free.
+static MEMORY: Mutex<Supply> = Mutex::new(Supply::NONE);
 
 /// What feature maps hold.
 pub(super) trait Stored: Element + burn::tensor::Element {
-    /// The memory that is free, of all threads: passes run on whichever is free.
-    fn free() -> &'static Mutex<Free<Self>>;
-
     /// The elements of a contiguous tensor, if they are of this type.
     fn values(tensor: &FlexTensor) -> Option<&[Self]>;
 
@@ -37,14 +34,6 @@ pub(super) trait Stored: Element + burn::tensor::Element {
 macro_rules! stored {
     ($element:ty, $dtype:expr) => {
         impl Stored for $element {
-            fn free() -> &'static Mutex<Free<Self>> {
-                static FREE: Mutex<Free<$element>> = Mutex::new(Free {
-                    small: Vec::new(),
-                    large: Vec::new(),
-                });
-                &FREE
-            }
-
             fn values(tensor: &FlexTensor) -> Option<&[Self]> {
                 (TensorMetadata::dtype(tensor) == $dtype).then(|| tensor.as_slice())?
             }
@@ -59,52 +48,28 @@ macro_rules! stored {
 stored!(f32, DType::F32);
 stored!(bf16, DType::BF16);
 
-/// Memory that nobody holds, smallest first.
-pub(super) struct Free<E> {
-    small: Vec<Vec<E>>,
-    large: Vec<Vec<E>>,
-}
-
-impl<E> Free<E> {
-    fn of_size(&mut self, length: usize) -> &mut Vec<Vec<E>> {
-        if length < LARGE {
-            &mut self.small
-        } else {
-            &mut self.large
-        }
-    }
-
-    fn take(&mut self, length: usize) -> Option<Vec<E>> {
-        let free = self.of_size(length);
-        let index = free.iter().position(|values| values.len() >= length)?;
-        (free[index].len() / MOST_UNUSED <= length).then(|| free.remove(index))
-    }
-
-    fn keep(&mut self, values: Vec<E>) {
-        let free = self.of_size(values.len());
-        let place = free.partition_point(|other| other.len() < values.len());
-        free.insert(place, values);
-        if free.len() > MOST {
-            free.remove(0);
-        }
-    }
-}
-
-/// Values of a feature map. Their memory, which may hold more, is free again when they are dropped, or
-/// the last tensor is that was made of them.
+/// Values of a feature map. Their memory is free again when they are dropped, or the last tensor is that
+/// was made of them.
 pub(super) struct Buffer<E: Stored> {
-    memory: Vec<E>,
+    memory: &'static Mutex<Supply>,
+    piece: Piece,
     length: usize,
+    elements: PhantomData<E>,
 }
 
 impl<E: Stored> Buffer<E> {
     /// So many values of no meaning.
     pub(super) fn new(length: usize) -> Self {
-        let free = E::free().lock();
-        let found = free.unwrap_or_else(PoisonError::into_inner).take(length);
+        Self::of(&MEMORY, length)
+    }
+
+    fn of(memory: &'static Mutex<Supply>, length: usize) -> Self {
+        let mut supply = memory.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
-            memory: found.unwrap_or_else(|| vascx_kernels::zeros(length)),
+            memory,
+            piece: supply.lend(length * size_of::<E>()),
             length,
+            elements: PhantomData,
         }
     }
 
@@ -121,20 +86,23 @@ impl<E: Stored> Deref for Buffer<E> {
     type Target = [E];
 
     fn deref(&self) -> &[E] {
-        &self.memory[..self.length]
+        // SAFETY: the piece is this buffer's alone, has room for so many values, begins on a cache line and
+        // is initialised; all bits are values.
+        unsafe { slice::from_raw_parts(self.piece.start.as_ptr().cast(), self.length) }
     }
 }
 
 impl<E: Stored> DerefMut for Buffer<E> {
     fn deref_mut(&mut self) -> &mut [E] {
-        &mut self.memory[..self.length]
+        // SAFETY: as above.
+        unsafe { slice::from_raw_parts_mut(self.piece.start.as_ptr().cast(), self.length) }
     }
 }
 
 impl<E: Stored> Drop for Buffer<E> {
     fn drop(&mut self) {
-        let mut free = E::free().lock().unwrap_or_else(PoisonError::into_inner);
-        free.keep(take(&mut self.memory));
+        let mut supply = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        supply.give_back(&self.piece);
     }
 }
 
@@ -163,45 +131,32 @@ impl<E: Stored> AllocationController for Buffer<E> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn memory_is_free_when_its_last_tensor_is_dropped() {
-        // A size that no other test uses.
-        let length = 77_777;
-        let mut buffer = Buffer::<f32>::new(length);
-        buffer.fill(3.0);
-        let memory = buffer.as_ptr();
-        let tensor = buffer.into_tensor([7, 11_111]);
-        assert_eq!(f32::values(&tensor).unwrap().as_ptr(), memory);
-        let held = tensor.clone();
-        drop(tensor);
-        assert_ne!(Buffer::<f32>::new(length).as_ptr(), memory, "held");
-        assert_eq!(f32::values(&held).unwrap(), vec![3.0; length]);
-        drop(held);
-        let again = Buffer::<f32>::new(length - 1);
-        assert_eq!((again.as_ptr(), again.len()), (memory, length - 1));
+    fn memory() -> &'static Mutex<Supply> {
+        Box::leak(Box::new(Mutex::new(Supply::NONE)))
     }
 
-    /// Also where the memory holds more than the tensor.
+    #[test]
+    fn memory_is_free_when_its_last_tensor_is_dropped() {
+        let (memory, length) = (memory(), 77_777);
+        let mut buffer = Buffer::<f32>::of(memory, length);
+        buffer.fill(3.0);
+        let start = buffer.as_ptr();
+        let tensor = buffer.into_tensor([7, 11_111]);
+        assert_eq!(f32::values(&tensor).unwrap().as_ptr(), start);
+        let held = tensor.clone();
+        drop(tensor);
+        Buffer::<f32>::of(memory, length).fill(4.0);
+        assert_eq!(f32::values(&held).unwrap(), vec![3.0; length]);
+        drop(held);
+        let again = Buffer::<bf16>::of(memory, length);
+        assert_eq!((again.as_ptr().cast(), again.len()), (start, length));
+    }
+
     #[test]
     fn a_tensors_data_are_its_own_values() {
-        drop(Buffer::<bf16>::new(66_666));
-        let mut buffer = Buffer::<bf16>::new(66_000);
+        let mut buffer = Buffer::<bf16>::of(memory(), 66_000);
         buffer.fill(bf16::ONE);
         let data = buffer.into_tensor([66_000]).into_data();
         assert_eq!(data.into_vec::<bf16>().unwrap(), vec![bf16::ONE; 66_000]);
-    }
-
-    #[test]
-    fn the_smallest_memory_that_fits_is_taken() {
-        let mut free = Free {
-            small: Vec::new(),
-            large: Vec::new(),
-        };
-        free.keep(vec![1.0; 1000]);
-        free.keep(vec![2.0; 900]);
-        assert_eq!(free.take(1001), None, "too small to serve");
-        assert_eq!(free.take(299), None, "too large to serve");
-        assert_eq!(free.take(800), Some(vec![2.0; 900]));
-        assert_eq!(free.take(800), Some(vec![1.0; 1000]));
     }
 }

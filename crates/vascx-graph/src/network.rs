@@ -199,6 +199,7 @@ impl Layer {
                     network,
                 );
             }
+            Self::Pooled { conv, pool } => conv.run_pooled(&pool.module(), arguments, network),
             Self::ConvTranspose { conv, packed } => conv.run_packed(packed, in_network(arguments)),
             Self::Linear { activation, packed } => {
                 Linear::run_fused(packed, in_network(arguments), shape, *activation)
@@ -226,10 +227,61 @@ mod tests {
     use burn::backend::Flex;
     use burn::tensor::Distribution;
 
-    use super::super::{AdaptiveAvgPool, Conv, DType, Full, GraphBuilder, Literal, Op, Reduce};
+    use super::super::{
+        AdaptiveAvgPool, Conv, DType, Full, GraphBuilder, Literal, MaxPool, Op, Reduce,
+    };
+    use super::super::{Unary, UnaryKind};
     use super::*;
     use crate::ReduceKind;
     use crate::work::measure_layers;
+
+    /// Only a map that nothing else reads is pooled while it is computed.
+    #[test]
+    fn a_map_for_pooling_alone_is_never_whole() {
+        let run = |read_again: bool| {
+            let mut graph = GraphBuilder::new([1, 1, 64, 64]).unwrap();
+            let sizes = [2, 1, 3, 3].map(|size| Arg::Literal(Literal::Int(size)));
+            let weight = [vec![Arg::Literal(Literal::Float(0.5))], sizes.to_vec()].concat();
+            let weight = graph.call(Full(DType::Float), weight).unwrap();
+            let conv = Conv {
+                stride: [1, 1],
+                padding: [1, 1],
+                dilation: [1, 1],
+                groups: 1,
+            };
+            let map = graph.call(conv, vec![Arg::Node(0), weight]).unwrap();
+            let map = graph.call(Unary(UnaryKind::Relu), vec![map]).unwrap();
+            let pool = MaxPool {
+                kernel: [3, 3],
+                stride: [1, 1],
+                padding: [1, 1],
+                dilation: [1, 1],
+                ceil: false,
+            };
+            let mut answer = graph.call(pool, vec![map]).unwrap();
+            if read_again {
+                let sum = Binary(BinaryKind::Add);
+                answer = graph.call(sum, vec![answer, map]).unwrap();
+            }
+            let Arg::Node(answer) = answer else {
+                unreachable!("a tensor")
+            };
+            let device = Default::default();
+            let graph = Arc::new(graph.finish(answer).unwrap());
+            let network = GraphNetwork::<Flex>::new(graph, &device);
+            let image = Tensor::ones([1, 1, 64, 64], &device);
+            let (output, layers) = measure_layers(|| network.forward(image));
+            let MemberOutput::Spatial(map) = output else {
+                unreachable!("a map")
+            };
+            let values: Vec<f32> = map.into_data().to_vec().unwrap();
+            let kernels: Vec<_> = layers.into_iter().map(|layer| layer.kernel).collect();
+            (values[0], kernels)
+        };
+        assert_eq!(run(false), (4.5, vec!["pooled"]));
+        // A corner sees four ones itself.
+        assert_eq!(run(true), (6.5, vec!["product", "max-pool", "arithmetic"]));
+    }
 
     /// Means of a depthwise convolution's map, taken where it is computed, whichever operator asks.
     #[test]

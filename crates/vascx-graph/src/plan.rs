@@ -1,13 +1,18 @@
 //! What a graph's nodes do when it runs: a node by itself, or several in one fused operation.
 
+mod neighbours;
+
 use std::sync::Arc;
+
+use self::neighbours::{absorb_norm, absorb_sum, averaged, concatenated, gated, take_conv};
 
 use super::ops::activation::{Clamp, LeakyRelu, Unary};
 use super::ops::binary::{Binary, BinaryKind};
-use super::ops::convolution::{ConvTranspose, FusedConv, Maps};
+use super::ops::convolution::{Conv, ConvTranspose, FusedConv, Maps};
 use super::ops::linear::Linear;
 use super::ops::norm::GroupNorm;
-use super::{Arg, Graph, Literal, Node, Op};
+use super::ops::pool::MaxPool;
+use super::{Arg, Graph, Node, Op};
 use crate::Activation;
 use crate::engine::Packed;
 
@@ -52,6 +57,11 @@ pub(super) enum Layer {
     },
     /// A depthwise convolution of what a 1 × 1 convolution expands.
     Expanded(Box<Expanded>),
+    /// Pooling of a convolution of one map.
+    Pooled {
+        conv: FusedConv,
+        pool: MaxPool,
+    },
     ConvTranspose {
         conv: ConvTranspose,
         packed: Packed,
@@ -87,8 +97,8 @@ impl Layer {
             Self::Linear { activation, .. } | Self::GroupNorm { activation, .. } => {
                 Some(activation)
             }
-            // Its kernels have none.
-            Self::ConvTranspose { .. } => None,
+            // Their kernels have none.
+            Self::ConvTranspose { .. } | Self::Pooled { .. } => None,
         }
     }
 
@@ -169,45 +179,13 @@ fn layer(
 ) -> Option<Step> {
     let mut arguments = arguments.to_vec();
     let layer = match op {
-        Op::Conv(conv) if conv.groups > 1 && is_expansion(uses, steps, arguments[0]) => {
-            let Arg::Node(inner) = arguments[0] else {
-                unreachable!("a node was found there")
-            };
-            let Step::Layer {
-                layer: Layer::Conv {
-                    conv: expansion, ..
-                },
-                arguments: read,
-            } = std::mem::replace(&mut steps[inner], Step::Absorbed)
-            else {
-                unreachable!("a convolution was found there")
-            };
-            let of_expansion = read.len();
-            arguments.splice(..1, read);
-            Layer::Expanded(Box::new(Expanded {
-                expansion,
-                conv: conv.clone().into(),
-                of_expansion,
-                averaged: false,
-            }))
-        }
-        Op::Conv(conv) => {
-            let (absorbed, read, maps) =
-                if let Some((cat, parts)) = concatenated(graph, uses, arguments[0]) {
-                    (Some(cat), parts, Maps::Parts(parts.len()))
-                } else if let Some((product, factors)) = gated(graph, uses, arguments[0]) {
-                    (Some(product), factors, Maps::Gated)
-                } else {
-                    (None, &[][..], Maps::Parts(1))
-                };
-            if let Some(absorbed) = absorbed {
-                steps[absorbed] = Step::Absorbed;
-                arguments.splice(..1, read.iter().copied());
-            }
-            Layer::Conv {
-                conv: conv.clone().into(),
-                maps,
-                residual: false,
+        Op::Conv(conv) => conv_layer(graph, uses, steps, conv, &mut arguments),
+        Op::MaxPool(pool) => {
+            let (conv, read) = take_conv(uses, steps, arguments[0], |conv| conv.groups == 1)?;
+            arguments = read;
+            Layer::Pooled {
+                conv,
+                pool: pool.clone(),
             }
         }
         Op::ConvTranspose(conv) => Layer::ConvTranspose {
@@ -227,94 +205,46 @@ fn layer(
     Some(Step::Layer { layer, arguments })
 }
 
-/// Whether a map is what a convolution of single pixels makes for one reader alone. (Where that
-/// one's kernel is larger than it seems here, running both falls back to one after the other.)
-fn is_expansion(uses: &[usize], steps: &[Step], map: Arg) -> bool {
-    let Arg::Node(node) = map else {
-        return false;
-    };
-    uses[node] == 1
-        && matches!(
-            &steps[node],
-            Step::Layer {
-                layer: Layer::Conv { conv: FusedConv { conv, .. }, maps: Maps::Parts(1), residual: false },
-                ..
-            } if conv.groups == 1 && conv.stride == [1, 1] && conv.padding == [0, 0]
-        )
-}
-
-/// Lets a convolution whose result is only normalised with statistics that are weights do that itself:
-/// its weights are then multiplied once.
-fn absorb_norm(
+/// The layer of a convolution; its arguments become those of what it absorbs, too.
+fn conv_layer(
     graph: &Graph,
     uses: &[usize],
     steps: &mut [Step],
-    index: usize,
-    epsilon: f64,
-    arguments: &[Arg],
-) {
-    let [Arg::Node(inner), statistics @ ..] = arguments else {
-        return;
-    };
-    let weights = |arguments: &[Arg]| {
-        let is_weight = |&argument: &Arg| match argument {
-            Arg::Node(node) => matches!(graph.nodes[node], Node::Parameter(_)),
-            Arg::Literal(_) => false,
-        };
-        arguments.iter().all(is_weight)
-    };
-    let Node::Call(Op::Conv(_), of_conv) = &graph.nodes[*inner] else {
-        return;
-    };
-    if uses[*inner] == 1
-        && weights(statistics)
-        && weights(&of_conv[1..])
-        && let Step::Layer { layer, arguments } = &mut steps[*inner]
-        && let Some(conv) = layer.bare_conv()
+    conv: &Conv,
+    arguments: &mut Vec<Arg>,
+) -> Layer {
+    // (Where the expansion's kernel is larger than it seems here, running both falls back to one after the
+    // other.)
+    let of_pixels =
+        |inner: &Conv| inner.groups == 1 && inner.stride == [1, 1] && inner.padding == [0, 0];
+    if conv.groups > 1
+        && let Some((expansion, read)) = take_conv(uses, steps, arguments[0], of_pixels)
     {
-        conv.norm = Some(epsilon);
-        arguments.extend(statistics);
-        steps.swap(index, *inner);
-        steps[*inner] = Step::Absorbed;
+        let of_expansion = read.len();
+        arguments.splice(..1, read);
+        return Layer::Expanded(Box::new(Expanded {
+            expansion,
+            conv: conv.clone().into(),
+            of_expansion,
+            averaged: false,
+        }));
     }
-}
-
-/// Lets a convolution whose result is only added to something do the sum itself. (Where that
-/// something has another shape, running it falls back to a sum that broadcasts.)
-fn absorb_sum(uses: &[usize], steps: &mut [Step], index: usize, terms: [Arg; 2]) {
-    let [a, b] = terms;
-    for (term, other) in [(a, b), (b, a)] {
-        let (Arg::Node(conv), Arg::Node(_)) = (term, other) else {
-            continue;
-        };
-        let plain = matches!(
-            &steps[conv],
-            Step::Layer {
-                layer: Layer::Conv {
-                    residual: false,
-                    conv: FusedConv {
-                        activation: None,
-                        ..
-                    },
-                    ..
-                },
-                ..
-            }
-        );
-        if uses[conv] != 1 || !plain {
-            continue;
-        }
-        steps.swap(index, conv);
-        steps[conv] = Step::Absorbed;
-        if let Step::Layer {
-            layer: Layer::Conv { residual, .. },
-            arguments,
-        } = &mut steps[index]
-        {
-            *residual = true;
-            arguments.push(other);
-        }
-        return;
+    let (absorbed, read, maps) = if let Some((cat, parts)) = concatenated(graph, uses, arguments[0])
+    {
+        (Some(cat), parts, Maps::Parts(parts.len()))
+    } else if let Some((product, factors)) = gated(graph, uses, arguments[0]) {
+        (Some(product), factors, Maps::Gated)
+    } else {
+        (None, &[][..], Maps::Parts(1))
+    };
+    if let Some(absorbed) = absorbed {
+        steps[absorbed] = Step::Absorbed;
+        arguments.splice(..1, read.iter().copied());
+    }
+    Layer::Conv {
+        conv: conv.clone().into(),
+        maps,
+        residual: false,
     }
 }
 
@@ -324,57 +254,6 @@ fn nodes(arguments: &[Arg]) -> impl Iterator<Item = usize> {
         Arg::Node(node) => Some(*node),
         Arg::Literal(_) => None,
     })
-}
-
-/// The concatenation along channels that a convolution alone reads, and its maps.
-fn concatenated<'a>(graph: &'a Graph, uses: &[usize], map: Arg) -> Option<(usize, &'a [Arg])> {
-    let Arg::Node(cat) = map else {
-        return None;
-    };
-    match &graph.nodes[cat] {
-        Node::Call(Op::Cat(super::Cat(1)), maps)
-            if uses[cat] == 1 && maps.iter().all(|map| matches!(map, Arg::Node(_))) =>
-        {
-            Some((cat, maps))
-        }
-        _ => None,
-    }
-}
-
-/// The product of a map and what looks like gates, which a convolution alone reads, and its factors.
-fn gated<'a>(graph: &'a Graph, uses: &[usize], map: Arg) -> Option<(usize, &'a [Arg])> {
-    let Arg::Node(product) = map else {
-        return None;
-    };
-    let Node::Call(Op::Binary(Binary(BinaryKind::Mul)), factors) = &graph.nodes[product] else {
-        return None;
-    };
-    let is_gate = |factor: &Arg| match factor {
-        Arg::Node(node) => match &graph.nodes[*node] {
-            Node::Call(op, _) => matches!(
-                fusible_activation(op),
-                Some(Activation::Sigmoid | Activation::HardSigmoid)
-            ),
-            _ => false,
-        },
-        Arg::Literal(_) => false,
-    };
-    let nodes = factors.iter().all(|factor| matches!(factor, Arg::Node(_)));
-    (uses[product] == 1 && nodes && factors.iter().any(is_gate)).then_some((product, factors))
-}
-
-/// The map whose averages over all pixels an operator gives.
-fn averaged(op: &Op, arguments: &[Arg]) -> Option<usize> {
-    let one = Arg::Literal(Literal::Int(1));
-    match (op, arguments) {
-        (Op::AdaptiveAvgPool(_), &[Arg::Node(map), height, width])
-            if [height, width] == [one; 2] =>
-        {
-            Some(map)
-        }
-        (Op::Reduce(reduce), &[Arg::Node(map)]) if reduce.is_global_average() => Some(map),
-        _ => None,
-    }
 }
 
 fn fusible_activation(op: &Op) -> Option<Activation> {
@@ -418,7 +297,7 @@ fn only_convolves_image(graph: &Graph, steps: &[Step]) -> bool {
                 layer: Layer::Conv {
                     maps: Maps::Parts(1),
                     ..
-                },
+                } | Layer::Pooled { .. },
                 ..
             }
         )
@@ -437,7 +316,7 @@ fn only_convolves_image(graph: &Graph, steps: &[Step]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Cat, Conv, DType, Full, GraphBuilder, UnaryKind};
+    use super::super::{Cat, Conv, DType, Full, GraphBuilder, Literal, UnaryKind};
     use super::*;
 
     /// A 1 × 1 convolution of `channels` to 8, of what `read` makes of the image; its sum with `added`.

@@ -7,10 +7,12 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
+mod pooled;
+
 use crate::gemm::Rows;
 use crate::matrix::{DEPTH, FINISHED, Lines, Matrix};
 use crate::simd::InstructionSet;
-use crate::{Epilogue, Shape};
+use crate::{Epilogue, Memory, Shape};
 
 /// Most results per block.
 const MOST_RESULTS: usize = 192;
@@ -148,13 +150,7 @@ impl Convolution {
         output: &mut [f32],
     ) {
         let Self { matrix, sliding } = self;
-        let channels: usize = parts.iter().map(|(_, channels)| channels).sum();
-        let taps = sliding.kernel[0] * sliding.kernel[1];
-        assert_eq!(channels * taps, matrix.inputs, "channels of all parts");
-        for (values, channels) in parts {
-            assert_eq!(values.len(), shape.pixels() * channels, "a part's size");
-        }
-        let results = sliding.output(shape).expect("the kernel fits the image");
+        let results = self.check(shape, parts);
         assert_eq!(
             output.len(),
             results.pixels() * matrix.columns,
@@ -169,6 +165,18 @@ impl Convolution {
         } else {
             self.run_rows(shape, results, parts, epilogue, output);
         }
+    }
+
+    /// The results' shape.
+    fn check(&self, shape: Shape, parts: &[(&[f32], usize)]) -> Shape {
+        let Self { matrix, sliding } = self;
+        let channels: usize = parts.iter().map(|(_, channels)| channels).sum();
+        let taps = sliding.kernel[0] * sliding.kernel[1];
+        assert_eq!(channels * taps, matrix.inputs, "channels of all parts");
+        for (values, channels) in parts {
+            assert_eq!(values.len(), shape.pixels() * channels, "a part's size");
+        }
+        sliding.output(shape).expect("the kernel fits the image")
     }
 
     /// What pixels are multiplied with, where nothing but a pixel itself counts for its result.
@@ -223,10 +231,49 @@ impl Convolution {
         output: &mut [f32],
     ) {
         let Self { matrix, sliding } = self;
+        let bands = Bands::new(self, shape, results, parts);
+        let result_row = results.width * matrix.columns;
+        let values = bands.row * sliding.stride[0] + results.width * matrix.columns.min(FINISHED);
+        let block = block(results.height, values, results.width);
+        let images = output.par_chunks_exact_mut(results.height * result_row);
+        images.enumerate().for_each(|(image, output)| {
+            let outputs = output.par_chunks_mut(block * result_row).enumerate();
+            outputs.for_each(|(band, output)| {
+                let first = (image * results.height + band * block) * result_row;
+                let epilogue = epilogue.part(first, output.len());
+                bands.run((image, band * block), epilogue, output);
+            });
+        });
+    }
+}
+
+/// What it takes to compute any rows of results.
+struct Bands<'a> {
+    convolution: &'a Convolution,
+    shape: Shape,
+    /// Results per row.
+    width: usize,
+    parts: &'a [(&'a [f32], usize)],
+    /// Whether rows are copied to where zeros surround them.
+    copied: bool,
+    /// Values of a row of the image, with what surrounds it.
+    row: usize,
+    channels: usize,
+    /// Where taps that lie side by side begin, and how many values they are.
+    offsets: Vec<usize>,
+    depth: usize,
+}
+
+impl<'a> Bands<'a> {
+    fn new(
+        convolution: &'a Convolution,
+        shape: Shape,
+        results: Shape,
+        parts: &'a [(&'a [f32], usize)],
+    ) -> Self {
+        let Convolution { matrix, sliding } = convolution;
         let [kernel_rows, kernel_columns] = sliding.kernel;
         let channels = matrix.inputs / (kernel_rows * kernel_columns);
-        let copied = sliding.padding != [0, 0] || parts.len() > 1;
-        // Values of a row of the image, with what surrounds it.
         let row = (shape.width + 2 * sliding.padding[1]) * channels;
         // Neighbouring taps lie side by side, unless they are dilated.
         let taps_together = if sliding.dilation[1] == 1 {
@@ -234,53 +281,59 @@ impl Convolution {
         } else {
             1
         };
-        let offsets: Vec<usize> = (0..kernel_rows)
+        let offsets = (0..kernel_rows)
             .flat_map(|y| {
                 let columns = (0..kernel_columns).step_by(taps_together);
                 columns.map(move |x| (y, x))
             })
             .map(|(y, x)| y * sliding.dilation[0] * row + x * sliding.dilation[1] * channels)
             .collect();
-        let result_row = results.width * matrix.columns;
-        let values = row * sliding.stride[0] + results.width * matrix.columns.min(FINISHED);
-        let block = block(results.height, values, results.width);
-        let images = output.par_chunks_exact_mut(results.height * result_row);
-        images.enumerate().for_each(|(image, output)| {
-            let bands = output.par_chunks_mut(block * result_row).enumerate();
-            bands.for_each(|(band, output)| {
-                let first = image * results.height * result_row + band * block * result_row;
-                let epilogue = epilogue.part(first, output.len());
-                let top = band * block * sliding.stride[0];
-                let lines = output.len() / result_row;
-                let mut surrounded = SURROUNDED.take();
-                let values = if copied {
-                    let rows = (lines - 1) * sliding.stride[0] + sliding.reach(0);
-                    surrounded.resize(rows * row, 0.0);
-                    for (y, target) in (top..).zip(surrounded.chunks_exact_mut(row)) {
-                        sliding.copy_row(shape, parts, (image, y), target);
-                    }
-                    &surrounded[..]
-                } else {
-                    &parts[0].0[(image * shape.height + top) * row..]
-                };
-                matrix.set.run(Lines {
-                    matrix,
-                    first: Rows {
-                        values,
-                        offsets: &offsets,
-                        depth: taps_together * channels,
-                        stride: sliding.stride[1] * channels,
-                        count: results.width,
-                        ahead: !copied,
-                    },
-                    stride: sliding.stride[0] * row,
-                    factors: None,
-                    epilogue,
-                    output,
-                });
-                SURROUNDED.set(surrounded);
-            });
+        Self {
+            convolution,
+            shape,
+            width: results.width,
+            parts,
+            copied: sliding.padding != [0, 0] || parts.len() > 1,
+            row,
+            channels,
+            offsets,
+            depth: taps_together * channels,
+        }
+    }
+
+    /// The rows of an image's results from the first on that fill the output.
+    fn run(&self, (image, first): (usize, usize), epilogue: Epilogue, output: &mut [f32]) {
+        let Convolution { matrix, sliding } = self.convolution;
+        let lines = output.len() / (self.width * matrix.columns);
+        let top = first * sliding.stride[0];
+        let row = self.row;
+        let mut surrounded = SURROUNDED.take();
+        let values = if self.copied {
+            let rows = (lines - 1) * sliding.stride[0] + sliding.reach(0);
+            let surrounded = surrounded.room(rows * row);
+            for (y, target) in (top..).zip(surrounded.chunks_exact_mut(row)) {
+                sliding.copy_row(self.shape, self.parts, (image, y), target);
+            }
+            surrounded
+        } else {
+            &self.parts[0].0[(image * self.shape.height + top) * row..]
+        };
+        matrix.set.run(Lines {
+            matrix,
+            first: Rows {
+                values,
+                offsets: &self.offsets,
+                depth: self.depth,
+                stride: sliding.stride[1] * self.channels,
+                count: self.width,
+                ahead: !self.copied,
+            },
+            stride: sliding.stride[0] * row,
+            factors: None,
+            epilogue,
+            output,
         });
+        SURROUNDED.set(surrounded);
     }
 }
 
@@ -321,7 +374,7 @@ fn run_pixels(
 
 thread_local! {
     /// Rows with what surrounds them; kept, because fresh memory costs page faults.
-    static SURROUNDED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static SURROUNDED: Cell<Memory> = const { Cell::new(Memory::EMPTY) };
 }
 
 impl Sliding {

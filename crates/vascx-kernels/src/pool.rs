@@ -29,50 +29,51 @@ pub fn max_pool<E: Element>(
     let lines = output.par_chunks_exact_mut(row).enumerate();
     lines.for_each(|(line, output)| {
         let (image, y) = (line / results.height, line % results.height);
-        let size = shape.height * shape.width * channels;
+        let row = shape.width * channels;
+        let size = shape.height * row;
+        let taps = 0..window.kernel[0];
+        let rows = taps.filter_map(|tap| window.source(0, y, tap, shape.height));
         set.run(Line {
-            shape,
+            values: &input[image * size..][..size],
+            rows: &rows.map(|y| y * row).collect::<Vec<_>>(),
+            width: shape.width,
             channels,
             window,
-            image: &input[image * size..][..size],
-            y,
             output,
         });
     });
 }
 
 /// One row of results.
-struct Line<'a, E> {
-    shape: Shape,
-    channels: usize,
-    window: Sliding,
-    image: &'a [E],
-    y: usize,
-    output: &'a mut [E],
+pub(crate) struct Line<'a, E> {
+    pub(crate) values: &'a [E],
+    /// Where the rows under the window begin.
+    pub(crate) rows: &'a [usize],
+    /// Pixels per row.
+    pub(crate) width: usize,
+    pub(crate) channels: usize,
+    pub(crate) window: Sliding,
+    pub(crate) output: &'a mut [E],
 }
 
 impl<E: Element> Kernel for Line<'_, E> {
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Shape { height, width, .. } = self.shape;
         let (channels, window) = (self.channels, self.window);
-        let [rows, columns] = window.kernel;
-        let rows: Vec<usize> = (0..rows)
-            .filter_map(|row| window.source(0, self.y, row, height))
-            .collect();
+        let columns = window.kernel[1];
         // Where the pixels under the window begin.
-        let mut pixels = Vec::with_capacity(rows.len() * columns);
+        let mut pixels = Vec::with_capacity(self.rows.len() * columns);
         for (x, output) in self.output.chunks_exact_mut(channels).enumerate() {
             pixels.clear();
-            for y in &rows {
-                let columns = (0..columns).filter_map(|tap| window.source(1, x, tap, width));
-                pixels.extend(columns.map(|x| (y * width + x) * channels));
+            for row in self.rows {
+                let columns = (0..columns).filter_map(|tap| window.source(1, x, tap, self.width));
+                pixels.extend(columns.map(|x| row + x * channels));
             }
             for channel in (0..channels).step_by(V::LANES) {
                 let count = V::LANES.min(channels - channel);
                 let mut largest = V::splat(f32::NEG_INFINITY);
                 for pixel in &pixels {
-                    let values = &self.image[pixel + channel..];
+                    let values = &self.values[pixel + channel..];
                     largest = largest.max_or_nan(E::load(values, count));
                 }
                 E::store(largest, &mut output[channel..], count);

@@ -3,9 +3,10 @@
 use burn::module::Param;
 use burn::nn::BatchNorm;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::nn::pool::MaxPool2d;
 use burn::tensor::{FloatDType, Tensor, backend::Backend};
 
-use super::{cpu, cuda, is_filled_up, scaled};
+use super::{cpu, cuda, is_filled_up, max_pool, scaled};
 use crate::{Activation, work};
 
 /// A layer's weights as kernels want them, from the first call on.
@@ -95,6 +96,21 @@ pub(crate) fn convolve_expanded<B: Backend>(
         return (output, averages);
     }
     (layer.forward(vec![expansion.forward(vec![input])]), None)
+}
+
+/// Max-pooling of a convolution. Where there is a kernel for both, the convolution's map, which is larger,
+/// is never whole in memory.
+pub(crate) fn convolve_pooled<B: Backend>(
+    layer: &FusedConvolution<B>,
+    pool: &MaxPool2d,
+    input: Tensor<B, 4>,
+) -> Tensor<B, 4> {
+    if let Some((output, results)) = cpu::convolve_pooled(layer, pool, &input) {
+        let [_, depth, height, width] = layer.conv.weight.dims();
+        work::note(results, depth * height * width);
+        return output;
+    }
+    max_pool(pool, layer.forward(vec![input]))
 }
 
 /// A convolution of a map whose channels are first multiplied by factors `[N, C, 1, 1]`, with a

@@ -24,7 +24,8 @@ mod neighbours;
 mod weight_cache;
 
 pub(crate) use convolution::{
-    FusedConvolution, Packed, convolve_expanded, convolve_scaled, convolve_transposed,
+    FusedConvolution, Packed, convolve_expanded, convolve_pooled, convolve_scaled,
+    convolve_transposed,
 };
 pub(crate) use neighbours::{Neighbour, neighbours};
 

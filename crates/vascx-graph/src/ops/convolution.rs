@@ -2,14 +2,15 @@
 
 use burn::module::{Param, RunningState};
 use burn::nn::PaddingConfig2d;
+use burn::nn::pool::MaxPool2d;
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
 use crate::Activation;
 use crate::engine::{
-    FusedConvolution, Packed, convolve_expanded, convolve_scaled, convolve_transposed,
-    global_average,
+    FusedConvolution, Packed, convolve_expanded, convolve_pooled, convolve_scaled,
+    convolve_transposed, global_average,
 };
 use crate::meta::{DType, Meta};
 use crate::operator::{Call, Compute, Operator, at_least, take};
@@ -148,6 +149,20 @@ impl FusedConv {
         let averages = averaged.then(|| taken.unwrap_or_else(|| global_average(output.clone())));
         let value = |map: Tensor<B, 4>| Value::Float(map.into_primitive().tensor());
         (value(output), averages.map(value))
+    }
+
+    /// Runs on a map, followed by its parameters, and pools the result.
+    pub(crate) fn run_pooled<B: Backend>(
+        &self,
+        pool: &MaxPool2d,
+        mut arguments: Vec<Value<B>>,
+        network: FloatDType,
+    ) -> Value<B> {
+        let parameters = arguments.split_off(1);
+        let (conv, norm) = self.modules::<B>(parameters, network);
+        let layer = self.fused(&conv, norm.as_ref());
+        let output = convolve_pooled(&layer, pool, in_type(arguments.remove(0), network));
+        Value::Float(output.into_primitive().tensor())
     }
 
     fn fused<'a, B: Backend>(

@@ -78,6 +78,19 @@ fn pooled_map(arguments: &[Meta], settings: [[usize; 2]; 4], ceil: bool) -> Resu
     Meta::tensor(DType::Float, [n, c, side(0, height)?, side(1, width)?])
 }
 
+impl MaxPool {
+    pub(crate) fn module(&self) -> MaxPool2d {
+        let [vertical, horizontal] = self.padding;
+        MaxPool2d {
+            stride: self.stride,
+            kernel_size: self.kernel,
+            padding: PaddingConfig2d::Explicit(vertical, horizontal, vertical, horizontal),
+            dilation: self.dilation,
+            ceil_mode: self.ceil,
+        }
+    }
+}
+
 impl Operator for MaxPool {
     fn infer(&self, arguments: &[Meta]) -> Result<Meta, String> {
         let settings = [self.kernel, self.stride, self.padding, self.dilation];
@@ -86,16 +99,8 @@ impl Operator for MaxPool {
 
     fn run<B: Backend>(&self, call: Call<B>) -> Value<B> {
         let [x] = take(call.arguments);
-        let [vertical, horizontal] = self.padding;
-        let pool = MaxPool2d {
-            stride: self.stride,
-            kernel_size: self.kernel,
-            padding: PaddingConfig2d::Explicit(vertical, horizontal, vertical, horizontal),
-            dilation: self.dilation,
-            ceil_mode: self.ceil,
-        };
         let x = Tensor::<B, 4>::from_primitive(TensorPrimitive::Float(x.float()));
-        Value::Float(max_pool(&pool, x).into_primitive().tensor())
+        Value::Float(max_pool(&self.module(), x).into_primitive().tensor())
     }
 }
 

@@ -1,6 +1,6 @@
 use vascx_kernels::{
     Activation, Conv3x3, Convolution, DepthwiseConvolution, Epilogue, InstructionSet, Shape,
-    Sliding, TransposedConv2x2, global_average,
+    Sliding, TransposedConv2x2, global_average, max_pool,
 };
 
 use super::{activation, apply, channels, check, check_within, largest, shape, values};
@@ -231,6 +231,46 @@ fn other_convolutions_are_plain_sums() {
             convolution.run(layer.shape, &layer.refs(), layer.epilogue(), &mut actual);
             // f32 sums of some thousand terms.
             layer.check(set, &actual, &expected, 1e-5);
+        }
+    }
+}
+
+/// To the last bit.
+#[test]
+fn pooled_convolutions_are_convolutions_pooled() {
+    let mut random = fastrand::Rng::with_seed(12);
+    let mut tried = 0;
+    while tried < 60 {
+        let sliding = sliding(&mut random);
+        let (parts, outputs) = (parts(&mut random, 2), channels(&mut random));
+        let Some(layer) = Layer::new(&mut random, sliding, parts, outputs) else {
+            continue;
+        };
+        let mut pair = |choices: &[usize]| [0; 2].map(|_| choices[random.usize(..choices.len())]);
+        let window = Sliding {
+            kernel: pair(&[2, 3]),
+            stride: pair(&[1, 2, 2, 4]),
+            padding: pair(&[0, 1]),
+            dilation: pair(&[1, 1, 2]),
+        };
+        let results = sliding.output(layer.shape).unwrap();
+        let Some(pooled) = window.output(results) else {
+            continue;
+        };
+        tried += 1;
+        let inputs: usize = layer.parts.iter().sum();
+        for set in InstructionSet::available() {
+            let (weights, bias) = (&layer.weights, Some(&layer.bias[..]));
+            let convolution =
+                Convolution::with_instructions(set, weights, outputs, inputs, bias, sliding);
+            let (shape, maps, activation) = (layer.shape, layer.refs(), layer.activation);
+            let mut map = vec![f32::NAN; results.pixels() * outputs];
+            convolution.run(shape, &maps, activation.into(), &mut map);
+            let mut expected = vec![f32::NAN; pooled.pixels() * outputs];
+            max_pool(set, results, outputs, window, &map, &mut expected);
+            let mut actual = vec![f32::NAN; expected.len()];
+            convolution.run_pooled(shape, &maps, activation, window, &mut actual);
+            assert_eq!(actual, expected, "{set:?} {shape:?} {sliding:?} {window:?}");
         }
     }
 }

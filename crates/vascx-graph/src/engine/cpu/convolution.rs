@@ -7,6 +7,7 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::nn::pool::MaxPool2d;
 use burn::tensor::{
     Bytes, DType, FloatDType, Tensor, TensorMetadata, TensorPrimitive, backend::Backend,
 };
@@ -19,6 +20,7 @@ use vascx_kernels::{
 pub(in crate::engine) use product::multiply;
 
 use super::buffers::{Buffer, Stored};
+use super::maps::window;
 use super::{Map, compute, flex_of, map, narrowed, primitive, split};
 use crate::engine::convolution::{FusedConvolution, activated, folded};
 use crate::engine::weight_cache::WeightCache;
@@ -355,6 +357,44 @@ pub(in crate::engine) fn convolve_expanded<B: Backend>(
     };
     let averages = averages.map(|averages| tensor(narrowed(averages, dtype, point, outputs)));
     Some((activated(output, rest), averages))
+}
+
+/// Fewest results in a row that make it worth to compute rows one by one: all weights are read for each.
+const LEAST_POOLED_WIDTH: usize = 48;
+
+/// Gives also the number of the convolution's own results.
+pub(in crate::engine) fn convolve_pooled<B: Backend>(
+    layer: &FusedConvolution<B>,
+    pool: &MaxPool2d,
+    input: &Tensor<B, 4>,
+) -> Option<(Tensor<B, 4>, usize)> {
+    let [outputs, inputs, rows, columns] = layer.conv.weight.dims();
+    let (sliding, window) = (sliding(layer.conv)?, window(pool)?);
+    let input = Map::of(&flex_of(input)?)?;
+    let (shape, dtype) = (input.shape, input.dtype());
+    let results = sliding.output(shape)?;
+    let pooled = window.output(results)?;
+    let (activation, None) = split(layer.activation) else {
+        return None;
+    };
+    if results.width < LEAST_POOLED_WIDTH || layer.conv.groups > 1 || input.channels != inputs {
+        return None;
+    }
+    let kernel = kernel_of(layer, sliding)?;
+    let Kernel::Product(kernel) = &*kernel else {
+        return None;
+    };
+    let input = input.widened();
+    let values = input.values::<f32>();
+    // Products of the convolution for each result.
+    let taps = inputs * rows * columns;
+    let depth = taps * results.pixels() / pooled.pixels();
+    let read = values.len() + outputs * taps;
+    let output = compute("pooled", (pooled, outputs), depth, read, |output| {
+        kernel.run_pooled(shape, &[(values, inputs)], activation, window, output);
+    });
+    let output = tensor(narrowed(output, dtype, pooled, outputs));
+    Some((output, results.pixels() * outputs))
 }
 
 pub(in crate::engine) fn convolve_transposed<B: Backend>(

@@ -12,10 +12,8 @@ use super::buffers::Stored;
 use super::{Map, cast, compute, flex, line, map, narrowed, primitive, split};
 use crate::Activation;
 
-pub(in crate::engine) fn max_pool<B: Backend>(
-    pool: &MaxPool2d,
-    input: &B::FloatTensorPrimitive,
-) -> Option<B::FloatTensorPrimitive> {
+/// How a pooling's window moves, if its padding is the same on opposite sides.
+pub(super) fn window(pool: &MaxPool2d) -> Option<Sliding> {
     let padding = match pool.padding {
         PaddingConfig2d::Valid => [0, 0],
         PaddingConfig2d::Explicit(top, left, bottom, right) if top == bottom && left == right => {
@@ -26,12 +24,19 @@ pub(in crate::engine) fn max_pool<B: Backend>(
     if pool.ceil_mode {
         return None;
     }
-    let window = Sliding {
+    Some(Sliding {
         kernel: pool.kernel_size,
         stride: pool.stride,
         padding,
         dilation: pool.dilation,
-    };
+    })
+}
+
+pub(in crate::engine) fn max_pool<B: Backend>(
+    pool: &MaxPool2d,
+    input: &B::FloatTensorPrimitive,
+) -> Option<B::FloatTensorPrimitive> {
+    let window = window(pool)?;
     let input = Map::of(&flex::<B>(input)?)?;
     let results = window.output(input.shape)?;
     let output = if input.dtype() == DType::BF16 {

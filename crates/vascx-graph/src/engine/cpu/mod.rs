@@ -15,7 +15,7 @@ use half::bf16;
 use vascx_kernels::Shape;
 
 pub(super) use convolution::{
-    convolve, convolve_expanded, convolve_scaled, convolve_transposed, multiply,
+    convolve, convolve_expanded, convolve_pooled, convolve_scaled, convolve_transposed, multiply,
 };
 pub(super) use elementwise::{activate, arithmetic, memory_order};
 pub(super) use maps::{global_average, group_norm, layer_norm, max_pool, resize};

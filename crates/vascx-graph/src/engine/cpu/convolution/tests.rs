@@ -3,6 +3,7 @@
 use burn::backend::Flex;
 use burn::module::Module;
 use burn::nn::conv::{Conv2dConfig, ConvTranspose2dConfig};
+use burn::nn::pool::MaxPool2dConfig;
 use burn::tensor::Distribution;
 
 use super::*;
@@ -44,6 +45,48 @@ fn every_layer_runs_on_the_kernel_meant_for_it() {
     // Groups of several channels are burn's.
     let grouped = square([16, 16], 3).with_groups(4);
     assert_eq!(kernels(grouped, 16), [""; 0]);
+}
+
+#[test]
+fn a_convolution_pools_its_results_itself() {
+    let device = Default::default();
+    let run = |config: Conv2dConfig, side: usize, ceil_mode: bool| {
+        let conv = config.init::<Flex>(&device);
+        let pool = MaxPool2d {
+            ceil_mode,
+            ..MaxPool2dConfig::new([3, 3])
+                .with_strides([2, 2])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .init()
+        };
+        let packed = engine::Packed::default();
+        let layer = engine::FusedConvolution {
+            activation: Some(Activation::Relu),
+            ..engine::FusedConvolution::bare(&packed, &conv)
+        };
+        let map = Tensor::random(
+            [1, conv.weight.dims()[1], side, side],
+            Distribution::Default,
+            &device,
+        );
+        let (output, layers) =
+            measure_layers(|| engine::convolve_pooled(&layer, &pool, map.clone()));
+        let expected = pool.forward(layer.forward(vec![map]));
+        output.into_data().assert_eq(&expected.into_data(), true);
+        layers
+            .into_iter()
+            .map(|layer| layer.kernel)
+            .collect::<Vec<_>>()
+    };
+    let stem = || square([3, 8], 7).with_stride([2, 2]);
+    assert_eq!(run(stem(), 100, false), ["pooled"]);
+    assert_eq!(
+        run(stem(), 30, false),
+        ["product", "max-pool"],
+        "short rows"
+    );
+    assert_eq!(run(stem(), 100, true), ["product"], "a window of burn's");
+    assert_eq!(run(square([16, 8], 3), 64, false), ["winograd", "max-pool"]);
 }
 
 #[test]

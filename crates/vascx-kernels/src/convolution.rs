@@ -22,6 +22,9 @@ const LEAST_RESULTS: usize = 48;
 /// [`LEAST_RESULTS`]; half the second-level cache.
 const BLOCK_VALUES: usize = 64 << 10;
 
+/// Values of a map that the third-level cache does not hold beside others.
+const FAR: usize = 4 << 20;
+
 /// Units (pixels or rows) per block: at least one, and as many blocks for every thread, where there
 /// are few. `values` are a unit's inputs and results.
 fn block(units: usize, values: usize, results_per_unit: usize) -> usize {
@@ -231,7 +234,8 @@ impl Convolution {
         output: &mut [f32],
     ) {
         let Self { matrix, sliding } = self;
-        let bands = Bands::new(self, shape, results, parts);
+        let far = output.len() > FAR;
+        let bands = Bands::new(self, shape, results, parts, far);
         let result_row = results.width * matrix.columns;
         let values = bands.row * sliding.stride[0] + results.width * matrix.columns.min(FINISHED);
         let block = block(results.height, values, results.width);
@@ -256,6 +260,8 @@ struct Bands<'a> {
     parts: &'a [(&'a [f32], usize)],
     /// Whether rows are copied to where zeros surround them.
     copied: bool,
+    /// Whether results go to memory, and not to a cache.
+    far: bool,
     /// Values of a row of the image, with what surrounds it.
     row: usize,
     channels: usize,
@@ -270,6 +276,7 @@ impl<'a> Bands<'a> {
         shape: Shape,
         results: Shape,
         parts: &'a [(&'a [f32], usize)],
+        far: bool,
     ) -> Self {
         let Convolution { matrix, sliding } = convolution;
         let [kernel_rows, kernel_columns] = sliding.kernel;
@@ -294,6 +301,7 @@ impl<'a> Bands<'a> {
             width: results.width,
             parts,
             copied: sliding.padding != [0, 0] || parts.len() > 1,
+            far,
             row,
             channels,
             offsets,
@@ -326,11 +334,12 @@ impl<'a> Bands<'a> {
                 depth: self.depth,
                 stride: sliding.stride[1] * self.channels,
                 count: self.width,
-                ahead: !self.copied,
+                ahead: !self.copied && self.parts[0].0.len() > FAR,
             },
             stride: sliding.stride[0] * row,
             factors: None,
             epilogue,
+            far: self.far,
             output,
         });
         SURROUNDED.set(surrounded);
@@ -351,6 +360,7 @@ fn run_pixels(
     let pixels = output.len() / columns;
     let block = block(pixels, inputs.min(DEPTH) + columns.min(FINISHED), 1);
     let block = matrix.tile.whole_rows(block);
+    let far = output.len() > FAR;
     let inputs_of_blocks = input.par_chunks(block * inputs);
     let blocks = output.par_chunks_mut(block * columns).zip(inputs_of_blocks);
     blocks.enumerate().for_each(|(index, (output, values))| {
@@ -362,10 +372,11 @@ fn run_pixels(
                 depth: inputs,
                 stride: inputs,
                 count: output.len() / columns,
-                ahead: true,
+                ahead: input.len() > FAR,
             },
             stride: 0,
             factors,
+            far,
             epilogue: epilogue.part(index * block * columns, output.len()),
             output,
         });

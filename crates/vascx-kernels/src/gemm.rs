@@ -1,9 +1,4 @@
 //! The innermost product: a few rows of A times a packed panel of B, held in registers.
-#![allow(
-    clippy::needless_range_loop,
-    reason = "indices up to constants unroll; iterators here do not always"
-)]
-
 use std::ops::Range;
 
 use crate::Memory;
@@ -76,9 +71,12 @@ pub(crate) struct Rows<'a> {
 /// Where products go. A trait and not a closure, because closures cannot be forced inline, and what
 /// is not inline does not get the vector instructions.
 pub(crate) trait Sink {
-    /// Takes the results of some rows, from `row` on, for a vector of columns, from `column` on,
-    /// counted in the panel. None comes twice.
-    fn store<V: Vector, const ROWS: usize>(&mut self, row: usize, column: usize, sums: [V; ROWS]);
+    /// Takes the results of some rows, from `row` on. None comes twice.
+    fn store<V: Vector, const ROWS: usize, const VECTORS: usize>(
+        &mut self,
+        row: usize,
+        sums: &[[V; VECTORS]; ROWS],
+    );
 
     /// Asks for the memory of some rows' results.
     #[inline(always)]
@@ -128,6 +126,7 @@ fn product_rows<V: Vector, const ROWS: usize, const VECTORS: usize>(
     panel: &[f32],
     sink: &mut impl Sink,
 ) {
+    let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
     for row in range.step_by(ROWS) {
         sink.ask_for::<V, ROWS>(row);
         if a.ahead {
@@ -136,18 +135,11 @@ fn product_rows<V: Vector, const ROWS: usize, const VECTORS: usize>(
                 V::prefetch(a.values, first..first + a.depth);
             }
         }
-        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
         let pieces = panel.chunks_exact(a.depth * VECTORS * V::LANES);
-        for (offset, panel) in a.offsets.iter().zip(pieces) {
+        for (index, (offset, panel)) in a.offsets.iter().zip(pieces).enumerate() {
             let values = &a.values[offset + row * a.stride..];
-            V::multiply(&mut sums, values, a.stride, panel);
+            V::multiply(&mut sums, index > 0, values, a.stride, panel);
         }
-        for v in 0..VECTORS {
-            let mut column = [V::splat(0.0); ROWS];
-            for index in 0..ROWS {
-                column[index] = sums[index][v];
-            }
-            sink.store(row, v * V::LANES, column);
-        }
+        sink.store(row, &sums);
     }
 }

@@ -10,9 +10,10 @@ use crate::{Epilogue, Memory};
 /// Columns after which results are finished; those of a block's pixels stay in the second-level
 /// cache until then.
 pub(crate) const FINISHED: usize = 512;
-/// Inputs that are multiplied at a time, if there are more: a panel's weights for them stay in the
-/// first-level cache (the wider panels of AVX-512 in the second), the pixels' values in the second.
-pub(crate) const DEPTH: usize = 256;
+/// Inputs that are multiplied at a time, if there are more: a panel's weights for them and the pixels' values
+/// stay in the second-level cache. (With 256, whose weights stay in the first one, sums came and went so often
+/// that deep layers took a twentieth more.)
+pub(crate) const DEPTH: usize = 1024;
 
 /// A packed matrix `[inputs, columns]` with a bias per column.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ pub(crate) struct Lines<'a> {
     /// What every input is multiplied with first: the weights are, which are fewer.
     pub(crate) factors: Option<&'a [f32]>,
     pub(crate) epilogue: Epilogue<'a>,
+    /// Whether results go to memory, and not to a cache.
+    pub(crate) far: bool,
     /// `[lines, results, columns]`.
     pub(crate) output: &'a mut [f32],
 }
@@ -159,6 +162,7 @@ impl Lines<'_> {
             };
             let at = line * rows.count * columns;
             let mut sink = ToPixels {
+                far: self.far,
                 residual: residual.map_or(&[], |residual| &residual[at..]),
                 former: sums.former,
                 bias: &self.matrix.bias[first..],
@@ -206,6 +210,8 @@ struct Sums {
 
 /// Adds the bias, or what is there, and writes the channels of a panel.
 struct ToPixels<'a> {
+    /// Whether the results' memory is asked for: where it is near, asking costs more than it brings.
+    far: bool,
     /// What will be added to the results soon, and is asked for.
     residual: &'a [f32],
     /// To sums that are there.
@@ -226,7 +232,9 @@ impl Sink for ToPixels<'_> {
     fn ask_for<V: Vector, const ROWS: usize>(&self, row: usize) {
         for row in row..row + ROWS {
             let first = row * self.columns + self.first;
-            V::prefetch(self.output, first..first + self.width);
+            if self.far {
+                V::prefetch(self.output, first..first + self.width);
+            }
             if !self.residual.is_empty() {
                 V::prefetch_for_later(self.residual, first..first + self.width);
             }
@@ -234,7 +242,25 @@ impl Sink for ToPixels<'_> {
     }
 
     #[inline(always)]
-    fn store<V: Vector, const ROWS: usize>(
+    fn store<V: Vector, const ROWS: usize, const VECTORS: usize>(
+        &mut self,
+        row: usize,
+        sums: &[[V; VECTORS]; ROWS],
+    ) {
+        for vector in 0..VECTORS {
+            let mut column = [V::splat(0.0); ROWS];
+            for (value, sums) in column.iter_mut().zip(sums) {
+                *value = sums[vector];
+            }
+            self.store_column(row, vector * V::LANES, column);
+        }
+    }
+}
+
+impl ToPixels<'_> {
+    /// Writes a vector of channels of some pixels, from a column of the panel on.
+    #[inline(always)]
+    fn store_column<V: Vector, const ROWS: usize>(
         &mut self,
         row: usize,
         column: usize,

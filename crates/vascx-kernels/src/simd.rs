@@ -162,16 +162,18 @@ pub trait Vector: Copy {
     /// Asks for values that will be read later: into the second-level cache.
     fn prefetch_for_later<E>(values: &[E], range: Range<usize>);
 
-    /// Adds the products of `ROWS` rows of A, which begin `stride` apart, and a panel of
-    /// `VECTORS` · `LANES` columns, as deep as there are lines in it. The innermost loop of all.
+    /// The products of `ROWS` rows of A, which begin `stride` apart, and a panel of
+    /// `VECTORS` · `LANES` columns, as deep as there are lines in it; added to the sums there are, or in
+    /// their place. The innermost loop of all.
     #[inline(always)]
     fn multiply<const ROWS: usize, const VECTORS: usize>(
         sums: &mut [[Self; VECTORS]; ROWS],
+        add: bool,
         values: &[f32],
         stride: usize,
         panel: &[f32],
     ) {
-        multiply_plainly(sums, values, stride, panel);
+        multiply_plainly(sums, add, values, stride, panel);
     }
 
     /// The first `LANES` values.
@@ -293,10 +295,14 @@ const AHEAD: usize = 16;
 #[inline(always)]
 fn multiply_plainly<V: Vector, const ROWS: usize, const VECTORS: usize>(
     sums: &mut [[V; VECTORS]; ROWS],
+    add: bool,
     values: &[f32],
     stride: usize,
     panel: &[f32],
 ) {
+    if !add {
+        *sums = [[V::splat(0.0); VECTORS]; ROWS];
+    }
     let lines = panel.chunks_exact(VECTORS * V::LANES);
     let depth = lines.len();
     let mut rows = [&values[..0]; ROWS];

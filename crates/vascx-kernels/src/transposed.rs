@@ -134,34 +134,34 @@ struct ToFourPixels<'a> {
 
 impl Sink for ToFourPixels<'_> {
     #[inline(always)]
-    fn store<V: Vector, const ROWS: usize>(
+    fn store<V: Vector, const ROWS: usize, const VECTORS: usize>(
         &mut self,
         x: usize,
-        column: usize,
-        mut sums: [V; ROWS],
+        sums: &[[V; VECTORS]; ROWS],
     ) {
-        let first = self.first + column;
-        if first >= self.columns {
-            return;
-        }
         let outputs = self.outputs;
-        let bias = V::load(&self.bias[column..]);
-        for sum in &mut sums {
-            *sum = sum.add(bias);
-        }
-        let (corner, channel) = (first / outputs, first % outputs);
-        if channel + V::LANES <= outputs {
-            let at = self.pixel(x, corner) + channel;
-            return V::store_every(sums, &mut self.output[at..], 2 * outputs);
-        }
-        // The vector holds channels of several of the four pixels.
-        for (x, sum) in (x..).zip(sums) {
-            let mut values = [0.0; 16];
-            sum.store(&mut values);
-            let values = &values[..V::LANES.min(self.columns - first)];
-            for (column, &value) in (first..).zip(values) {
-                let at = self.pixel(x, column / outputs) + column % outputs;
-                self.output[at] = value;
+        for vector in 0..VECTORS {
+            let first = self.first + vector * V::LANES;
+            if first >= self.columns {
+                return;
+            }
+            let bias = V::load(&self.bias[vector * V::LANES..]);
+            let (corner, channel) = (first / outputs, first % outputs);
+            for (x, sums) in (x..).zip(sums) {
+                let sum = sums[vector].add(bias);
+                if channel + V::LANES <= outputs {
+                    let at = self.pixel(x, corner) + channel;
+                    sum.store(&mut self.output[at..]);
+                    continue;
+                }
+                // The vector holds channels of several of the four pixels.
+                let mut values = [0.0; 16];
+                sum.store(&mut values);
+                let values = &values[..V::LANES.min(self.columns - first)];
+                for (column, &value) in (first..).zip(values) {
+                    let at = self.pixel(x, column / outputs) + column % outputs;
+                    self.output[at] = value;
+                }
             }
         }
     }

@@ -38,7 +38,7 @@ impl Convolution {
         if output.is_empty() {
             return;
         }
-        let bands = Bands::new(self, shape, results, parts);
+        let bands = Bands::new(self, shape, results, parts, false);
         let (result_row, pooled_row) = (results.width * channels, pooled.width * channels);
         let reach = window.reach(0);
         let rows = ROWS.min(pooled.height.div_ceil(rayon::current_num_threads()));

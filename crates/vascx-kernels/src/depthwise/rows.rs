@@ -148,21 +148,23 @@ struct ToBlocks<'a> {
 
 impl Sink for ToBlocks<'_> {
     #[inline(always)]
-    fn store<V: Vector, const ROWS: usize>(
+    fn store<V: Vector, const ROWS: usize, const VECTORS: usize>(
         &mut self,
         x: usize,
-        column: usize,
-        mut sums: [V; ROWS],
+        sums: &[[V; VECTORS]; ROWS],
     ) {
-        let first = column / BLOCK * self.block;
-        if first >= self.target.len() {
-            return;
+        for vector in 0..VECTORS {
+            let column = vector * V::LANES;
+            let first = column / BLOCK * self.block;
+            if first >= self.target.len() {
+                return;
+            }
+            let bias = V::load(&self.bias[column..]);
+            let at = first + self.left + x * BLOCK + column % BLOCK;
+            let target = &mut self.target[at..][..(ROWS - 1) * BLOCK + V::LANES];
+            for (index, sums) in sums.iter().enumerate() {
+                sums[vector].add(bias).store(&mut target[index * BLOCK..]);
+            }
         }
-        let bias = V::load(&self.bias[column..]);
-        for sum in &mut sums {
-            *sum = sum.add(bias);
-        }
-        let at = first + self.left + x * BLOCK + column % BLOCK;
-        V::store_every(sums, &mut self.target[at..], BLOCK);
     }
 }

@@ -2,7 +2,7 @@
 //! compilers load ahead and keep some of the sums in memory instead, at half the speed.
 
 use std::arch::asm;
-use std::arch::x86_64::{__m256, __m512};
+use std::arch::x86_64::{__m256, __m512, _mm256_setzero_ps, _mm512_setzero_ps};
 
 /// Lines per round of the loop.
 const UNROLLED: usize = 4;
@@ -39,13 +39,15 @@ macro_rules! line {
 /// A function for tiles of so many rows and vectors, of so many bytes each. Every row is given by where it
 /// begins and its sums: pointers to every third row, and from there one or two strides.
 macro_rules! multiply {
-    ($name:ident, $features:literal, $register:ident in $class:ident, $rows:literal, $vectors:tt,
+    ($name:ident, $features:literal, $register:ident in $class:ident from $zero:ident, $rows:literal, $vectors:tt,
      $bytes:literal, $ahead:tt, [$($more:ident)*], $($address:literal $($sum:ident)*;)*) => {
-        /// Adds to sums the products of rows, which begin `stride` apart, and a panel.
+        /// The products of rows, which begin `stride` apart, and a panel, added to the sums or in their
+        /// place.
         #[inline]
         #[target_feature(enable = $features)]
         pub(super) fn $name(
             sums: &mut [[$register; $vectors]; $rows],
+            add: bool,
             values: &[f32],
             stride: usize,
             panel: &[f32],
@@ -54,7 +56,11 @@ macro_rules! multiply {
             let depth = size_of_val(panel) / LINE;
             let length = stride.saturating_mul($rows - 1).saturating_add(depth);
             let values = &values[..length];
-            let [$([$(mut $sum),*]),*] = *sums;
+            let [$([$(mut $sum),*]),*] = if add {
+                *sums
+            } else {
+                [[$zero(); $vectors]; $rows]
+            };
             // SAFETY: reads `depth` values of every row and as many lines of the panel, which are
             // there; writes to registers alone.
             unsafe {
@@ -106,14 +112,14 @@ macro_rules! multiply {
     };
 }
 
-multiply!(multiply_4x2, "avx2,fma", __m256 in ymm_reg, 4, 2, 32, [1024], [second value],
+multiply!(multiply_4x2, "avx2,fma", __m256 in ymm_reg from _mm256_setzero_ps, 4, 2, 32, [1024], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;
     "{b}" s3 t3;
 );
 
-multiply!(multiply_6x2, "avx2,fma", __m256 in ymm_reg, 6, 2, 32, [1024], [second value],
+multiply!(multiply_6x2, "avx2,fma", __m256 in ymm_reg from _mm256_setzero_ps, 6, 2, 32, [1024], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;
@@ -122,7 +128,7 @@ multiply!(multiply_6x2, "avx2,fma", __m256 in ymm_reg, 6, 2, 32, [1024], [second
     "{b} + 2 * {stride}" s5 t5;
 );
 
-multiply!(multiply_8x1, "avx512f", __m512 in zmm_reg, 8, 1, 64, [1024], [],
+multiply!(multiply_8x1, "avx512f", __m512 in zmm_reg from _mm512_setzero_ps, 8, 1, 64, [1024], [],
     "{a}" s0;
     "{a} + {stride}" s1;
     "{a} + 2 * {stride}" s2;
@@ -133,7 +139,7 @@ multiply!(multiply_8x1, "avx512f", __m512 in zmm_reg, 8, 1, 64, [1024], [],
     "{c} + {stride}" s7;
 );
 
-multiply!(multiply_8x2, "avx512f", __m512 in zmm_reg, 8, 2, 64, [2048 2112], [second value],
+multiply!(multiply_8x2, "avx512f", __m512 in zmm_reg from _mm512_setzero_ps, 8, 2, 64, [2048 2112], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;
@@ -144,7 +150,7 @@ multiply!(multiply_8x2, "avx512f", __m512 in zmm_reg, 8, 2, 64, [2048 2112], [se
     "{c} + {stride}" s7 t7;
 );
 
-multiply!(multiply_12x1, "avx512f", __m512 in zmm_reg, 12, 1, 64, [1024], [],
+multiply!(multiply_12x1, "avx512f", __m512 in zmm_reg from _mm512_setzero_ps, 12, 1, 64, [1024], [],
     "{a}" s0;
     "{a} + {stride}" s1;
     "{a} + 2 * {stride}" s2;
@@ -159,7 +165,7 @@ multiply!(multiply_12x1, "avx512f", __m512 in zmm_reg, 12, 1, 64, [1024], [],
     "{d} + 2 * {stride}" s11;
 );
 
-multiply!(multiply_12x2, "avx512f", __m512 in zmm_reg, 12, 2, 64, [2048 2112], [second value],
+multiply!(multiply_12x2, "avx512f", __m512 in zmm_reg from _mm512_setzero_ps, 12, 2, 64, [2048 2112], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;

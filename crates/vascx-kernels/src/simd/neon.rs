@@ -25,13 +25,14 @@ impl Neon {
 #[inline(never)]
 fn multiply_apart<const ROWS: usize, const VECTORS: usize>(
     sums: &mut [[Neon; VECTORS]; ROWS],
+    add: bool,
     values: &[f32],
     stride: usize,
     panel: &[f32],
 ) {
     // Sums that others may see would be written to memory after every line.
     let mut own = *sums;
-    multiply_plainly(&mut own, values, stride, panel);
+    multiply_plainly(&mut own, add, values, stride, panel);
     *sums = own;
 }
 
@@ -108,11 +109,12 @@ impl Vector for Neon {
     #[inline(always)]
     fn multiply<const ROWS: usize, const VECTORS: usize>(
         sums: &mut [[Self; VECTORS]; ROWS],
+        add: bool,
         values: &[f32],
         stride: usize,
         panel: &[f32],
     ) {
-        multiply_apart(sums, values, stride, panel);
+        multiply_apart(sums, add, values, stride, panel);
     }
 
     #[inline(always)]

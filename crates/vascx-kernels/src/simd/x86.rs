@@ -216,6 +216,7 @@ vector!(
         #[inline(always)]
         fn multiply<const ROWS: usize, const VECTORS: usize>(
             sums: &mut [[Self; VECTORS]; ROWS],
+            add: bool,
             values: &[f32],
             stride: usize,
             panel: &[f32],
@@ -224,12 +225,12 @@ vector!(
             match (ROWS, VECTORS) {
                 // SAFETY: of this size, and a transparent type; the machine has AVX2.
                 (6, 2) => unsafe {
-                    multiply::multiply_6x2(&mut *registers.cast(), values, stride, panel);
+                    multiply::multiply_6x2(&mut *registers.cast(), add, values, stride, panel);
                 },
                 (4, 2) => unsafe {
-                    multiply::multiply_4x2(&mut *registers.cast(), values, stride, panel);
+                    multiply::multiply_4x2(&mut *registers.cast(), add, values, stride, panel);
                 },
-                _ => multiply_plainly(sums, values, stride, panel),
+                _ => multiply_plainly(sums, add, values, stride, panel),
             }
         }
     }
@@ -305,6 +306,7 @@ macro_rules! avx512 {
                 #[inline(always)]
                 fn multiply<const ROWS: usize, const VECTORS: usize>(
                     sums: &mut [[Self; VECTORS]; ROWS],
+                    add: bool,
                     values: &[f32],
                     stride: usize,
                     panel: &[f32],
@@ -313,18 +315,42 @@ macro_rules! avx512 {
                     // SAFETY of every arm: of this size, and a transparent type; the machine has AVX-512.
                     match (ROWS, VECTORS) {
                         (12, 2) => unsafe {
-                            multiply::multiply_12x2(&mut *registers.cast(), values, stride, panel);
+                            multiply::multiply_12x2(
+                                &mut *registers.cast(),
+                                add,
+                                values,
+                                stride,
+                                panel,
+                            );
                         },
                         (8, 2) => unsafe {
-                            multiply::multiply_8x2(&mut *registers.cast(), values, stride, panel);
+                            multiply::multiply_8x2(
+                                &mut *registers.cast(),
+                                add,
+                                values,
+                                stride,
+                                panel,
+                            );
                         },
                         (12, 1) => unsafe {
-                            multiply::multiply_12x1(&mut *registers.cast(), values, stride, panel);
+                            multiply::multiply_12x1(
+                                &mut *registers.cast(),
+                                add,
+                                values,
+                                stride,
+                                panel,
+                            );
                         },
                         (8, 1) => unsafe {
-                            multiply::multiply_8x1(&mut *registers.cast(), values, stride, panel);
+                            multiply::multiply_8x1(
+                                &mut *registers.cast(),
+                                add,
+                                values,
+                                stride,
+                                panel,
+                            );
                         },
-                        _ => multiply_plainly(sums, values, stride, panel),
+                        _ => multiply_plainly(sums, add, values, stride, panel),
                     }
                 }
             }

@@ -201,20 +201,23 @@ struct ToMatrix<'a> {
 
 impl Sink for ToMatrix<'_> {
     #[inline(always)]
-    fn store<V: Vector, const ROWS: usize>(
+    fn store<V: Vector, const ROWS: usize, const VECTORS: usize>(
         &mut self,
         row: usize,
-        column: usize,
-        mut sums: [V; ROWS],
+        sums: &[[V; VECTORS]; ROWS],
     ) {
-        let values = &mut self.values[row * self.row + column..];
-        if self.add {
-            let former = V::load_every::<ROWS>(values, self.row);
-            for (sum, former) in sums.iter_mut().zip(former) {
-                *sum = sum.add(former);
+        for (index, sums) in sums.iter().enumerate() {
+            let values = &mut self.values[(row + index) * self.row..][..VECTORS * V::LANES];
+            for (vector, &sum) in sums.iter().enumerate() {
+                let values = &mut values[vector * V::LANES..];
+                let sum = if self.add {
+                    sum.add(V::load(values))
+                } else {
+                    sum
+                };
+                sum.store(values);
             }
         }
-        V::store_every(sums, values, self.row);
     }
 }
 

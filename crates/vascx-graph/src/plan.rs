@@ -60,7 +60,7 @@ pub(super) enum Layer {
     /// Pooling of a convolution of one map.
     Pooled {
         conv: FusedConv,
-        pool: MaxPool,
+        pool: Box<MaxPool>,
     },
     ConvTranspose {
         conv: ConvTranspose,
@@ -185,7 +185,7 @@ fn layer(
             arguments = read;
             Layer::Pooled {
                 conv,
-                pool: pool.clone(),
+                pool: Box::new(pool.clone()),
             }
         }
         Op::ConvTranspose(conv) => Layer::ConvTranspose {

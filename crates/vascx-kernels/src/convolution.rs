@@ -159,7 +159,6 @@ impl Convolution {
             results.pixels() * matrix.columns,
             "output's size"
         );
-        epilogue.check(output);
         if output.is_empty() {
             return;
         }
@@ -211,15 +210,13 @@ impl Convolution {
         assert_eq!(input.len(), shape.pixels() * inputs, "input's size");
         assert_eq!(factors.len(), shape.images * inputs, "factors");
         assert_eq!(output.len(), shape.pixels() * columns, "output's size");
-        epilogue.check(output);
         if output.is_empty() {
             return;
         }
         let images = input.chunks_exact(pixels * inputs);
         let images = images.zip(factors.chunks_exact(inputs));
         let outputs = output.chunks_exact_mut(pixels * columns);
-        for (image, ((input, factors), output)) in images.zip(outputs).enumerate() {
-            let epilogue = epilogue.part(image * output.len(), output.len());
+        for ((input, factors), output) in images.zip(outputs) {
             run_pixels(matrix, Some(factors), input, epilogue, output);
         }
     }
@@ -243,8 +240,6 @@ impl Convolution {
         images.enumerate().for_each(|(image, output)| {
             let outputs = output.par_chunks_mut(block * result_row).enumerate();
             outputs.for_each(|(band, output)| {
-                let first = (image * results.height + band * block) * result_row;
-                let epilogue = epilogue.part(first, output.len());
                 bands.run((image, band * block), epilogue, output);
             });
         });
@@ -363,7 +358,7 @@ fn run_pixels(
     let far = output.len() > FAR;
     let inputs_of_blocks = input.par_chunks(block * inputs);
     let blocks = output.par_chunks_mut(block * columns).zip(inputs_of_blocks);
-    blocks.enumerate().for_each(|(index, (output, values))| {
+    blocks.for_each(|(output, values)| {
         matrix.set.run(Lines {
             matrix,
             first: Rows {
@@ -377,7 +372,7 @@ fn run_pixels(
             stride: 0,
             factors,
             far,
-            epilogue: epilogue.part(index * block * columns, output.len()),
+            epilogue,
             output,
         });
     });

@@ -82,13 +82,7 @@ impl DepthwiseConvolution {
     ///
     /// # Panics
     /// When the sizes of input or output do not fit.
-    pub fn run<E: Element>(
-        &self,
-        shape: Shape,
-        input: &[E],
-        epilogue: Epilogue<E>,
-        output: &mut [E],
-    ) {
+    pub fn run<E: Element>(&self, shape: Shape, input: &[E], epilogue: Epilogue, output: &mut [E]) {
         assert_eq!(input.len(), shape.pixels() * self.channels, "input's size");
         self.run_on(shape, Source::Map(input), epilogue, output, None);
     }
@@ -126,7 +120,7 @@ impl DepthwiseConvolution {
         &self,
         shape: Shape,
         source: Source<E>,
-        epilogue: Epilogue<E>,
+        epilogue: Epilogue,
         output: &mut [E],
         averages: Option<&mut [f32]>,
     ) {
@@ -137,7 +131,6 @@ impl DepthwiseConvolution {
         if let Some(averages) = &averages {
             assert_eq!(averages.len(), shape.images * channels, "averages");
         }
-        epilogue.check(output);
         if output.is_empty() {
             return;
         }
@@ -150,7 +143,6 @@ impl DepthwiseConvolution {
         let sums = images.map(|(image, output)| -> Vec<Vec<f32>> {
             let bands = output.par_chunks_mut(rows * row).enumerate();
             let sums = bands.map(|(band, output)| {
-                let first = (image * results.height + band * rows) * row;
                 let rows_of_band = if summed { output.len() / row } else { 0 };
                 let mut sums = vec![0.0; rows_of_band * channels];
                 self.set.run(Band {
@@ -160,7 +152,7 @@ impl DepthwiseConvolution {
                     image,
                     first_row: band * rows,
                     width: results.width,
-                    epilogue: epilogue.part(first, output.len()),
+                    epilogue,
                     output,
                     sums: &mut sums,
                 });
@@ -188,7 +180,7 @@ struct Band<'a, E> {
     first_row: usize,
     /// Of the results.
     width: usize,
-    epilogue: Epilogue<'a, E>,
+    epilogue: Epilogue,
     output: &'a mut [E],
     /// Of every row of results and channel, if averages are asked for.
     sums: &'a mut [f32],
@@ -247,8 +239,8 @@ impl<E: Element> Kernel for Band<'_, E> {
                 }
                 let output = &mut self.output[row * row_length..][..row_length];
                 if !E::ROUNDED {
-                    let part = self.epilogue.part(row * row_length, row_length);
-                    part.finish_columns::<V>(output, channels, range.clone());
+                    self.epilogue
+                        .finish_columns::<V, E>(output, channels, range.clone());
                 }
                 if let Some(sums) = self.sums.chunks_exact_mut(channels).nth(row) {
                     let first = range.start;
@@ -295,14 +287,20 @@ impl<E: Element> Band<'_, E> {
                     (5, 2, 1) => window.sums_of::<5, 2>(),
                     _ => window.sums(),
                 };
-                for sum in &mut sums {
-                    *sum = floor.max(*sum);
-                }
                 let pixels = TOGETHER.min(self.width - x);
                 let count = V::LANES.min(left - lane);
                 let at = (row * self.width + x) * channels + channel + lane;
+                if self.epilogue.residual {
+                    for (index, sum) in sums.iter_mut().enumerate().take(pixels) {
+                        let residual = &self.output[at + index * channels..];
+                        *sum = sum.add(E::load(residual, count));
+                    }
+                }
+                for sum in &mut sums {
+                    *sum = floor.max(*sum);
+                }
                 if E::ROUNDED {
-                    self.finish(&mut sums, (at, pixels, count));
+                    self.activate(&mut sums);
                 }
                 let output = &mut self.output[at..];
                 if (pixels, count) == (TOGETHER, V::LANES) {
@@ -321,20 +319,9 @@ impl<E: Element> Band<'_, E> {
 }
 
 impl<E: Element> Band<'_, E> {
-    /// Adds residuals and activates, before sums are rounded; `at` is where the first goes, followed by the
-    /// numbers of pixels and channels.
+    /// Activates sums before they are rounded.
     #[inline(always)]
-    fn finish<V: Vector>(
-        &self,
-        sums: &mut [V; TOGETHER],
-        (at, pixels, count): (usize, usize, usize),
-    ) {
-        if let Some(residual) = self.epilogue.residual {
-            let channels = self.convolution.channels;
-            for (index, sum) in sums.iter_mut().enumerate().take(pixels) {
-                *sum = sum.add(E::load(&residual[at + index * channels..], count));
-            }
-        }
+    fn activate<V: Vector>(&self, sums: &mut [V; TOGETHER]) {
         for_activation!(self.epilogue.activation, |activation| {
             for sum in sums {
                 *sum = activate(*sum, activation);

@@ -67,7 +67,7 @@ pub(crate) struct Lines<'a> {
     pub(crate) stride: usize,
     /// What every input is multiplied with first: the weights are, which are fewer.
     pub(crate) factors: Option<&'a [f32]>,
-    pub(crate) epilogue: Epilogue<'a>,
+    pub(crate) epilogue: Epilogue,
     /// Whether results go to memory, and not to a cache.
     pub(crate) far: bool,
     /// `[lines, results, columns]`.
@@ -86,7 +86,7 @@ impl Kernel for Lines<'_> {
             let first = panels.start * self.matrix.tile.columns;
             let last = columns.min(panels.end * self.matrix.tile.columns);
             self.epilogue
-                .finish_columns::<V>(self.output, columns, first..last);
+                .finish_columns::<V, f32>(self.output, columns, first..last);
         }
     }
 }
@@ -153,19 +153,18 @@ impl Lines<'_> {
         } else {
             f32::NEG_INFINITY
         };
-        let residual = self.epilogue.residual.filter(|_| sums.last);
+        let residual = self.epilogue.residual;
+        let bias = (!sums.former).then(|| &self.matrix.bias[first..]);
         let lines = self.output.chunks_exact_mut(rows.count * columns);
         for (line, output) in lines.enumerate() {
             let rows = Rows {
                 values: &rows.values[line * self.stride..],
                 ..rows
             };
-            let at = line * rows.count * columns;
             let mut sink = ToPixels {
-                far: self.far,
-                residual: residual.map_or(&[], |residual| &residual[at..]),
-                former: sums.former,
-                bias: &self.matrix.bias[first..],
+                asks: self.far || residual,
+                adds: sums.former || residual,
+                bias,
                 floor,
                 first,
                 width: tile.columns,
@@ -208,15 +207,15 @@ struct Sums {
     last: bool,
 }
 
-/// Adds the bias, or what is there, and writes the channels of a panel.
+/// Adds the bias and what is there, as far as wanted, and writes the channels of a panel.
 struct ToPixels<'a> {
-    /// Whether the results' memory is asked for: where it is near, asking costs more than it brings.
-    far: bool,
-    /// What will be added to the results soon, and is asked for.
-    residual: &'a [f32],
-    /// To sums that are there.
-    former: bool,
-    bias: &'a [f32],
+    /// Whether the results' memory is asked for: where it is near and only written, asking costs more than
+    /// it brings.
+    asks: bool,
+    /// Whether what is there is added: former sums, or a residual.
+    adds: bool,
+    /// For the first sums.
+    bias: Option<&'a [f32]>,
     /// The least value to write.
     floor: f32,
     /// First channel of the panel.
@@ -230,13 +229,10 @@ struct ToPixels<'a> {
 impl Sink for ToPixels<'_> {
     #[inline(always)]
     fn ask_for<V: Vector, const ROWS: usize>(&self, row: usize) {
-        for row in row..row + ROWS {
-            let first = row * self.columns + self.first;
-            if self.far {
+        if self.asks {
+            for row in row..row + ROWS {
+                let first = row * self.columns + self.first;
                 V::prefetch(self.output, first..first + self.width);
-            }
-            if !self.residual.is_empty() {
-                V::prefetch_for_later(self.residual, first..first + self.width);
             }
         }
     }
@@ -273,18 +269,27 @@ impl ToPixels<'_> {
         let floor = V::splat(self.floor);
         let output = &mut self.output[row * self.columns + channel..];
         let count = V::LANES.min(self.columns - channel);
-        let mut former = [V::load(&self.bias[column..]); ROWS];
-        if self.former {
-            if count == V::LANES {
-                former = V::load_every(output, self.columns);
-            } else {
-                for (index, former) in former.iter_mut().enumerate() {
-                    *former = V::load_part(&output[index * self.columns..], count);
-                }
+        if let Some(bias) = self.bias {
+            let bias = V::load(&bias[column..]);
+            for sum in &mut sums {
+                *sum = sum.add(bias);
             }
         }
-        for (sum, former) in sums.iter_mut().zip(former) {
-            *sum = floor.max(sum.add(former));
+        if self.adds {
+            let mut there = [floor; ROWS];
+            if count == V::LANES {
+                there = V::load_every(output, self.columns);
+            } else {
+                for (index, there) in there.iter_mut().enumerate() {
+                    *there = V::load_part(&output[index * self.columns..], count);
+                }
+            }
+            for (sum, there) in sums.iter_mut().zip(there) {
+                *sum = sum.add(there);
+            }
+        }
+        for sum in &mut sums {
+            *sum = floor.max(*sum);
         }
         if count == V::LANES {
             return V::store_every(sums, output, self.columns);

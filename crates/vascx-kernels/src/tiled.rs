@@ -128,7 +128,7 @@ impl Packed {
         parts: &[(&[bf16], usize)],
         (results, row): (Shape, usize),
         columns: &Columns,
-        epilogue: Epilogue<bf16>,
+        epilogue: Epilogue,
         output: &mut [bf16],
     ) {
         let Sliding { stride, .. } = self.sliding;
@@ -141,7 +141,6 @@ impl Packed {
         images.for_each(|(image, output)| {
             let bands = output.par_chunks_mut(lines * row).enumerate();
             bands.for_each(|(band, output)| {
-                let first = (image * results.height + band * lines) * row;
                 let mut copies = COPIES.take();
                 self.tiles.run(Band {
                     packed: self,
@@ -152,7 +151,7 @@ impl Packed {
                     width: results.width,
                     row,
                     columns,
-                    epilogue: epilogue.part(first, output.len()),
+                    epilogue,
                     copies: &mut copies,
                     output,
                 });
@@ -229,7 +228,7 @@ impl TiledConvolution {
         &self,
         shape: Shape,
         parts: &[(&[bf16], usize)],
-        epilogue: Epilogue<bf16>,
+        epilogue: Epilogue,
         output: &mut [bf16],
     ) {
         let Self { packed, outputs } = self;
@@ -241,7 +240,6 @@ impl TiledConvolution {
         let results = packed.sliding.output(shape);
         let results = results.expect("the kernel fits the image");
         assert_eq!(output.len(), results.pixels() * outputs, "output's size");
-        epilogue.check(output);
         if output.is_empty() {
             return;
         }

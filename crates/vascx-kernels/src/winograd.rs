@@ -121,7 +121,6 @@ impl Conv3x3 {
             assert_eq!(values.len(), shape.pixels() * channels, "a part's size");
         }
         assert_eq!(output.len(), shape.pixels() * self.outputs, "output's size");
-        epilogue.check(output);
         if output.is_empty() {
             return;
         }
@@ -136,8 +135,6 @@ impl Conv3x3 {
             .for_each(|(image, output)| {
                 let bands = output.par_chunks_mut(tile_rows * TILE * row).enumerate();
                 bands.for_each(|(band, output)| {
-                    let first = image * shape.height * row + band * tile_rows * TILE * row;
-                    let epilogue = epilogue.part(first, output.len());
                     let band = Band {
                         convolution: self,
                         shape,
@@ -208,7 +205,15 @@ impl Band<'_> {
             .collect();
         for (pixel, output) in output.chunks_exact_mut(outputs).enumerate() {
             for (part, target) in parts.iter().zip(output.chunks_mut(width)) {
-                target.copy_from_slice(&part[pixel * target.len()..][..target.len()]);
+                let part = &part[pixel * target.len()..][..target.len()];
+                if epilogue.residual {
+                    target
+                        .iter_mut()
+                        .zip(part)
+                        .for_each(|(sum, part)| *sum += part);
+                } else {
+                    target.copy_from_slice(part);
+                }
             }
         }
         set.run(Finish { epilogue, output });
@@ -217,7 +222,7 @@ impl Band<'_> {
 
 /// What is left to do on results.
 struct Finish<'a> {
-    epilogue: Epilogue<'a>,
+    epilogue: Epilogue,
     output: &'a mut [f32],
 }
 
@@ -230,6 +235,6 @@ impl Kernel for Finish<'_> {
             let value = V::load_part(values, count);
             floor.max(value).store_part(values, count);
         }
-        self.epilogue.finish::<V>(self.output);
+        self.epilogue.finish::<V, f32>(self.output);
     }
 }

@@ -47,14 +47,14 @@ impl<B: Backend> FusedConvolution<'_, B> {
     pub(crate) fn forward_onto(
         &self,
         inputs: Vec<Tensor<B, 4>>,
-        residual: Option<Tensor<B, 4>>,
+        mut residual: Option<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
         let conv = self.conv;
         let [_, depth, height, width] = conv.weight.dims();
         let count = |output: &Tensor<B, 4>| {
             work::note(output.shape().num_elements(), depth * height * width);
         };
-        if let Some(output) = cpu::convolve(self, &inputs, residual.as_ref()) {
+        if let Some(output) = cpu::convolve(self, &inputs, &mut residual) {
             count(&output);
             return output;
         }
@@ -120,9 +120,9 @@ pub(crate) fn convolve_scaled<B: Backend>(
     layer: &FusedConvolution<B>,
     map: Tensor<B, 4>,
     factors: Tensor<B, 4>,
-    residual: Option<Tensor<B, 4>>,
+    mut residual: Option<Tensor<B, 4>>,
 ) -> Tensor<B, 4> {
-    if let Some(output) = cpu::convolve_scaled(layer, &map, &factors, residual.as_ref()) {
+    if let Some(output) = cpu::convolve_scaled(layer, &map, &factors, &mut residual) {
         let [_, inputs, ..] = map.dims();
         work::note(output.shape().num_elements(), inputs);
         return output;

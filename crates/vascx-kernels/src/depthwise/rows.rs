@@ -78,7 +78,7 @@ impl<E: Element> Band<'_, E> {
                 for (panel, target) in (first..).zip(target.chunks_mut(unit * block)) {
                     expand::<V>(matrix, panel, row, pixels, (left, block), target);
                     for target in target.chunks_exact_mut(block) {
-                        apply::<V, f32>(activation, None, &mut target[left..left + inside]);
+                        apply::<V, f32>(activation, &mut target[left..left + inside]);
                     }
                 }
             }

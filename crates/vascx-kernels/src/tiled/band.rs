@@ -41,7 +41,7 @@ pub(super) struct Band<'a> {
     /// Values of a row of results.
     pub(super) row: usize,
     pub(super) columns: &'a Columns,
-    pub(super) epilogue: Epilogue<'a, bf16>,
+    pub(super) epilogue: Epilogue,
     pub(super) copies: &'a mut Memory<bf16>,
     pub(super) output: &'a mut [bf16],
 }
@@ -141,7 +141,7 @@ struct Products<'a> {
     width: usize,
     lines: usize,
     columns: &'a Columns,
-    epilogue: Epilogue<'a, bf16>,
+    epilogue: Epilogue,
     output: &'a mut [bf16],
 }
 
@@ -282,6 +282,7 @@ impl Products<'_> {
             lines,
             pixels,
         } = *self.columns;
+        let residual = self.epilogue.residual;
         let (place, columns) = places[block.panel];
         let bias = &self.packed.bias[block.panel * PANEL..][..PANEL];
         let groups = block
@@ -292,7 +293,7 @@ impl Products<'_> {
             let first = place + results.line * lines + results.first * pixels;
             let output = self.output[first..].chunks_mut(pixels);
             let rows = sums.chunks_exact(PANEL).zip(output).take(results.count);
-            if columns == PANEL && self.epilogue.residual.is_none() {
+            if columns == PANEL && !residual {
                 for (sums, output) in rows {
                     let output = &mut output[..PANEL];
                     for column in (0..PANEL).step_by(V::LANES) {
@@ -302,19 +303,15 @@ impl Products<'_> {
                 }
                 continue;
             }
-            for (index, (sums, output)) in rows.enumerate() {
-                let at = first + index * pixels;
-                let residual = self
-                    .epilogue
-                    .residual
-                    .map(|values| &values[at..at + columns]);
+            for (sums, output) in rows {
                 for column in (0..columns).step_by(V::LANES) {
                     let count = V::LANES.min(columns - column);
                     let mut value = V::load(&sums[column..]).add(V::load(&bias[column..]));
-                    if let Some(residual) = residual {
-                        value = value.add(V::load_bf16(&residual[column..], count));
+                    let output = &mut output[column..];
+                    if residual {
+                        value = value.add(V::load_bf16(output, count));
                     }
-                    activate(value, activation).store_bf16(&mut output[column..], count);
+                    activate(value, activation).store_bf16(output, count);
                 }
             }
         }

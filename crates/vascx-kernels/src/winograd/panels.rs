@@ -18,7 +18,7 @@ const GAP: usize = 16;
 pub(super) struct Panels<'a> {
     pub(super) band: Band<'a>,
     pub(super) range: Range<usize>,
-    pub(super) epilogue: Epilogue<'a>,
+    pub(super) epilogue: Epilogue,
     /// The rows of results, `[rows, W, channels of the panels]`.
     pub(super) output: &'a mut [f32],
 }
@@ -108,7 +108,7 @@ impl Kernel for Panels<'_> {
                 }
             }
         }
-        self.epilogue.finish::<V>(self.output);
+        self.epilogue.finish::<V, f32>(self.output);
         SCRATCH.set(scratch);
     }
 }
@@ -231,7 +231,7 @@ impl Band<'_> {
                 // Patches begin a pixel above and left of their tiles.
                 let at = (self.image * height + self.first_row + row) * width + x;
                 let at = at.saturating_sub(width) * channels;
-                V::prefetch(values, at..at + TILE * channels);
+                V::prefetch_for_later(values, at..at + TILE * channels);
             }
         }
     }
@@ -317,6 +317,7 @@ impl Panels<'_> {
         let columns = self.columns();
         let rows = self.output.len() / (width * columns);
         let row = blocking.panels * tile.columns;
+        let residual = self.epilogue.residual;
         let floor = V::splat(self.epilogue.floor());
         // Channels of this output, and of the whole one.
         let first = (panel - self.range.start) * tile.columns;
@@ -332,12 +333,16 @@ impl Panels<'_> {
             if whole {
                 for (i, line) in lines.iter().enumerate() {
                     let output = &mut self.output[at + i * width * columns..];
+                    let mut there = [V::splat(0.0); TILE];
+                    if residual {
+                        there = V::load_every(output, columns);
+                    }
                     let [a, b, c, d] = *line;
                     let line = [
-                        floor.max(a.add(bias)),
-                        floor.max(b.add(bias)),
-                        floor.max(c.add(bias)),
-                        floor.max(d.add(bias)),
+                        floor.max(a.add(bias).add(there[0])),
+                        floor.max(b.add(bias).add(there[1])),
+                        floor.max(c.add(bias).add(there[2])),
+                        floor.max(d.add(bias).add(there[3])),
                     ];
                     V::store_every(line, output, columns);
                 }
@@ -346,8 +351,12 @@ impl Panels<'_> {
             for (i, line) in lines.iter().enumerate().take(rows - y) {
                 let at = at + i * width * columns;
                 for (j, value) in line.iter().enumerate().take(width - x) {
-                    let value = floor.max(value.add(bias));
-                    value.store_part(&mut self.output[at + j * columns..], count);
+                    let output = &mut self.output[at + j * columns..];
+                    let mut value = value.add(bias);
+                    if residual {
+                        value = value.add(V::load_part(output, count));
+                    }
+                    floor.max(value).store_part(output, count);
                 }
             }
         }

@@ -2,9 +2,9 @@
 
 use half::bf16;
 use vascx_kernels::{
-    Activation, Affine, Arithmetic, DepthwiseConvolution, Element, Epilogue, GroupNorm,
-    InstructionSet, Neighbours, Shape, Sliding, TileSet, TiledConvolution, TiledTransposedConv2x2,
-    activate_all, combine, convert, global_average, layer_norm, max_pool, resize,
+    Activation, Affine, Arithmetic, DepthwiseConvolution, Element, GroupNorm, InstructionSet,
+    Neighbours, Shape, Sliding, TileSet, TiledConvolution, TiledTransposedConv2x2, activate_all,
+    combine, convert, global_average, layer_norm, max_pool, resize,
 };
 
 use super::convolutions::{Layer, parts, sliding};
@@ -53,7 +53,6 @@ fn check_convolution(mut layer: Layer) {
         .collect();
     let inputs = layer.parts.iter().sum();
     let maps: Vec<_> = layer.maps.iter().map(|map| rounded(map)).collect();
-    let residual = layer.residual.as_deref().map(rounded);
     let parts: Vec<_> = maps
         .iter()
         .map(Vec::as_slice)
@@ -63,12 +62,8 @@ fn check_convolution(mut layer: Layer) {
         let (weights, bias) = (&layer.weights, Some(&layer.bias[..]));
         let convolution =
             TiledConvolution::new(tiles, weights, layer.outputs, inputs, bias, layer.sliding);
-        let mut actual = vec![bf16::NAN; sums.len()];
-        let epilogue = Epilogue {
-            residual: residual.as_deref(),
-            activation: layer.activation,
-        };
-        convolution.run(layer.shape, &parts, epilogue, &mut actual);
+        let mut actual = rounded(&layer.output(sums.len()));
+        convolution.run(layer.shape, &parts, layer.epilogue(), &mut actual);
         let what = format!(
             "{tiles:?} {:?} {:?} {:?}",
             layer.shape, layer.parts, layer.sliding
@@ -243,11 +238,11 @@ fn maps_of_bf16_are_those_of_f32_rounded() {
 /// Runs a kernel on values of both types; the results of bf16 must be those of f32, rounded once.
 fn check_rounded_once(
     what: &str,
-    count: usize,
+    output: &[f32],
     narrow: impl FnOnce(&mut [bf16]),
     wide: impl FnOnce(&mut [f32]),
 ) {
-    let (mut narrow_output, mut wide_output) = (vec![bf16::NAN; count], vec![f32::NAN; count]);
+    let (mut narrow_output, mut wide_output) = (rounded(output), output.to_vec());
     narrow(&mut narrow_output);
     wide(&mut wide_output);
     assert_eq!(narrow_output, rounded(&wide_output), "{what}");
@@ -274,23 +269,24 @@ fn norms_and_arithmetic_of_bf16_are_those_of_f32_rounded_once() {
             activation,
         };
         let (wide, wide_factors) = (widened(&input), widened(&factors));
+        let nothing = vec![f32::NAN; count];
         all_sets(|set| {
             let what = format!("{set:?} {shape:?} {channels} {activation:?}");
             check_rounded_once(
                 &what,
-                count,
+                &nothing,
                 |output| norm.run(set, shape, channels, &input, output),
                 |output| norm.run(set, shape, channels, &wide, output),
             );
             check_rounded_once(
                 &what,
-                count,
+                &nothing,
                 |output| layer_norm(set, 1e-3, affine, &input, output),
                 |output| layer_norm(set, 1e-3, affine, &wide, output),
             );
             check_rounded_once(
                 &what,
-                count,
+                &nothing,
                 |output| activate_all(set, activation, &input, output),
                 |output| activate_all(set, activation, &wide, output),
             );
@@ -298,7 +294,7 @@ fn norms_and_arithmetic_of_bf16_are_those_of_f32_rounded_once() {
             let times = Arithmetic::Multiply;
             check_rounded_once(
                 &what,
-                count,
+                &nothing,
                 |output| combine(set, times, &input, &factors, sizes, output),
                 |output| combine(set, times, &wide, &wide_factors, sizes, output),
             );
@@ -320,21 +316,17 @@ fn depthwise_convolutions_of_bf16_are_those_of_f32_rounded_once() {
         layer.residual = random.bool().then(|| values(&mut random, count));
         round(&mut layer);
         let input = rounded(&layer.maps[0]);
-        let residual = layer.residual.as_deref().map(rounded);
         let bias = values(&mut random, channels);
         all_sets(|set| {
             let (weights, bias) = (&layer.weights, Some(&bias[..]));
             let convolution =
                 DepthwiseConvolution::with_instructions(set, weights, channels, bias, sliding);
-            let epilogue = Epilogue {
-                residual: residual.as_deref(),
-                activation: layer.activation,
-            };
+            let (shape, epilogue) = (layer.shape, layer.epilogue());
             check_rounded_once(
-                &format!("{set:?} {:?} {channels} {sliding:?}", layer.shape),
-                count,
-                |output| convolution.run(layer.shape, &input, epilogue, output),
-                |output| convolution.run(layer.shape, &layer.maps[0], layer.epilogue(), output),
+                &format!("{set:?} {shape:?} {channels} {sliding:?}"),
+                &layer.output(count),
+                |output| convolution.run(shape, &input, epilogue, output),
+                |output| convolution.run(shape, &layer.maps[0], epilogue, output),
             );
         });
     }

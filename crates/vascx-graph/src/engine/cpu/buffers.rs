@@ -27,6 +27,9 @@ pub(super) trait Stored: Element + burn::tensor::Element {
     /// The elements of a contiguous tensor, if they are of this type.
     fn values(tensor: &FlexTensor) -> Option<&[Self]>;
 
+    /// The same to be changed, if nobody else holds them and nothing else is in their memory.
+    fn values_mut(tensor: &mut FlexTensor) -> Option<&mut [Self]>;
+
     /// All that a tensor's memory holds.
     fn storage(tensor: &FlexTensor) -> &[Self];
 }
@@ -36,6 +39,13 @@ macro_rules! stored {
         impl Stored for $element {
             fn values(tensor: &FlexTensor) -> Option<&[Self]> {
                 (TensorMetadata::dtype(tensor) == $dtype).then(|| tensor.as_slice())?
+            }
+
+            fn values_mut(tensor: &mut FlexTensor) -> Option<&mut [Self]> {
+                Self::values(tensor)?;
+                let length = tensor.layout().num_elements();
+                let values = tensor.try_storage_mut::<Self>()?;
+                (values.len() == length).then_some(values)
             }
 
             fn storage(tensor: &FlexTensor) -> &[Self] {

@@ -21,10 +21,10 @@ pub(in crate::engine) use product::multiply;
 
 use super::buffers::{Buffer, Stored};
 use super::maps::window;
-use super::{Map, compute, flex_of, map, narrowed, primitive, split};
+use super::{Map, compute, described, flex_of, primitive, split};
 use crate::engine::convolution::{FusedConvolution, activated, folded};
 use crate::engine::weight_cache::WeightCache;
-use crate::mapped_file;
+use crate::{mapped_file, work};
 
 /// Fewest channels for which Winograd's transforms pay.
 const LEAST_WINOGRAD_CHANNELS: usize = 12;
@@ -132,10 +132,11 @@ fn pack<B: Backend>(layer: &FusedConvolution<B>, sliding: Sliding) -> Kernel {
     }
 }
 
+/// Takes the residual where there is an answer, and writes that onto it if nobody else holds it.
 pub(in crate::engine) fn convolve<B: Backend>(
     layer: &FusedConvolution<B>,
     inputs: &[Tensor<B, 4>],
-    residual: Option<&Tensor<B, 4>>,
+    residual: &mut Option<Tensor<B, 4>>,
 ) -> Option<Tensor<B, 4>> {
     let conv = layer.conv;
     let [outputs, channels, ..] = conv.weight.dims();
@@ -150,12 +151,15 @@ pub(in crate::engine) fn convolve<B: Backend>(
         .collect::<Option<_>>()?;
     let (shape, dtype) = (maps.first()?.shape, maps.first()?.dtype());
     let results = sliding.output(shape)?;
-    let residual = residual_of(residual, (results, outputs))?;
     let alike = |map: &Map| map.dtype() == dtype && map.shape == shape;
-    if !maps.iter().all(alike) || residual.as_ref().is_some_and(|map| map.dtype() != dtype) {
+    if !maps.iter().all(alike) {
         return None;
     }
     let kernel = kernel_of(layer, sliding)?;
+    if matches!(*kernel, Kernel::Tiled(_)) && dtype != DType::BF16 {
+        return None;
+    }
+    let residual = take_residual(residual, (results, outputs), dtype)?;
     let call = Call {
         kernel: &kernel,
         shape,
@@ -165,44 +169,34 @@ pub(in crate::engine) fn convolve<B: Backend>(
     };
     let (activation, rest) = split(layer.activation);
     let output = match (&*kernel, dtype) {
-        (Kernel::Tiled(kernel), DType::BF16) => {
-            let output = call.compute(
-                &maps,
-                residual.as_ref(),
-                activation,
-                |parts, epilogue, output| {
-                    kernel.run(shape, parts, epilogue, output);
-                },
-            );
-            map(output, results, outputs)
+        (Kernel::Tiled(kernel), _) => {
+            call.compute(&maps, residual, activation, |parts, epilogue, output| {
+                kernel.run(shape, parts, epilogue, output);
+            })
         }
-        (Kernel::Tiled(_), _) => return None,
         (Kernel::Depthwise(kernel), DType::BF16) => {
-            let output = call.compute::<bf16>(
-                &maps,
-                residual.as_ref(),
-                activation,
-                |parts, epilogue, output| {
-                    kernel.run(shape, parts[0].0, epilogue, output);
-                },
-            );
-            map(output, results, outputs)
+            call.compute::<bf16>(&maps, residual, activation, |parts, epilogue, output| {
+                kernel.run(shape, parts[0].0, epilogue, output);
+            })
         }
         (kernel, dtype) => {
             let maps: Vec<Map> = maps.into_iter().map(Map::widened).collect();
             let residual = residual.map(Map::widened);
-            let output = call.compute(
-                &maps,
-                residual.as_ref(),
-                activation,
-                |parts, epilogue, output| match kernel {
-                    Kernel::Winograd(kernel) => kernel.run(shape, parts, epilogue, output),
-                    Kernel::Product(kernel) => kernel.run(shape, parts, epilogue, output),
-                    Kernel::Depthwise(kernel) => kernel.run(shape, parts[0].0, epilogue, output),
-                    _ => unreachable!("packed by a convolution, and not for tiles"),
-                },
-            );
-            narrowed(output, dtype, results, outputs)
+            let output =
+                call.compute(
+                    &maps,
+                    residual,
+                    activation,
+                    |parts, epilogue, output| match kernel {
+                        Kernel::Winograd(kernel) => kernel.run(shape, parts, epilogue, output),
+                        Kernel::Product(kernel) => kernel.run(shape, parts, epilogue, output),
+                        Kernel::Depthwise(kernel) => {
+                            kernel.run(shape, parts[0].0, epilogue, output);
+                        }
+                        _ => unreachable!("packed by a convolution, and not for tiles"),
+                    },
+                );
+            output.narrowed(dtype)
         }
     };
     Some(activated(tensor(output), rest))
@@ -219,49 +213,62 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// The results, in the residual's place where there is one.
     fn compute<E: Stored>(
         &self,
         maps: &[Map],
-        residual: Option<&Map>,
+        residual: Option<Map>,
         activation: vascx_kernels::Activation,
-        run: impl FnOnce(&[(&[E], usize)], Epilogue<E>, &mut [E]),
-    ) -> Buffer<E> {
+        run: impl FnOnce(&[(&[E], usize)], Epilogue, &mut [E]),
+    ) -> Map {
         let epilogue = Epilogue {
-            residual: residual.map(Map::values),
+            residual: residual.is_some(),
             activation,
         };
         let parts: Vec<(&[E], usize)> = maps
             .iter()
             .map(|map| (map.values(), map.channels))
             .collect();
-        let added = epilogue.residual.map_or(0, <[E]>::len);
+        let length = self.results.pixels() * self.outputs;
+        let added = if epilogue.residual { length } else { 0 };
         let inputs: usize = parts.iter().map(|(_, channels)| channels).sum();
         let read = self.shape.pixels() * inputs + added + self.outputs * self.depth;
         let size = (self.results, self.outputs);
-        compute(self.kernel.name(), size, self.depth, read, |output| {
-            run(&parts, epilogue, output);
+        let layer = described::<E>(self.kernel.name(), size, self.depth, read);
+        work::layer(layer, || {
+            let mut output = residual
+                .unwrap_or_else(|| Map::new(Buffer::<E>::new(length), self.results, self.outputs));
+            run(&parts, epilogue, output.values_mut());
+            output
         })
     }
 }
 
-/// What is to be added to a result of some size; `None` if it has another.
+/// Takes what is to be added to a result of some size and type; `None` if it has another. What was taken
+/// holds its memory alone if the tensor did.
 #[allow(clippy::option_option)]
-fn residual_of<B: Backend>(
-    residual: Option<&Tensor<B, 4>>,
+fn take_residual<B: Backend>(
+    residual: &mut Option<Tensor<B, 4>>,
     size: (Shape, usize),
+    dtype: DType,
 ) -> Option<Option<Map>> {
-    let Some(residual) = residual else {
+    let Some(tensor) = residual.as_ref() else {
         return Some(None);
     };
-    let residual = Map::of(&flex_of(residual)?)?;
-    ((residual.shape, residual.channels) == size).then_some(Some(residual))
+    let map = Map::of(&flex_of(tensor)?)?;
+    if (map.shape, map.channels) != size || map.dtype() != dtype {
+        return None;
+    }
+    *residual = None;
+    Some(Some(map))
 }
 
+/// As [`convolve`].
 pub(in crate::engine) fn convolve_scaled<B: Backend>(
     layer: &FusedConvolution<B>,
     input: &Tensor<B, 4>,
     factors: &Tensor<B, 4>,
-    residual: Option<&Tensor<B, 4>>,
+    residual: &mut Option<Tensor<B, 4>>,
 ) -> Option<Tensor<B, 4>> {
     let conv = layer.conv;
     let [outputs, inputs, ..] = conv.weight.dims();
@@ -279,24 +286,23 @@ pub(in crate::engine) fn convolve_scaled<B: Backend>(
         return None;
     }
     let factors = Map::of(&flex_of(factors)?)?;
-    let residual = residual_of(residual, (shape, outputs))?;
     let kernel = kernel_of(layer, POINTWISE)?;
-    let Kernel::Product(kernel) = &*kernel else {
+    let Kernel::Product(product) = &*kernel else {
         unreachable!("packed by the layer itself")
     };
-    let (activation, rest) = split(layer.activation);
-    let epilogue = Epilogue {
-        residual: residual.as_ref().map(Map::values),
-        activation,
+    let residual = take_residual(residual, (shape, outputs), DType::F32)?;
+    let call = Call {
+        kernel: &kernel,
+        shape,
+        results: shape,
+        outputs,
+        depth: inputs,
     };
-    let values = input.values::<f32>();
-    let added = epilogue.residual.map_or(0, <[f32]>::len);
-    let read = values.len() + added + inputs * outputs;
-    let output = compute("product", (shape, outputs), inputs, read, |output| {
-        kernel.run_scaled(shape, values, factors.values(), epilogue, output);
+    let (activation, rest) = split(layer.activation);
+    let output = call.compute(&[input], residual, activation, |parts, epilogue, output| {
+        product.run_scaled(shape, parts[0].0, factors.values(), epilogue, output);
     });
-    let output = tensor(map(output, shape, outputs));
-    Some(activated(output, rest))
+    Some(activated(tensor(output), rest))
 }
 
 /// Fewest pixels of an image that make it worth to expand a row at a time: all weights are read for
@@ -349,14 +355,14 @@ pub(in crate::engine) fn convolve_expanded<B: Backend>(
         let averages = averages.as_deref_mut();
         convolve.run_expanded((expand, between), shape, values, epilogue, output, averages);
     });
-    let output = tensor(narrowed(output, dtype, results, outputs));
+    let output = Map::new(output, results, outputs).narrowed(dtype);
     let point = Shape {
         height: 1,
         width: 1,
         ..results
     };
-    let averages = averages.map(|averages| tensor(narrowed(averages, dtype, point, outputs)));
-    Some((activated(output, rest), averages))
+    let averages = averages.map(|averages| Map::new(averages, point, outputs).narrowed(dtype));
+    Some((activated(tensor(output), rest), averages.map(tensor)))
 }
 
 /// Fewest results in a row that make it worth to compute rows one by one: all weights are read for each.
@@ -393,8 +399,8 @@ pub(in crate::engine) fn convolve_pooled<B: Backend>(
     let output = compute("pooled", (pooled, outputs), depth, read, |output| {
         kernel.run_pooled(shape, &[(values, inputs)], activation, window, output);
     });
-    let output = tensor(narrowed(output, dtype, pooled, outputs));
-    Some((output, results.pixels() * outputs))
+    let output = Map::new(output, pooled, outputs).narrowed(dtype);
+    Some((tensor(output), results.pixels() * outputs))
 }
 
 pub(in crate::engine) fn convolve_transposed<B: Backend>(
@@ -438,17 +444,16 @@ pub(in crate::engine) fn convolve_transposed<B: Backend>(
     let identity = vascx_kernels::Activation::Identity;
     let output = match (&*kernel, dtype) {
         (Kernel::TiledTransposed(kernel), DType::BF16) => {
-            let output = call.compute(&[input], None, identity, |parts, _, output| {
+            call.compute(&[input], None, identity, |parts, _, output| {
                 kernel.run(shape, parts[0].0, output);
-            });
-            map(output, doubled, outputs)
+            })
         }
         (Kernel::Transposed(kernel), dtype) => {
             let input = input.widened();
             let output = call.compute(&[input], None, identity, |parts, _, output| {
                 kernel.run(shape, parts[0].0, output);
             });
-            narrowed(output, dtype, doubled, outputs)
+            output.narrowed(dtype)
         }
         _ => return None,
     };
@@ -473,8 +478,8 @@ fn values(contiguous: &FlexTensor) -> &[f32] {
     contiguous.as_slice().expect("contiguous f32")
 }
 
-fn tensor<B: Backend>(flex: FlexTensor) -> Tensor<B, 4> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive::<B>(flex)))
+fn tensor<B: Backend>(map: Map) -> Tensor<B, 4> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive::<B>(map.into_tensor())))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use half::bf16;
 use vascx_kernels::{Affine, GroupNorm, InstructionSet, Neighbours, Shape, Sliding};
 
 use super::buffers::Stored;
-use super::{Map, cast, compute, flex, line, map, narrowed, primitive, split};
+use super::{Map, cast, compute, flex, line, primitive, split};
 use crate::Activation;
 
 /// How a pooling's window moves, if its padding is the same on opposite sides.
@@ -54,7 +54,7 @@ fn largest<E: Stored>(window: Sliding, input: &Map, results: Shape) -> FlexTenso
         let set = InstructionSet::current();
         vascx_kernels::max_pool(set, shape, channels, window, values, output);
     });
-    map(output, results, channels)
+    Map::new(output, results, channels).into_tensor()
 }
 
 /// The mean over all pixels, `[N, C, 1, 1]`.
@@ -80,7 +80,8 @@ pub(in crate::engine) fn global_average<B: Backend>(
             vascx_kernels::global_average(set, shape, channels, values, output);
         }
     });
-    Some(primitive::<B>(narrowed(output, dtype, point, channels)))
+    let averages = Map::new(output, point, channels).narrowed(dtype);
+    Some(primitive::<B>(averages.into_tensor()))
 }
 
 /// Normalises groups of channels; scale and shift are `[C]`.
@@ -116,7 +117,7 @@ fn group_normalised<E: Stored>(norm: GroupNorm, input: &Map) -> FlexTensor {
     let output = compute("group norm", (shape, channels), 0, values.len(), |output| {
         norm.run(InstructionSet::current(), shape, channels, values, output);
     });
-    map(output, shape, channels)
+    Map::new(output, shape, channels).into_tensor()
 }
 
 /// Normalises over the last axes, as many values as scale and shift have.
@@ -190,5 +191,5 @@ fn resized<E: Stored>(input: &Map, axes: [&[Neighbours]; 2], results: Shape) -> 
         let set = InstructionSet::current();
         vascx_kernels::resize(set, shape, channels, axes, values, output);
     });
-    map(output, results, channels)
+    Map::new(output, results, channels).into_tensor()
 }

@@ -104,9 +104,34 @@ impl Map {
         TensorMetadata::dtype(&self.last)
     }
 
+    /// The map of values `[N, H, W, C]`.
+    fn new<E: Stored>(values: Buffer<E>, shape: Shape, channels: usize) -> Self {
+        Self {
+            shape,
+            channels,
+            last: values.into_tensor([shape.images, shape.height, shape.width, channels]),
+        }
+    }
+
+    /// The tensor `[N, C, H, W]`.
+    fn into_tensor(self) -> FlexTensor {
+        self.last.permute(&[0, 3, 1, 2])
+    }
+
     /// The values, of the map's own type.
     fn values<E: Stored>(&self) -> &[E] {
         E::values(&self.last).expect("contiguous, of this type")
+    }
+
+    /// The values, of the map's own type, to be changed: those of a copy if anybody else holds them.
+    fn values_mut<E: Stored>(&mut self) -> &mut [E] {
+        if E::values_mut(&mut self.last).is_none() {
+            let values = self.values::<E>();
+            let mut copy = Buffer::new(values.len());
+            copy.copy_from_slice(values);
+            *self = Self::new(copy, self.shape, self.channels);
+        }
+        E::values_mut(&mut self.last).expect("nobody else's")
     }
 
     /// The same map in f32.
@@ -114,13 +139,22 @@ impl Map {
         if self.dtype() == DType::F32 {
             return self;
         }
-        let mut wide = Buffer::<f32>::new(self.last.layout().num_elements());
-        vascx_kernels::convert::<bf16, f32>(self.values(), &mut wide);
-        let sizes = self.last.layout().shape().clone();
-        Self {
-            last: wide.into_tensor(sizes),
-            ..self
+        self.converted::<bf16, f32>()
+    }
+
+    /// A map of f32 in the type of a network.
+    fn narrowed(self, dtype: DType) -> Self {
+        if dtype == DType::F32 {
+            return self;
         }
+        self.converted::<f32, bf16>()
+    }
+
+    fn converted<I: Stored, O: Stored>(&self) -> Self {
+        let values = self.values::<I>();
+        let mut output = Buffer::<O>::new(values.len());
+        vascx_kernels::convert(values, &mut output);
+        Self::new(output, self.shape, self.channels)
     }
 }
 
@@ -136,39 +170,12 @@ fn put_last<E: Stored>(tensor: &FlexTensor, shape: Shape, channels: usize) -> Op
     Some(last.into_tensor([images, height, width, channels]))
 }
 
-/// A map of a kernel of f32 in the type of its inputs.
-fn narrowed(output: Buffer<f32>, dtype: DType, shape: Shape, channels: usize) -> FlexTensor {
-    if dtype == DType::F32 {
-        map(output, shape, channels)
-    } else {
-        map(narrow(&output), shape, channels)
-    }
-}
-
-/// Rounds values.
-fn narrow(output: &[f32]) -> Buffer<bf16> {
-    let mut narrow = Buffer::new(output.len());
-    vascx_kernels::convert(output, &mut narrow);
-    narrow
-}
-
 /// The same map with its channels last in memory.
 pub(super) fn channels_last<B: Backend>(
     map: &B::FloatTensorPrimitive,
 ) -> Option<B::FloatTensorPrimitive> {
     let map = Map::of(&flex::<B>(map)?)?;
-    Some(primitive::<B>(map.last.permute(&[0, 3, 1, 2])))
-}
-
-/// The tensor `[N, C, H, W]` of values `[N, H, W, C]`.
-fn map<E: Stored>(values: Buffer<E>, shape: Shape, channels: usize) -> FlexTensor {
-    let Shape {
-        images,
-        height,
-        width,
-    } = shape;
-    let last = values.into_tensor([images, height, width, channels]);
-    last.permute(&[0, 3, 1, 2])
+    Some(primitive::<B>(map.into_tensor()))
 }
 
 /// The result `[N, H, W, C]` of a kernel in reused memory. For benchmarks: its kernel's name, its
@@ -180,19 +187,28 @@ fn compute<E: Stored>(
     read: usize,
     run: impl FnOnce(&mut [E]),
 ) -> Buffer<E> {
-    let length = shape.pixels() * channels;
-    let layer = Layer {
-        kernel,
-        shape: vec![shape.images, channels, shape.height, shape.width],
-        depth,
-        bytes: size_of::<E>() * (read + length),
-        seconds: 0.0,
-    };
+    let layer = described::<E>(kernel, (shape, channels), depth, read);
     work::layer(layer, || {
-        let mut output = Buffer::new(length);
+        let mut output = Buffer::new(shape.pixels() * channels);
         run(&mut output);
         output
     })
+}
+
+/// What benchmarks tell of a kernel's run.
+fn described<E>(
+    kernel: &'static str,
+    (shape, channels): (Shape, usize),
+    depth: usize,
+    read: usize,
+) -> Layer {
+    Layer {
+        kernel,
+        shape: vec![shape.images, channels, shape.height, shape.width],
+        depth,
+        bytes: size_of::<E>() * (read + shape.pixels() * channels),
+        seconds: 0.0,
+    }
 }
 
 /// The sizes of values that are no map, as if they were one.

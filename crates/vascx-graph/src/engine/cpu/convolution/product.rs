@@ -3,7 +3,7 @@
 use burn::tensor::{DType, FloatDType, Shape as TensorShape, backend::Backend};
 use vascx_kernels::{Convolution, Shape, TiledConvolution};
 
-use super::super::{Map, cast, flex, narrow, primitive, split};
+use super::super::{Map, cast, flex, primitive, split};
 use super::{Call, Kernel, POINTWISE, Packed, kernel, tiles_for, values};
 use crate::Activation;
 
@@ -61,23 +61,18 @@ pub(in crate::engine) fn multiply<B: Backend>(
     let shape = TensorShape::from(shape);
     let output = match (&*kernel, input.dtype()) {
         (Kernel::Tiled(kernel), DType::BF16) => {
-            let output = call.compute(&[input], None, activation, |parts, epilogue, output| {
+            call.compute(&[input], None, activation, |parts, epilogue, output| {
                 kernel.run(rows, parts, epilogue, output);
-            });
-            output.into_tensor(shape)
+            })
         }
         (Kernel::Product(kernel), dtype) => {
             let input = input.widened();
             let output = call.compute(&[input], None, activation, |parts, epilogue, output| {
                 kernel.run(rows, parts, epilogue, output);
             });
-            if dtype == DType::BF16 {
-                narrow(&output).into_tensor(shape)
-            } else {
-                output.into_tensor(shape)
-            }
+            output.narrowed(dtype)
         }
         _ => return None,
     };
-    Some(primitive::<B>(output))
+    Some(primitive::<B>(output.last.reshape(shape)))
 }

@@ -148,6 +148,52 @@ fn gates_multiply_the_weights_where_those_are_fewer() {
     assert_eq!(kernels(4), ["arithmetic", "product"]);
 }
 
+#[test]
+fn sums_take_the_place_of_residuals_that_nobody_else_holds() {
+    let device = Default::default();
+    let start = |map: &Tensor<Flex, 4>| f32::storage(&flex_of(map).unwrap()).as_ptr();
+    for config in [
+        square([16, 16], 3),
+        square([16, 16], 1),
+        square([16, 16], 3).with_groups(16),
+    ] {
+        let conv = config.init::<Flex>(&device);
+        let packed = engine::Packed::default();
+        let layer = engine::FusedConvolution {
+            activation: Some(Activation::Silu),
+            ..engine::FusedConvolution::bare(&packed, &conv)
+        };
+        let random = || Tensor::random([2, 16, 9, 9], Distribution::Default, &device);
+        let map: Tensor<Flex, 4> = engine::laid_out(random(), false);
+        let expected = |residual: &Tensor<Flex, 4>| {
+            let sum = conv.forward(map.clone()) + residual.clone();
+            Activation::Silu.forward(sum).into_data()
+        };
+        let run = |residual| layer.forward_onto(vec![map.clone()], Some(residual));
+        let tolerance = burn::tensor::Tolerance::<f32>::rel_abs(1e-5, 1e-5);
+
+        let residual = engine::laid_out(random(), false);
+        let (before, sum, held) = (residual.to_data(), expected(&residual), start(&residual));
+        let output = run(residual.clone());
+        assert_ne!(start(&output), held, "held here");
+        output.into_data().assert_approx_eq(&sum, tolerance);
+        residual.to_data().assert_eq(&before, true);
+
+        let output = run(residual);
+        assert_eq!(start(&output), held, "given away");
+        output.into_data().assert_approx_eq(&sum, tolerance);
+
+        let sum = expected(&map);
+        let output = run(map.clone());
+        output.into_data().assert_approx_eq(&sum, tolerance);
+        // A part of a map is not all that its memory holds.
+        let both = Tensor::cat(vec![random(), random()], 0);
+        let part = engine::laid_out(both, false).narrow(0, 2, 2);
+        let sum = expected(&part);
+        run(part).into_data().assert_approx_eq(&sum, tolerance);
+    }
+}
+
 /// On tiles where the machine has some, else on kernels of f32, and close to those either way.
 #[test]
 fn bf16_has_its_own_road() {

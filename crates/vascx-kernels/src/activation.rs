@@ -83,9 +83,11 @@ impl Epilogue {
         if self.is_quick() || range.len() == columns {
             return self.finish::<V, E>(output);
         }
-        for output in output.chunks_exact_mut(columns) {
-            self.finish::<V, E>(&mut output[range.clone()]);
-        }
+        for_activation!(self.activation, |activation| {
+            for output in output.chunks_exact_mut(columns) {
+                each::<V, E>(activation, &mut output[range.clone()]);
+            }
+        });
     }
 }
 
@@ -158,39 +160,33 @@ fn hard_sigmoid<V: Vector>(x: V) -> V {
     V::splat(1.0).min(V::splat(0.0).max(line))
 }
 
-/// `x / 2 · (1 + erf(x / √2))`. The error function is z times a quotient of polynomials in z², fitted
-/// by least squares, reweighted until the largest error was least, and raised by 1e-7 so that it
-/// reaches 1 where the true one rounds to 1.
+/// `x · (1/2 + erf(x / √2) / 2)`. Half the error function is x times a quotient of polynomials in x²,
+/// fitted by least squares, reweighted until the largest error was least, and raised by 1e-7 so that it
+/// reaches 1/2 where the true one rounds to that.
 #[inline(always)]
 fn gelu<V: Vector>(x: V) -> V {
     const NUMERATOR: [f32; 5] = [
-        2.992_134_8e-4,
-        4.379_305e-3,
-        0.054_602_083,
-        0.204_665_41,
-        1.128_378_3,
+        6.611_746_4e-6,
+        1.935_397_7e-4,
+        4.826_188e-3,
+        0.036_180_075,
+        0.398_941_96,
     ];
-    const DENOMINATOR: [f32; 5] = [
-        1.313_291_4e-3,
-        0.016_181_327,
-        0.119_981_06,
-        0.514_705_5,
-        1.0,
-    ];
+    const DENOMINATOR: [f32; 5] = [8.208_071e-5, 2.022_666e-3, 0.029_995_264, 0.257_352_74, 1.0];
+    /// 4 √2; beyond it the distribution function is 0 or 1.
+    const MOST: f32 = 5.656_854;
     // Bounds come first: in this order NaN stays NaN.
-    let z = x.mul(V::splat(std::f32::consts::FRAC_1_SQRT_2));
-    let z = V::splat(4.0).min(V::splat(-4.0).max(z));
-    let square = z.mul(z);
-    let mut numerator = V::splat(1.940_685_5e-6);
-    let mut denominator = V::splat(3.772_255e-5);
+    let near = V::splat(MOST).min(V::splat(-MOST).max(x));
+    let square = near.mul(near);
+    let mut numerator = V::splat(2.144_174_8e-8);
+    let mut denominator = V::splat(1.178_829_7e-6);
     for (above, below) in NUMERATOR.into_iter().zip(DENOMINATOR) {
         numerator = numerator.mul_add(square, V::splat(above));
         denominator = denominator.mul_add(square, V::splat(below));
     }
-    let erf = z.mul(numerator).quotient(denominator);
-    let erf = V::splat(1.0).min(V::splat(-1.0).max(erf));
-    let half = x.mul(V::splat(0.5));
-    half.mul_add(erf, half)
+    let half = V::splat(0.5);
+    let distribution = near.mul(numerator).quotient(denominator).add(half);
+    x.mul(V::splat(1.0).min(V::splat(0.0).max(distribution)))
 }
 
 /// 1 + e⁻ˣ within 4e-7 of itself; minus infinity gives the largest result.

@@ -25,19 +25,30 @@ const BLOCK_VALUES: usize = 64 << 10;
 /// Values of a map that the third-level cache does not hold beside others.
 const FAR: usize = 4 << 20;
 
-/// Units (pixels or rows) per block: at least one, and as many blocks for every thread, where there
-/// are few. `values` are a unit's inputs and results.
-fn block(units: usize, values: usize, results_per_unit: usize) -> usize {
+/// What it takes to begin a block, in results.
+const BEGINNING: usize = 6;
+
+/// Units (pixels or rows) per block, of those sizes that are wanted: about as many as the cache holds with their
+/// inputs and results, `values` each, but so that no thread waits long for another. With blocks of one
+/// size for all layers, it was up to a twentieth of the time.
+fn block(
+    units: usize,
+    values: usize,
+    results_per_unit: usize,
+    wanted: impl Fn(usize) -> bool,
+) -> usize {
     let least = LEAST_RESULTS.div_ceil(results_per_unit);
     let most = (MOST_RESULTS / results_per_unit).max(least);
-    let blocks = units.div_ceil((BLOCK_VALUES / values).clamp(least, most));
+    let fitting = (BLOCK_VALUES / values).clamp(least, most);
     let threads = rayon::current_num_threads();
-    let blocks = if blocks < 8 * threads {
-        blocks.next_multiple_of(threads)
-    } else {
-        blocks
+    let least = fitting.div_ceil(2).min(units.div_ceil(threads));
+    let most = most.min(fitting + fitting / 2);
+    let longest = |&block: &usize| {
+        let blocks = units.div_ceil(block).div_ceil(threads);
+        blocks * (block * results_per_unit + BEGINNING)
     };
-    units.div_ceil(blocks)
+    let sizes = (least..=most).filter(|&block| wanted(block));
+    sizes.min_by_key(longest).unwrap_or(most)
 }
 
 /// How a kernel moves over the image; height before width.
@@ -235,7 +246,7 @@ impl Convolution {
         let bands = Bands::new(self, shape, results, parts, far);
         let result_row = results.width * matrix.columns;
         let values = bands.row * sliding.stride[0] + results.width * matrix.columns.min(FINISHED);
-        let block = block(results.height, values, results.width);
+        let block = block(results.height, values, results.width, |_| true);
         let images = output.par_chunks_exact_mut(results.height * result_row);
         images.enumerate().for_each(|(image, output)| {
             let outputs = output.par_chunks_mut(block * result_row).enumerate();
@@ -353,8 +364,10 @@ fn run_pixels(
         inputs, columns, ..
     } = *matrix;
     let pixels = output.len() / columns;
-    let block = block(pixels, inputs.min(DEPTH) + columns.min(FINISHED), 1);
-    let block = matrix.tile.whole_rows(block);
+    let values = inputs.min(DEPTH) + columns.min(FINISHED);
+    let block = block(pixels, values, 1, |block| {
+        matrix.tile.whole_rows(block) == block
+    });
     let far = output.len() > FAR;
     let inputs_of_blocks = input.par_chunks(block * inputs);
     let blocks = output.par_chunks_mut(block * columns).zip(inputs_of_blocks);

@@ -229,11 +229,15 @@ struct ToPixels<'a> {
 impl Sink for ToPixels<'_> {
     #[inline(always)]
     fn ask_for<V: Vector, const ROWS: usize>(&self, row: usize) {
-        if self.asks {
-            for row in row..row + ROWS {
-                let first = row * self.columns + self.first;
-                V::prefetch(self.output, first..first + self.width);
-            }
+        if !self.asks {
+            return;
+        }
+        for row in row..row + ROWS {
+            // The next panel's results: of a short sum, the panel's own would come too late. The first
+            // panel's are asked for, too, as no other has done that.
+            let at = row * self.columns + self.first;
+            let first = if self.first == 0 { at } else { at + self.width };
+            V::prefetch(self.output, first..at + 2 * self.width);
         }
     }
 

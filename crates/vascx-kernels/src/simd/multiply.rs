@@ -8,7 +8,8 @@ use std::arch::x86_64::{__m256, __m512, _mm256_setzero_ps, _mm512_setzero_ps};
 const UNROLLED: usize = 4;
 
 /// A line of a panel times a value of every row; `$k` is the place of both in the round. A line is two
-/// vectors or one, of so many bytes each, and is asked for 16 lines ahead, as in the plain loop.
+/// vectors or one, of so many bytes each. Lines of two vectors are asked for 32 lines ahead, or what lies beyond
+/// the second-level cache comes too late; those of one, 16, as in the plain loop.
 macro_rules! line {
     (2, $bytes:literal, [$($ahead:literal)*], $k:literal,
      $($address:literal $left:ident $right:ident;)*) => {
@@ -112,14 +113,14 @@ macro_rules! multiply {
     };
 }
 
-multiply!(multiply_4x2, "avx2,fma", __m256 in ymm_reg from _mm256_setzero_ps, 4, 2, 32, [1024], [second value],
+multiply!(multiply_4x2, "avx2,fma", __m256 in ymm_reg from _mm256_setzero_ps, 4, 2, 32, [2048], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;
     "{b}" s3 t3;
 );
 
-multiply!(multiply_6x2, "avx2,fma", __m256 in ymm_reg from _mm256_setzero_ps, 6, 2, 32, [1024], [second value],
+multiply!(multiply_6x2, "avx2,fma", __m256 in ymm_reg from _mm256_setzero_ps, 6, 2, 32, [2048], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;
@@ -139,7 +140,7 @@ multiply!(multiply_8x1, "avx512f", __m512 in zmm_reg from _mm512_setzero_ps, 8, 
     "{c} + {stride}" s7;
 );
 
-multiply!(multiply_8x2, "avx512f", __m512 in zmm_reg from _mm512_setzero_ps, 8, 2, 64, [2048 2112], [second value],
+multiply!(multiply_8x2, "avx512f", __m512 in zmm_reg from _mm512_setzero_ps, 8, 2, 64, [4096 4160], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;
@@ -165,7 +166,7 @@ multiply!(multiply_12x1, "avx512f", __m512 in zmm_reg from _mm512_setzero_ps, 12
     "{d} + 2 * {stride}" s11;
 );
 
-multiply!(multiply_12x2, "avx512f", __m512 in zmm_reg from _mm512_setzero_ps, 12, 2, 64, [2048 2112], [second value],
+multiply!(multiply_12x2, "avx512f", __m512 in zmm_reg from _mm512_setzero_ps, 12, 2, 64, [4096 4160], [second value],
     "{a}" s0 t0;
     "{a} + {stride}" s1 t1;
     "{a} + 2 * {stride}" s2 t2;

@@ -158,7 +158,7 @@ fn expanded() {
                 (&expansion, Activation::Silu),
                 shape,
                 black_box(&input),
-                Activation::Silu.into(),
+                Activation::Silu,
                 &mut output,
                 Some(&mut averages),
             );
@@ -178,7 +178,7 @@ fn memory() {
         let weights = vec![0.01; channels * kernel * kernel];
         let convolution = DepthwiseConvolution::new(&weights, channels, None, sliding(kernel, 1));
         time(&format!("depthwise {kernel} × {kernel}"), bytes, || {
-            let identity = Activation::Identity.into();
+            let identity = Activation::Identity;
             convolution.run(shape, black_box(&input), identity, &mut output);
         });
     }

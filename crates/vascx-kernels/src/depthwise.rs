@@ -82,9 +82,15 @@ impl DepthwiseConvolution {
     ///
     /// # Panics
     /// When the sizes of input or output do not fit.
-    pub fn run<E: Element>(&self, shape: Shape, input: &[E], epilogue: Epilogue, output: &mut [E]) {
+    pub fn run<E: Element>(
+        &self,
+        shape: Shape,
+        input: &[E],
+        activation: Activation,
+        output: &mut [E],
+    ) {
         assert_eq!(input.len(), shape.pixels() * self.channels, "input's size");
-        self.run_on(shape, Source::Map(input), epilogue, output, None);
+        self.run_on(shape, Source::Map(input), activation, output, None);
     }
 
     /// Convolves what a 1 × 1 convolution with stride 1 and an activation make of `[N, H, W, C]`,
@@ -98,11 +104,11 @@ impl DepthwiseConvolution {
         expansion: (&Convolution, Activation),
         shape: Shape,
         input: &[f32],
-        epilogue: Epilogue,
+        activation: Activation,
         output: &mut [f32],
         averages: Option<&mut [f32]>,
     ) {
-        let (convolution, activation) = expansion;
+        let (convolution, between) = expansion;
         let matrix = convolution.matrix_of_pixels();
         let matrix = matrix.expect("a 1 × 1 convolution with stride 1");
         assert_eq!(matrix.columns, self.channels, "channels between the two");
@@ -111,16 +117,16 @@ impl DepthwiseConvolution {
         let source = Source::Expanded {
             map: input,
             matrix,
-            activation,
+            activation: between,
         };
-        self.run_on(shape, source, epilogue, output, averages);
+        self.run_on(shape, source, activation, output, averages);
     }
 
     fn run_on<E: Element>(
         &self,
         shape: Shape,
         source: Source<E>,
-        epilogue: Epilogue,
+        activation: Activation,
         output: &mut [E],
         averages: Option<&mut [f32]>,
     ) {
@@ -152,7 +158,7 @@ impl DepthwiseConvolution {
                     image,
                     first_row: band * rows,
                     width: results.width,
-                    epilogue,
+                    epilogue: activation.into(),
                     output,
                     sums: &mut sums,
                 });
@@ -287,18 +293,12 @@ impl<E: Element> Band<'_, E> {
                     (5, 2, 1) => window.sums_of::<5, 2>(),
                     _ => window.sums(),
                 };
-                let pixels = TOGETHER.min(self.width - x);
-                let count = V::LANES.min(left - lane);
-                let at = (row * self.width + x) * channels + channel + lane;
-                if self.epilogue.residual {
-                    for (index, sum) in sums.iter_mut().enumerate().take(pixels) {
-                        let residual = &self.output[at + index * channels..];
-                        *sum = sum.add(E::load(residual, count));
-                    }
-                }
                 for sum in &mut sums {
                     *sum = floor.max(*sum);
                 }
+                let pixels = TOGETHER.min(self.width - x);
+                let count = V::LANES.min(left - lane);
+                let at = (row * self.width + x) * channels + channel + lane;
                 if E::ROUNDED {
                     self.activate(&mut sums);
                 }

@@ -70,7 +70,8 @@ pub(super) fn absorb_norm(
     }
 }
 
-/// Lets a convolution whose result is only added to something do the sum itself. (Where that
+/// Lets a convolution whose result is only added to something do the sum itself, unless it has groups:
+/// a pass of its own costs depthwise kernels less than a look for a residual with every vector. (Where that
 /// something has another shape, running it falls back to a sum that broadcasts.)
 pub(super) fn absorb_sum(uses: &[usize], steps: &mut [Step], index: usize, terms: [Arg; 2]) {
     let [a, b] = terms;
@@ -85,6 +86,7 @@ pub(super) fn absorb_sum(uses: &[usize], steps: &mut [Step], index: usize, terms
                     residual: false,
                     conv: FusedConv {
                         activation: None,
+                        conv: Conv { groups: 1, .. },
                         ..
                     },
                     ..

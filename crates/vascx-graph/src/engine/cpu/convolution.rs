@@ -144,6 +144,10 @@ pub(in crate::engine) fn convolve<B: Backend>(
     if depthwise && (channels != 1 || outputs != conv.groups || inputs.len() != 1) {
         return None;
     }
+    // Depthwise kernels add none, and plans let none do it.
+    if depthwise && residual.is_some() {
+        return None;
+    }
     let sliding = sliding(conv)?;
     let maps: Vec<Map> = inputs
         .iter()
@@ -176,7 +180,7 @@ pub(in crate::engine) fn convolve<B: Backend>(
         }
         (Kernel::Depthwise(kernel), DType::BF16) => {
             call.compute::<bf16>(&maps, residual, activation, |parts, epilogue, output| {
-                kernel.run(shape, parts[0].0, epilogue, output);
+                kernel.run(shape, parts[0].0, epilogue.activation, output);
             })
         }
         (kernel, dtype) => {
@@ -191,7 +195,7 @@ pub(in crate::engine) fn convolve<B: Backend>(
                         Kernel::Winograd(kernel) => kernel.run(shape, parts, epilogue, output),
                         Kernel::Product(kernel) => kernel.run(shape, parts, epilogue, output),
                         Kernel::Depthwise(kernel) => {
-                            kernel.run(shape, parts[0].0, epilogue, output);
+                            kernel.run(shape, parts[0].0, activation, output);
                         }
                         _ => unreachable!("packed by a convolution, and not for tiles"),
                     },
@@ -351,9 +355,15 @@ pub(in crate::engine) fn convolve_expanded<B: Backend>(
     let depth = taps + inputs * shape.pixels() / results.pixels();
     let read = values.len() + expanded * (inputs + taps);
     let output = compute("expanded", (results, outputs), depth, read, |output| {
-        let epilogue = activation.into();
         let averages = averages.as_deref_mut();
-        convolve.run_expanded((expand, between), shape, values, epilogue, output, averages);
+        convolve.run_expanded(
+            (expand, between),
+            shape,
+            values,
+            activation,
+            output,
+            averages,
+        );
     });
     let output = Map::new(output, results, outputs).narrowed(dtype);
     let point = Shape {

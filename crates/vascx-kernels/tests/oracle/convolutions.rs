@@ -477,7 +477,7 @@ fn the_number_of_threads_changes_no_bit() {
         pool.install(|| {
             winograd.run(shape, &parts, Activation::Relu.into(), &mut first);
             product.run(shape, &parts, Activation::Silu.into(), &mut second);
-            depthwise.run(shape, &input, Activation::Silu.into(), &mut third);
+            depthwise.run(shape, &input, Activation::Silu, &mut third);
             wide.run(small, &start, Activation::Relu.into(), &mut fourth);
         });
         [first, second, third, fourth]

@@ -283,6 +283,42 @@ mod tests {
         assert_eq!(run(true), (6.5, vec!["product", "max-pool", "arithmetic"]));
     }
 
+    /// A convolution adds what its result is added to; depthwise kernels, of which a look for it would
+    /// cost more than a pass of its own, do not.
+    #[test]
+    fn sums_are_those_of_the_convolution_before() {
+        let run = |groups: i64| {
+            let mut graph = GraphBuilder::new([1, 4, 8, 8]).unwrap();
+            let sizes = [4, 4 / groups, 3, 3].map(|size| Arg::Literal(Literal::Int(size)));
+            let weight = [vec![Arg::Literal(Literal::Float(0.5))], sizes.to_vec()].concat();
+            let weight = graph.call(Full(DType::Float), weight).unwrap();
+            let conv = Conv {
+                stride: [1, 1],
+                padding: [1, 1],
+                dilation: [1, 1],
+                groups: groups as usize,
+            };
+            let map = graph.call(conv, vec![Arg::Node(0), weight]).unwrap();
+            let sum = Binary(BinaryKind::Add);
+            let Arg::Node(answer) = graph.call(sum, vec![map, Arg::Node(0)]).unwrap() else {
+                unreachable!("a tensor")
+            };
+            let device = Default::default();
+            let graph = Arc::new(graph.finish(answer).unwrap());
+            let network = GraphNetwork::<Flex>::new(graph, &device);
+            let image = Tensor::ones([1, 4, 8, 8], &device);
+            let (output, layers) = measure_layers(|| network.forward(image));
+            let MemberOutput::Spatial(map) = output else {
+                unreachable!("a map")
+            };
+            let values: Vec<f32> = map.into_data().to_vec().unwrap();
+            let kernels: Vec<_> = layers.into_iter().map(|layer| layer.kernel).collect();
+            (values[0], kernels)
+        };
+        assert_eq!(run(1), (9.0, vec!["product"]));
+        assert_eq!(run(4), (3.0, vec!["depthwise", "arithmetic"]));
+    }
+
     /// Means of a depthwise convolution's map, taken where it is computed, whichever operator asks.
     #[test]
     fn averages_are_taken_on_the_way() {

@@ -29,8 +29,8 @@ const FAR: usize = 4 << 20;
 const BEGINNING: usize = 6;
 
 /// Units (pixels or rows) per block, of those sizes that are wanted: about as many as the cache holds with their
-/// inputs and results, `values` each, but so that no thread waits long for another. With blocks of one
-/// size for all layers, it was up to a twentieth of the time.
+/// inputs and results, `values` each, but so that no thread waits long for another. Where the cache
+/// alone decided, one could wait for a twentieth of a layer's time.
 fn block(
     units: usize,
     values: usize,

@@ -280,7 +280,7 @@ impl ToPixels<'_> {
             }
         }
         if self.adds {
-            let mut there = [floor; ROWS];
+            let mut there = [V::splat(0.0); ROWS];
             if count == V::LANES {
                 there = V::load_every(output, self.columns);
             } else {

@@ -141,11 +141,9 @@ pub(in crate::engine) fn convolve<B: Backend>(
     let conv = layer.conv;
     let [outputs, channels, ..] = conv.weight.dims();
     let depthwise = conv.groups > 1;
-    if depthwise && (channels != 1 || outputs != conv.groups || inputs.len() != 1) {
-        return None;
-    }
-    // Depthwise kernels add none, and plans let none do it.
-    if depthwise && residual.is_some() {
+    let alone = channels == 1 && outputs == conv.groups && inputs.len() == 1;
+    // Depthwise kernels add no residual; plans ask none for it.
+    if depthwise && (!alone || residual.is_some()) {
         return None;
     }
     let sliding = sliding(conv)?;
@@ -179,8 +177,8 @@ pub(in crate::engine) fn convolve<B: Backend>(
             })
         }
         (Kernel::Depthwise(kernel), DType::BF16) => {
-            call.compute::<bf16>(&maps, residual, activation, |parts, epilogue, output| {
-                kernel.run(shape, parts[0].0, epilogue.activation, output);
+            call.compute::<bf16>(&maps, None, activation, |parts, _, output| {
+                kernel.run(shape, parts[0].0, activation, output);
             })
         }
         (kernel, dtype) => {
